@@ -1,0 +1,106 @@
+"""The one seam between recognition and everything else.
+
+An engine takes a list of clips and gives back exactly one hypothesis per clip, in order. A clip that
+fails carries its error on its hypothesis; its neighbours are not disturbed. Times are seconds from
+the start of the clip. An engine may batch as it likes; it never splits, drops or reorders clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lingting.errors import LingtingError, OptionInvalid
+from lingting.transcript import ModelFacts, Word
+
+SAMPLE_RATE_HZ = 16_000
+MAX_CLIP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizeOptions:
+    """What the caller wants of a clip. One object is usually shared by many clips."""
+
+    language: str | None = None
+    """ISO code as in :mod:`lingting.languages`; None asks the engine to detect it."""
+    words: bool = False
+    """Give word times."""
+    hotwords: tuple[str, ...] = ()
+    prompt: str | None = None
+    """Free context; None lets the engine use its own default for the language, "" means none."""
+    beam_size: int | None = None
+    """Search width; None is the engine's default."""
+    temperature: float = 0.0
+    """0 decodes deterministically."""
+
+    def __post_init__(self) -> None:
+        if self.beam_size is not None and not 1 <= self.beam_size <= 20:
+            raise OptionInvalid(f"beam_size is {self.beam_size}; allowed are 1 to 20.")
+        if not 0.0 <= self.temperature <= 1.0:
+            raise OptionInvalid(f"temperature is {self.temperature}; allowed are 0 to 1.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """At most 30 s of speech: mono float32 samples ``[n]`` at 16 kHz in [-1, 1]."""
+
+    samples: NDArray[np.float32]
+    options: RecognizeOptions = field(default_factory=RecognizeOptions)
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the engine heard in one clip."""
+
+    text: str
+    language: str | None = None
+    """ISO code, given or detected; None when the engine cannot tell."""
+    words: tuple[Word, ...] = ()
+    """Seconds from the start of the clip, monotonic, inside the clip."""
+    confidence: float | None = None
+    """Geometric mean probability of the tokens, in [0, 1]."""
+    no_speech: float | None = None
+    """Probability that the clip holds no speech, where the model says so."""
+    is_cut: bool = False
+    """The decoder ran into its length limit: text is probably missing or looping."""
+    notes: tuple[str, ...] = ()
+    error: LingtingError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What an engine is and can do; shown by the CLI and kept on every transcript."""
+
+    model: ModelFacts
+    languages: frozenset[str] | None
+    """ISO codes it recognises; None when unlimited or unknown."""
+    has_words: bool
+    has_detection: bool
+    """Can tell the language by itself."""
+    writes_numbers: bool = False
+    """Writes digits and punctuation by itself, so ITN has less to do."""
+    device: str = "cpu"
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A recogniser. Not thread-safe: one caller at a time."""
+
+    @property
+    def facts(self) -> EngineFacts: ...
+
+    def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        """One hypothesis per clip, in the order given."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory; calling it twice is fine."""
+        ...

@@ -1,0 +1,245 @@
+"""Every error this package raises on purpose.
+
+::
+
+    LingtingError
+    ├─ RequestError            4xx  the caller can mend it
+    │  ├─ AudioError           what was given cannot be read as speech audio
+    │  │  ├─ AudioNotFound     audio.not_found
+    │  │  ├─ AudioPathUnreadable audio.path_unreadable
+    │  │  ├─ AudioEmpty        audio.empty
+    │  │  ├─ AudioNotMedia     audio.not_media
+    │  │  ├─ AudioNoTrack      audio.no_track
+    │  │  ├─ AudioDamaged      audio.damaged
+    │  │  ├─ AudioTooLong      audio.too_long
+    │  │  └─ AudioInvalid      audio.invalid
+    │  ├─ OptionUnknown        option.unknown
+    │  ├─ OptionInvalid        option.invalid
+    │  ├─ LanguageUnknown      language.unknown
+    │  ├─ LanguageUnsupported  language.unsupported
+    │  ├─ ModelUnknown         model.unknown
+    │  ├─ ModelNotInstalled    model.not_installed
+    │  ├─ ExtraMissing         install.extra_missing
+    │  ├─ ManifestInvalid      manifest.invalid
+    │  └─ OutputUnwritable     output.unwritable
+    ├─ BusyError               503  try again later
+    │  └─ ModelLocked          model.locked
+    └─ FaultError              500  ours, or the machine's
+       ├─ EngineFailed         engine.failed
+       ├─ SourceUnreachable    model.source_unreachable
+       └─ WeightsInvalid       model.weights_invalid
+
+The sentence says what was given and what is allowed, the next step says what to do. Neither ever
+holds transcript text, file names, hotwords or prompts: whoever shows an error knows the file and
+puts its name in front. Codes are ``area.reason`` and never change once published.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LingtingError(Exception):
+    """Base of all errors raised on purpose."""
+
+    code: ClassVar[str] = "lingting.error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    default_next_step: ClassVar[str] = "Run again with --verbose and report the incident."
+
+    def __init__(self, sentence: str, next_step: str | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.next_step = self.default_next_step if next_step is None else next_step
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.next_step}".strip()
+
+    def as_dict(self) -> dict[str, str]:
+        """The shape every machine-readable output uses: ``code``, ``message``."""
+        return {"code": self.code, "message": str(self)}
+
+
+class RequestError(LingtingError):
+    """The request cannot be served as given."""
+
+    code = "request.invalid"
+    status = 400
+    default_next_step = "Change the request and try again."
+
+
+class AudioError(RequestError):
+    """The input cannot be read as speech audio."""
+
+    code = "audio.error"
+    status = 422
+    default_next_step = "Give a recording that an ordinary player can play."
+
+
+class AudioNotFound(AudioError):
+    """Nothing is at the given path."""
+
+    code = "audio.not_found"
+    status = 404
+    default_next_step = "Check the path."
+
+
+class AudioPathUnreadable(AudioError):
+    """The path is a directory, a pipe, a device, or may not be read."""
+
+    code = "audio.path_unreadable"
+    default_next_step = "Give a regular file that this user may read."
+
+
+class AudioEmpty(AudioError):
+    """The file or array holds no audio at all."""
+
+    code = "audio.empty"
+    default_next_step = "Record or copy it again."
+
+
+class AudioNotMedia(AudioError):
+    """The bytes are no media container we can open."""
+
+    code = "audio.not_media"
+
+
+class AudioNoTrack(AudioError):
+    """A media file without an audio track."""
+
+    code = "audio.no_track"
+    default_next_step = "Give a file that has sound."
+
+
+class AudioDamaged(AudioError):
+    """Too much of the file cannot be decoded."""
+
+    code = "audio.damaged"
+    default_next_step = "Copy it again from its source; a transfer probably broke."
+
+
+class AudioTooLong(AudioError):
+    """Longer than the configured limit."""
+
+    code = "audio.too_long"
+    status = 413
+    default_next_step = "Split it, or raise LINGTING_MAX_DURATION_S."
+
+
+class AudioInvalid(AudioError):
+    """An array whose shape, type or values are no audio."""
+
+    code = "audio.invalid"
+    default_next_step = "Give float samples in [-1, 1] or int16 samples, as [n] or [channels, n]."
+
+
+class OptionUnknown(RequestError):
+    """An option nobody knows: a misspelt name is never ignored."""
+
+    code = "option.unknown"
+
+
+class OptionInvalid(RequestError):
+    """A known option with a value outside its range."""
+
+    code = "option.invalid"
+
+
+class LanguageUnknown(RequestError):
+    """Not a language name in Chinese, English or ISO codes."""
+
+    code = "language.unknown"
+    default_next_step = "Use an ISO code such as zh, an English name or a Chinese name."
+
+
+class LanguageUnsupported(RequestError):
+    """A language this model does not recognise."""
+
+    code = "language.unsupported"
+    default_next_step = "Choose another model with --model, or leave the language out."
+
+
+class ModelUnknown(RequestError):
+    """Not in the catalogue and not a model folder."""
+
+    code = "model.unknown"
+    status = 404
+    default_next_step = "See `lingting models list`."
+
+
+class ModelNotInstalled(RequestError):
+    """In the catalogue, but its files are not on this machine."""
+
+    code = "model.not_installed"
+    status = 409
+    default_next_step = "Run `lingting models pull` with its name."
+
+
+class ExtraMissing(RequestError):
+    """An optional package is needed; the sentence names the extra to install."""
+
+    code = "install.extra_missing"
+    status = 409
+
+
+class ManifestInvalid(RequestError):
+    """An evaluation manifest that cannot be used."""
+
+    code = "manifest.invalid"
+
+
+class OutputUnwritable(RequestError):
+    """The result cannot be written where it was asked for."""
+
+    code = "output.unwritable"
+    default_next_step = "Choose another folder with --output, or free some space."
+
+
+class BusyError(LingtingError):
+    """Not now; the same request can succeed later."""
+
+    code = "busy"
+    status = 503
+    retryable = True
+    default_next_step = "Try again later."
+
+    def __init__(
+        self, sentence: str, next_step: str | None = None, *, retry_after_s: float = 1.0
+    ) -> None:
+        super().__init__(sentence, next_step)
+        self.retry_after_s = retry_after_s
+
+
+class ModelLocked(BusyError):
+    """Another process is changing this model's files."""
+
+    code = "model.locked"
+
+
+class FaultError(LingtingError):
+    """Ours, or the machine's."""
+
+    code = "fault"
+    status = 500
+
+
+class EngineFailed(FaultError):
+    """A recogniser failed on audio that was fine."""
+
+    code = "engine.failed"
+
+
+class SourceUnreachable(FaultError):
+    """No source of a model could be reached, or all of them failed."""
+
+    code = "model.source_unreachable"
+    status = 502
+    retryable = True
+    default_next_step = "Check the network, or bring the files with `lingting models import`."
+
+
+class WeightsInvalid(FaultError):
+    """Model files that are missing, changed or of the wrong shape; they are never loaded."""
+
+    code = "model.weights_invalid"
+    default_next_step = "Run `lingting models pull` with its name and --force."
