@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from lingting.joining import join
+
 SCHEMA = "lingting.transcript/1"
 
 
@@ -135,15 +137,11 @@ class Transcript:
     @property
     def text(self) -> str:
         """Written text of all segments, joined as their scripts ask."""
-        from lingting.text.join import join  # layer 1; imported late so that values stay plain
-
         return join(segment.text for segment in self.segments)
 
     @property
     def spoken(self) -> str:
         """Spoken text of all segments."""
-        from lingting.text.join import join
-
         return join(segment.spoken for segment in self.segments)
 
     @property
