@@ -1,0 +1,159 @@
+"""Settings: ``LINGTING_*`` variables first, then an optional ``lingting.toml``, then the defaults.
+
+The file is the one LINGTING_CONFIG names, else ``lingting/lingting.toml`` in the user's
+configuration folder (``$XDG_CONFIG_HOME`` or ``~/.config``). The working directory is never
+searched: running Lingting inside a stranger's folder must not let it decide where models live.
+
+A name nobody knows is refused, in both places, so a misspelt setting is never silently ignored.
+:func:`settings` reads everything anew at each call (well under a millisecond without a file), so
+a changed environment is a changed setting and nothing has to be patched at import sites.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from lingting.errors import OptionInvalid, OptionUnknown
+
+PREFIX = "LINGTING_"
+CONFIG_VARIABLE = "LINGTING_CONFIG"
+"""Names the file to read instead of the user's own; it is no setting itself."""
+
+
+def _data_home() -> Path:
+    """``$XDG_DATA_HOME`` when it is absolute, as the XDG specification asks, else its default."""
+    configured = os.environ.get("XDG_DATA_HOME", "")
+    base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".local" / "share"
+    return base / "lingting"
+
+
+def _config_file() -> Path | None:
+    """The file to read, or None; OptionInvalid when LINGTING_CONFIG names nothing readable."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise OptionInvalid(
+                f"{CONFIG_VARIABLE} does not name a readable file.", "Correct or unset it."
+            )
+        return path
+    configured = os.environ.get("XDG_CONFIG_HOME", "")
+    base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".config"
+    path = base / "lingting" / "lingting.toml"
+    return path if path.is_file() else None
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside. Frozen; make one with :func:`settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    home: Path = Field(default_factory=_data_home)
+    """Where models and everything else that is kept live."""
+    offline: bool = False
+    """No network at all: models are imported from folders, never downloaded."""
+    max_duration_s: float = Field(default=12 * 3600.0, gt=0, allow_inf_nan=False)
+    """The longest recording accepted, in seconds."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """CPU threads of an engine; None lets the engine choose."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def models_dir(self) -> Path:
+        return self.home / "models"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = _config_file()
+        if path is None:
+            return (init_settings, env_settings)
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path))
+
+
+_ALLOWED = {
+    "home": "a folder",
+    "offline": "1 or 0",
+    "max_duration_s": "seconds above 0",
+    "threads": "1 to 1024",
+    "log_level": "debug, info, warning or error",
+}
+
+
+def settings(**overrides: Any) -> Settings:
+    """The settings as they are now; ``overrides`` win over environment and file.
+
+    Raises OptionUnknown for a name nobody knows, OptionInvalid for a value out of range.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)
+    except ValidationError as exc:
+        raise _translated(exc) from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise OptionInvalid("lingting.toml cannot be read as TOML.", "Correct the file.") from exc
+    except OSError as exc:
+        raise OptionInvalid(
+            "lingting.toml cannot be read.", "Check the permissions of the file."
+        ) from exc
+
+
+def variables() -> tuple[str, ...]:
+    """Every environment variable that is read, sorted."""
+    return tuple(sorted({CONFIG_VARIABLE, *(PREFIX + name.upper() for name in _ALLOWED)}))
+
+
+def _refuse_unknown_variables() -> None:
+    known = set(variables())
+    for name in os.environ:
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in known:
+            raise _unknown(name, sorted(known))
+
+
+def _unknown(name: str, known: list[str]) -> OptionUnknown:
+    near = difflib.get_close_matches(name.upper(), [item.upper() for item in known], n=1)
+    hint = next((item for item in known if near and item.upper() == near[0]), None)
+    shown = name[:60]
+    listing = ", ".join(known)
+    return OptionUnknown(
+        f"{shown} is not a setting; there are {listing}.",
+        f"Did you mean {hint}?" if hint else "Unset it.",
+    )
+
+
+def _translated(exc: ValidationError) -> OptionUnknown | OptionInvalid:
+    """The first complaint as a sentence. Values stay out of it: a path may be private."""
+    error = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        return _unknown(name, sorted(_ALLOWED))
+    return OptionInvalid(
+        f"{PREFIX}{name.upper()} has a value that is not allowed; allowed is {_ALLOWED[name]}.",
+        f"Correct {PREFIX}{name.upper()}, or {name} in lingting.toml.",
+    )
