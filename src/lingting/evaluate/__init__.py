@@ -1,0 +1,1 @@
+"""Error rates and speed against a manifest, beside a peer in the same run."""
