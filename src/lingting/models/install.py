@@ -58,9 +58,10 @@ def pull(
     if offline:
         raise _offline(model)
     with _mapped_os_errors(), _locked(library, model, progress, wait_s):
-        if not force and library.status(model) is Status.INSTALLED:
-            return library.path(model)  # another process brought it while this one waited
         staging = _open_staging(library, model)
+        if not force and library.status(model) is Status.INSTALLED:
+            shutil.rmtree(staging.folder, ignore_errors=True)
+            return library.path(model)  # brought by another process while this one waited
         files = library.expected(model)
         kind = _from_first_source(model, files, staging, progress)
         return _settle(library, model, files, staging, kind, progress)
