@@ -28,6 +28,7 @@ _ARABIC_MARKS = re.compile("[\u0640\u064b-\u0652\u0670]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _INITIALS = re.compile(r"(?<![^\W\d_]{2})(?<=[^\W\d_])\.(?=[^\W\d_](?:\.|\b))")
 _KEPT = frozenset("%$£€&")  # read aloud; numbers.py knows what they are called
+_VARIANTS = str.maketrans("著妳", "着你")  # what OpenCC leaves: 享受著 is 享受着
 _NUMBER_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 
 
@@ -42,7 +43,7 @@ def normalise(text: str, language: str) -> str:
     text = _INITIALS.sub("", text)
     text = _without_punctuation(text)
     if is_chinese(primary):
-        text = _simplifier().convert(text)
+        text = _simplifier().convert(text).translate(_VARIANTS)
     if primary in _CHARACTER_LANGUAGES or is_chinese(primary):
         text = _without_inner_spaces(text)
     return " ".join(numbers_to_digits(text, language).split())

@@ -52,6 +52,7 @@ def test_other_languages_keep_their_number_words() -> None:
     [
         ("你好，世界！", "zh", "你好世界"),
         ("臺灣的軟體", "zh-TW", "台湾的软体"),
+        ("享受著", "zh", "享受着"),
         ("ＡＢＣ１２３", "zh", "abc123"),
         ("我 用 Python 3 写 的", "zh", "我用python 3写的"),
         ("嗯，那个，我觉得", "zh", "嗯那个我觉得"),
