@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingting.evaluate.alignment import Score, aggregate, interval, score, total
@@ -126,6 +126,7 @@ def test_rate() -> None:
 _letters = st.text(alphabet="abc ", max_size=20)
 
 
+@settings(deadline=None)
 @given(_letters, _letters)
 def test_the_parts_add_up(reference: str, hypothesis: str) -> None:
     one = score(reference, hypothesis, "en")
@@ -136,6 +137,7 @@ def test_the_parts_add_up(reference: str, hypothesis: str) -> None:
     assert (one.errors == 0) == (wanted == heard)
 
 
+@settings(deadline=None)
 @given(_letters, st.sampled_from(["en", "zh", "ja", "fr"]))
 def test_normalising_twice_changes_nothing(text: str, language: str) -> None:
     once = normalise(text, language)

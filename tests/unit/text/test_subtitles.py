@@ -2,7 +2,7 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingting.text.breaking import LINE_WIDTH, NO_START, OPENERS, clean, may_break, pieces, width
@@ -111,6 +111,7 @@ def _check_order(found: list[Cue]) -> None:
         assert left.end_ms <= right.start_ms
 
 
+@settings(deadline=None)
 @given(_transcripts())
 def test_every_character_once_in_order_and_within_the_limits(given: Transcript) -> None:
     found = cues(given)
@@ -126,6 +127,7 @@ def test_every_character_once_in_order_and_within_the_limits(given: Transcript) 
             assert width(line) <= LINE_WIDTH
 
 
+@settings(deadline=None)
 @given(_transcripts())
 def test_labels_keep_the_limits(given: Transcript) -> None:
     found = cues(given, labels=True)
@@ -139,6 +141,7 @@ def test_labels_keep_the_limits(given: Transcript) -> None:
         assert text == plain
 
 
+@settings(deadline=None)
 @given(_transcripts())
 def test_a_cue_is_short_only_when_the_next_one_presses(given: Transcript) -> None:
     found = cues(given)
@@ -149,6 +152,7 @@ def test_a_cue_is_short_only_when_the_next_one_presses(given: Transcript) -> Non
         assert nothing_after or found[at + 1].start_ms - cue.end_ms <= 500
 
 
+@settings(deadline=None)
 @given(st.text(_alphabet, max_size=80), st.integers(0, 79))
 def test_no_line_breaks_kinsoku_or_splits_a_number(text: str, at: int) -> None:
     text = clean(text)

@@ -1,0 +1,67 @@
+"""Writing a result so that a reader sees the old file or the new one, never half of either."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from lingting.errors import OutputUnwritable
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` at once.
+
+    A temporary file in the same folder is written, flushed to the disk and renamed. Whatever
+    interrupts this leaves the folder as it was. An existing file keeps its permissions, a link is
+    followed. Raises :class:`OutputUnwritable`.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        mode = _mode(target)
+        part = target.with_name(f".lingting-{secrets.token_hex(8)}.part")
+        try:
+            _write(part, data, mode)
+            os.replace(part, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
+        _flush_folder(target.parent)
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "bad path"
+        raise OutputUnwritable(f"The result cannot be written: {reason}.") from exc
+
+
+def _mode(target: Path) -> int | None:
+    """Permissions of the file that is there, None without one."""
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise OutputUnwritable("The result cannot be written: its place is no regular file.")
+    return stat.S_IMODE(found.st_mode)
+
+
+def _write(part: Path, data: bytes, mode: int | None) -> None:
+    # 0o666 minus the umask, as for any file a program makes.
+    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if mode is not None:
+        part.chmod(mode)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself durable; file systems that cannot are left alone."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
