@@ -50,8 +50,8 @@ class Piece:
 
 def clean(text: str) -> str:
     """One line: white space runs become one space, control characters go, no-break spaces stay."""
-    text = _WHITE.sub(" ", text).strip(" ")
-    return "".join(char for char in text if unicodedata.category(char) not in {"Cc", "Cs"})
+    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in {"Cc", "Cs"})
+    return _WHITE.sub(" ", "".join(kept)).strip(" ")
 
 
 def width(text: str) -> int:

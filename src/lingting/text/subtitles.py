@@ -37,6 +37,8 @@ from lingting.text.breaking import (
 from lingting.text.breaking import (
     SPACE_WIDTH as _SPACE,
 )
+from lingting.text.edits import Written
+from lingting.text.words import written_words as words_of
 from lingting.transcript import Segment, Transcript, Word
 
 MIN_CUE_MS = 1_000
@@ -110,8 +112,8 @@ def cues(
     """All cues of ``transcript``.
 
     ``labels`` writes the speaker's name in front of the first cue of each turn. ``written_words``
-    gives the words of a segment's written text with their times; without it a segment's own words
-    are used where they are found in the text.
+    gives the words of a segment's written text with their times; by default they come from the
+    segment's spoken words through its edits.
     """
     found: list[Cue] = []
     last_speaker: str | None = None
@@ -152,7 +154,7 @@ def _units(group: Sequence[Segment], written_words: WrittenWords | None) -> list
     cuts: set[int] = set()
     ends: set[int] = set()
     for segment in group:
-        words = written_words(segment) if written_words else segment.words
+        words = (written_words or _through_edits)(segment)
         text = clean(segment.text)
         clock = _Clock(text, segment, words)
         for piece in pieces(text):
@@ -173,6 +175,11 @@ def _units(group: Sequence[Segment], written_words: WrittenWords | None) -> list
         )
         for at, one in enumerate(timed)
     ]
+
+
+def _through_edits(segment: Segment) -> tuple[Word, ...]:
+    """Words as they stand in the written text: 1234元 when 一千二百三十四元 was said."""
+    return words_of(segment.spoken, segment.words, Written(segment.text, segment.edits))
 
 
 def _cost_after(timed: Sequence[Timed], at: int, *, is_end: bool) -> float:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lingting.text.breaking import LINE_WIDTH, NO_START, OPENERS, clean, may_break, pieces, width
 from lingting.text.subtitles import MAX_CUE_MS, MIN_CUE_MS, Cue, cues
-from lingting.transcript import Segment, Transcript, Word
+from lingting.transcript import Edit, Segment, Transcript, Word
 
 
 def said(start_s: float, end_s: float, text: str, **more) -> Segment:
@@ -61,7 +61,9 @@ def test_widths_of_a_full_line() -> None:
 
 
 def test_cleaned_text_is_one_line() -> None:
-    assert clean("  a\n\n b\tc\x00\r\nd\u00a0e ") == "a b cd\u00a0e".replace("cd", "c d")
+    assert clean("  a\n\n b\tc\x00\r\nd\u00a0e ") == "a b c d\u00a0e"
+    assert clean("0\r\x08") == "0"
+    assert clean("\x00 \x01") == ""
 
 
 # --- cues --------------------------------------------------------------------------------------
@@ -220,6 +222,18 @@ def test_written_words_are_asked_for() -> None:
     timed = (*spoken, Word("好", 3.8, 4.0))
     (cue,) = cues(transcript(two), written_words=lambda one: timed)
     assert [piece.start_ms for piece in cue.pieces[0]] == [2000, 3800]
+
+
+def test_word_times_survive_number_writing() -> None:
+    words = tuple(
+        Word(char, 1.0 + at / 2, 1.5 + at / 2) for at, char in enumerate("共一千二百元好")
+    )
+    edits = (Edit(1, 5, 1, 5, "itn"),)
+    (cue,) = cues(
+        transcript(Segment(0, 5, "共1200元好", "共一千二百元好", words=words, edits=edits))
+    )
+    starts = {piece.text: piece.start_ms for piece in cue.pieces[0]}
+    assert starts == {"共": 1000, "1200元": 1500, "好": 4000}
 
 
 def test_speaker_labels_come_once_a_turn() -> None:
