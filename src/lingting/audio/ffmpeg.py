@@ -34,6 +34,9 @@ from lingting.errors import (
 av.logging.set_level(None)
 
 _BUFFER_BYTES = 256 << 10
+# PyAV finds the end of a frame's planes by a null that is absent when FFmpeg's table of 8 is full.
+_UNSAFE_PLANES = 8
+_PACKED = {"u8p": "u8", "s16p": "s16", "s32p": "s32", "s64p": "s64", "fltp": "flt", "dblp": "dbl"}
 _RATES_HZ = range(1_000, 1_000_000)
 
 _FORMATS = (
@@ -167,6 +170,18 @@ def check_rate(rate_hz: int) -> None:
             f"Its header says {rate_hz} samples a second; possible are {_RATES_HZ.start} "
             f"to {_RATES_HZ.stop - 1}."
         )
+
+
+def samples_of(frame: av.AudioFrame) -> NDArray[Any]:
+    """``[channels, n]`` in the frame's own number type."""
+    channels = frame.layout.nb_channels
+    if frame.format.is_planar and channels >= _UNSAFE_PLANES:
+        [frame] = av.AudioResampler(format=_PACKED[frame.format.name]).resample(frame)
+    samples = frame.to_ndarray()
+    if frame.format.is_planar:
+        return samples
+    interleaved: NDArray[Any] = samples.reshape(-1, channels).T
+    return interleaved
 
 
 class Resampler:

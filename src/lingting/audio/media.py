@@ -14,7 +14,7 @@ from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
 from lingting.audio import arrays, ffmpeg
-from lingting.audio.promise import Promise, has_mp3_index, read_promise, start_of
+from lingting.audio.promise import Head, Promise, read_head, read_promise, start_of
 from lingting.audio.source import Limits, Source
 from lingting.audio.timeline import Timeline
 from lingting.errors import AudioDamaged, AudioInvalid, AudioTooLong
@@ -83,23 +83,23 @@ class MediaInput(Input):
         self._source = source
         self._limits = limits
         with ffmpeg.map_av_errors():
-            is_indexed = has_mp3_index(source)
+            head = read_head(source)
         self._container = ffmpeg.open_container(source)
         try:
             with ffmpeg.map_av_errors():
                 self._track = ffmpeg.choose_track(self._container)
-                self._read_facts(is_indexed)
+                self._read_facts(head)
         except BaseException:
             self._container.close()
             raise
 
-    def _read_facts(self, is_indexed: bool) -> None:
+    def _read_facts(self, head: Head) -> None:
         context = self._track.codec_context
         self.sample_rate_hz = self._track.rate
         self.channels = context.channels
         self.container = self._container.format.name.split(",")[0]
         self.codec = context.codec.canonical_name
-        self.promise = read_promise(self._container, self._track, is_indexed=is_indexed)
+        self.promise = read_promise(self._container, self._track, head)
         ffmpeg.check_rate(self.sample_rate_hz)
         if not 1 <= self.channels <= self._limits.max_channels:
             raise AudioInvalid(
@@ -109,13 +109,15 @@ class MediaInput(Input):
         if self.promise.is_firm and self.promise.duration_s is not None:
             self._check_duration(self.promise.duration_s)
         if self.codec == "flac":
-            # Without this a frame with a wrong checksum is played as noise.
+            # Without this a frame with a wrong checksum is played as noise. With it the frame
+            # vanishes without an error, but the next one's number tells.
             context.options = {"err_detect": "crccheck+explode"}
+        self._is_exact = self.container == self.codec == "flac"
         self.bad_packets = 0
         self._packets = 0
         self._is_read_to_end = False
         promised_s = self.promise.duration_s if self.promise.is_firm else None
-        self._timeline = Timeline(start_of(self._container), promised_s)
+        self._timeline = Timeline(start_of(self._container), promised_s, is_exact=self._is_exact)
 
     def close(self) -> None:
         self._container.close()
@@ -140,8 +142,12 @@ class MediaInput(Input):
     def chunks(self) -> Iterator[Chunk]:
         """Frames in groups, holes as silence: calls per sample cost more than the samples."""
         group = _Group()
+        bad_before = 0
         for frame in self._frames():
             hole_s = self._timeline.hole_before(_stamp_s(frame))
+            if hole_s and self._is_exact and self.bad_packets == bad_before:
+                self._count_bad()
+            bad_before = self.bad_packets
             if hole_s or not group.can_add(frame):
                 yield from group.take()
             if hole_s:
@@ -252,9 +258,7 @@ class _Group:
             return
         frame = self._fifo.read()
         assert frame is not None  # noqa: S101  something was added
-        rate_hz, channels = frame.sample_rate, frame.layout.nb_channels
-        samples = frame.to_ndarray()
-        if not frame.format.is_planar:
-            samples = samples.reshape(-1, channels).T
+        rate_hz = frame.sample_rate
+        samples = ffmpeg.samples_of(frame)
         self._fifo, self._kind = AudioFifo(), None
         yield Chunk(arrays.as_float(samples), rate_hz)

@@ -18,11 +18,15 @@ _PROMISE_MARGIN_S = 1.0
 
 
 class Timeline:
-    """Adds up what was decoded and says how much silence is due before the next frame."""
+    """Adds up what was decoded and says how much silence is due before the next frame.
 
-    def __init__(self, zero_s: float, promised_s: float | None) -> None:
+    ``is_exact`` says that timestamps count samples, so that every step is a hole.
+    """
+
+    def __init__(self, zero_s: float, promised_s: float | None, *, is_exact: bool = False) -> None:
         self._zero_s = zero_s
         self._latest_s = None if promised_s is None else promised_s + _PROMISE_MARGIN_S
+        self._is_exact = is_exact
         self._expects_hole = True
         self.end_s = 0.0
 
@@ -32,7 +36,7 @@ class Timeline:
 
     def hole_before(self, stamp_s: float | None) -> float:
         """Seconds of silence that belong before a frame stamped ``stamp_s``; mostly 0."""
-        is_expected, self._expects_hole = self._expects_hole, False
+        is_expected, self._expects_hole = self._expects_hole, self._is_exact
         if stamp_s is None:
             return 0.0
         hole_s = stamp_s - self._zero_s - self.end_s
