@@ -185,6 +185,38 @@ def test_other_languages_stay(language: str) -> None:
     assert (written.text, written.edits) == ("二十三个人 twenty three people", ())
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "一万",
+        "万",
+        "一又",
+        "十",
+        "三点",
+        "一到",
+        "百分之",
+        "三分之",
+        "负",
+        "第",
+        "ten ",
+        "one hundred and ",
+        "the ",
+        "三、",
+        "ゼロ",
+        "二の",
+        "twenty first ",
+        "a hundred ",
+        "double ",
+        "march ",
+    ],
+)
+def test_loops_of_a_recogniser_do_no_harm(piece: str, language: str) -> None:
+    """A decoder that repeats itself thousands of times costs neither the stack nor seconds."""
+    spoken = piece * 3000
+    assert is_linked(spoken, normalize(spoken, language))
+
+
 def test_edits_name_the_numerals_only() -> None:
     spoken = "他花了一千二百三十四元，买了三个"
     (edit,) = normalize(spoken, "zh").edits

@@ -94,14 +94,19 @@ def _fraction(text: str, start: int) -> Match | None:
     if lower is None:
         return None
     if text.startswith("又", lower.end):
-        rest = _fraction(text, lower.end + 1)
+        rest = _proper_fraction(text, number_at(text, lower.end + 1))
         return rest and Match(rest.end, (lower.change, *rest.changes))
-    if not text.startswith("分之", lower.end):
+    return _proper_fraction(text, lower)
+
+
+def _proper_fraction(text: str, lower: Number | None) -> Match | None:
+    """``lower`` 分之 a number; without that number the words are skipped."""
+    if lower is None or not text.startswith("分之", lower.end):
         return None
     upper = number_at(text, lower.end + 2)
     if upper is None:
         return Match(lower.end + 2)
-    return Match(upper.end, (Change(start, upper.end, f"{upper.text}/{lower.text}"),))
+    return Match(upper.end, (Change(lower.start, upper.end, f"{upper.text}/{lower.text}"),))
 
 
 _VERSION = re.compile(f"[{DIGIT}]+(?:点[{DIGIT}]+){{2,}}(?![点分半整钟十百千{DIGIT}])")
@@ -249,6 +254,8 @@ def _plain(text: str, start: int) -> Match | None:
         return None
     number = number_at(text, start)
     if number is None or is_vague(text, start, number.end):
+        if text[start] in "百千万亿" and WORDS.match(text, start) > start:
+            return None  # 万一三点钟: the word, then a number
         # 三五, 七八十, 几百: skip the whole run, so that no part of it is taken for a number.
         end = number.end if number else run_end(text, start)
         return Match(end)

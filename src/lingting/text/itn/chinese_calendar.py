@@ -15,6 +15,7 @@ _DAY = "(?P<day>三十一?|二?十[一二三四五六七八九]?|[一二三四�
 _DATE = re.compile(
     f"(?:(?P<year>[{DIGIT}]{{4}}|[{DIGIT}]{{2}})年)?{_MONTH}(?:{_DAY}(?P<mark>[日号]))?"
 )
+_UNTIL_DAY = re.compile(f"[到至]{_DAY}(?P<mark>[日号])")
 _YEAR = re.compile(f"(?P<year>[{DIGIT}]{{4}}|[{DIGIT}]{{2}})年(?!级)")
 _COHORT = re.compile("(?P<year>[五六七八九零一]零)后")
 _LUNAR = re.compile(f"(?:农历|阴历|旧历)(?:正月|腊月|冬月|十?[{NUMERAL}]月)?初?[{NUMERAL}]*")
@@ -82,7 +83,11 @@ def _date(text: str, start: int) -> Match | None:
         found.append(_replaced(match, "day", str(_value(match["day"]))))
         if match["mark"] == "号" and not text.startswith(_HOUSE, match.end()):
             found.append(_replaced(match, "mark", "日"))
-    return Match(match.end(), tuple(found))
+    until = _UNTIL_DAY.match(text, match.end()) if match["day"] else None
+    if until is None:
+        return Match(match.end(), tuple(found))
+    found += (_replaced(until, "day", str(_value(until["day"]))), _replaced(until, "mark", "日"))
+    return Match(until.end(), tuple(found))
 
 
 def _year(text: str, start: int) -> Match | None:

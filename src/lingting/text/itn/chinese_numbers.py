@@ -103,7 +103,7 @@ def decimals_at(text: str, start: int) -> str:
 
 def is_vague(text: str, start: int, end: int) -> bool:
     """几十, 数百, 十几, 二十来岁: an approximation, which stays spoken."""
-    if text[start - 1 : start] in {"几", "数"} or text.startswith("几", end):
+    if text[start - 1 : start] in {"几", "数"} or text.startswith(("几", "好几"), end):
         return True
     return text.startswith("来", end) and text[end + 1 : end + 2] in COUNTED
 

@@ -27,6 +27,7 @@ _DIGIT_VALUES = {word: value for value, word in enumerate(_DIGITS)} | {"oh": 0}
 _SMALL = {word: value for value, word in enumerate(_DIGITS + _TEENS)}
 _TEN_VALUES = {word: 10 * value for value, word in enumerate(_TENS, 2)}
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_LONGEST_ORDINAL = 16  # words; a recogniser in a loop writes thousands
 _REPEATS = {"double": 2, "triple": 3}
 
 _ORDINALS = {
@@ -215,7 +216,7 @@ def ordinal_at(tokens: Tokens, index: int) -> tuple[int, int] | None:
     """twenty first → 21: the index after it and its value."""
     end = index
     while is_number_word(tokens.word(end)) or (end > index and tokens.word(end) == "and"):
-        if not tokens.is_joined(end):
+        if not tokens.is_joined(end) or end - index >= _LONGEST_ORDINAL:
             return None
         end += 1
     last = _ORDINALS.get(tokens.word(end))

@@ -16,6 +16,7 @@ DIGIT = "零〇一二三四五六七八九幺"
 NUMERAL = DIGIT + "两十百千万亿"
 
 _VALUES = {char: int(digit) for char, digit in DIGITS.items() if char != "幺"} | {"两": 2}
+_LONGEST = 32  # 9999万9999亿9999万9999 takes 31; a recogniser in a loop writes thousands
 _SECTION = re.compile(
     r"(?:(?P<thousands>[一二两三四五六七八九]?)千(?P<gap1>零)?)?"
     r"(?:(?P<hundreds>[一二两三四五六七八九]?)百(?P<gap2>零)?)?"
@@ -36,7 +37,7 @@ def parse_cardinal(run: str, *, is_japanese: bool = False) -> Cardinal | None:
     Runs such as 三五 or 七八十 are not well-formed: they are approximations. In Japanese a bare
     百 or 千 counts one and no unit is ever left out.
     """
-    if not run or (run[0] == "两" and run[1:2] == "十"):
+    if not 0 < len(run) <= _LONGEST or (run[0] == "两" and run[1:2] == "十"):
         return None
     if len(run) == 1:
         return Cardinal(_VALUES[run], False) if run in _VALUES else _parse_section(run, is_japanese)
