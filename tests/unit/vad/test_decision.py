@@ -1,6 +1,7 @@
 """Frame decisions to spans: against a machine that looks at every frame, and rule by rule."""
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def decide(flags: list[bool], options: VadOptions, cuts: list[int] | None = None
     decider = SpanDecider(options)
     bounds = sorted({0, len(flags), *(c % (len(flags) + 1) for c in cuts or [])})
     events = []
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         events += decider.feed(np.array(flags[begin:end], np.bool_))
     events += decider.finish()
     starts = [e.start_s for e in events if isinstance(e, SpeechStart)]
@@ -196,7 +197,7 @@ def test_a_schedule_loses_patience_as_the_span_grows() -> None:
 def test_a_span_without_a_pause_is_closed_when_too_long() -> None:
     spans = in_frames(decide([True] * 1000, VadOptions(max_single_segment_ms=3_000)))
     assert spans[0] == (0, 301)
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(spans))
     assert spans[-1][1] == 1000
 
 
