@@ -388,6 +388,9 @@ _coded(
     correlation=0.8,
 )
 _coded("wma", "a.wma", 44_100, "wmav2", 2, bit_rate=128_000, tolerance_s=0.25, lag_s=0.0456)
+_coded("flac_matroska", "a.mka", 44_100, "flac")
+_coded("aac_transport_stream", "a.ts", 48_000, "aac", tolerance_s=0.08, lag_s=1024 / 48_000)
+_coded("amr_nb", "a.amr", 8_000, "libopencore_amrnb", bit_rate=12_200, correlation=0.5, lag_s=0.005)
 _coded("ac3", "a.ac3", 48_000, "ac3", 6, tolerance_s=0.08, lag_s=256 / 48_000)
 _coded("g722_wav", "g722.wav", 16_000, "g722", lag_s=0.0014)
 _coded("flv", "a.flv", 44_100, "aac", tolerance_s=0.08, lag_s=1024 / 44_100)

@@ -89,6 +89,7 @@ _MEANINGS: dict[type[Exception], tuple[type[AudioError], str]] = {
     av.error.ExperimentalError: (AudioNotMedia, f"{_NOT_MEDIA}: its format is not supported."),
     # The network is out of reach here, so this would be a file that points to an address.
     av.error.HTTPError: (AudioNotMedia, f"{_NOT_MEDIA}: it points to an address."),
+    av.error.HTTPClientError: (AudioNotMedia, f"{_NOT_MEDIA}: it points to an address."),
     # With OSError all its kinds: permission, time-out, broken pipe, missing file and so on.
     **{
         kind: (AudioPathUnreadable, "The system failed while the recording was read.")

@@ -17,7 +17,9 @@ _RAMP_SAMPLES = 512
 def silence_invalid(planes: Planes) -> tuple[Planes, int]:
     """NaN and infinity become 0; returns how many there were."""
     # The sum of finite float32 cannot overflow float64, so it is finite when they all are.
-    if np.isfinite(planes.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore"):  # inf - inf
+        total = planes.sum(dtype=np.float64)
+    if np.isfinite(total):
         return planes, 0
     is_bad = ~np.isfinite(planes)
     return np.where(is_bad, np.float32(0.0), planes), int(is_bad.sum())
