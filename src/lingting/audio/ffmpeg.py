@@ -90,15 +90,20 @@ _MEANINGS: dict[type[Exception], tuple[type[AudioError], str]] = {
     # The network is out of reach here, so this would be a file that points to an address.
     av.error.HTTPError: (AudioNotMedia, f"{_NOT_MEDIA}: it points to an address."),
     av.error.HTTPClientError: (AudioNotMedia, f"{_NOT_MEDIA}: it points to an address."),
-    # With OSError all its kinds: permission, time-out, broken pipe, missing file and so on.
+    # FFmpeg has no file of its own here, so when it speaks of one the contents are at fault. What
+    # the disk says comes as the interpreter's own OSError.
     **{
-        kind: (AudioPathUnreadable, "The system failed while the recording was read.")
+        kind: (AudioDamaged, "The recording's structure is broken.")
         for kind in vars(av.error).values()
         if isinstance(kind, type) and issubclass(kind, OSError)
     },
 }
 if hasattr(av.error, "PyAVCallbackError"):
     _MEANINGS[av.error.PyAVCallbackError] = (AudioPathUnreadable, "The recording cannot be read.")
+
+
+class SecondFileError(Exception):
+    """A recording asked for another file, which is never opened."""
 
 
 def meaning_of(kind: type[BaseException]) -> tuple[type[AudioError], str] | None:
@@ -119,6 +124,8 @@ def map_av_errors() -> Iterator[None]:
         raise kind(sentence) from exc
     except OSError as exc:
         raise AudioPathUnreadable("The system failed while the recording was read.") from exc
+    except SecondFileError as exc:
+        raise AudioNotMedia(f"{_NOT_MEDIA}: its audio is in another file.") from exc
 
 
 def open_container(source: Source) -> InputContainer:
@@ -143,7 +150,7 @@ def open_container(source: Source) -> InputContainer:
 
 
 def _refuse_second_file(url: str, flags: int, options: dict[str, str]) -> NoReturn:  # noqa: ARG001
-    raise PermissionError("a recording may not open other files")
+    raise SecondFileError
 
 
 def choose_track(container: InputContainer) -> AudioStream:
