@@ -1,0 +1,78 @@
+"""From an exception to a sentence and an exit code: the one table.
+
+0 done · 1 a fault of ours or the machine's · 2 a wrong request · 3 some files failed or have gaps ·
+130 and 143 stopped by Ctrl-C or SIGTERM · 141 the reader of stdout has gone
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from lingting.cli.output import Output
+from lingting.errors import ExtraMissing, FaultError, LingtingError, OutputUnwritable, RequestError
+
+DONE, FAULT, WRONG_REQUEST, SOME_FAILED = 0, 1, 2, 3
+INTERRUPTED = 130
+_FRAMES = 8
+
+
+class UnknownFault(FaultError):
+    """Something nobody foresaw; the incident id finds its log line."""
+
+    code = "fault.unknown"
+
+
+def exit_code_of(output: Output, work: Callable[[], int]) -> int:
+    """Run a command's body; whatever it raises becomes a sentence on stderr and an exit code."""
+    try:
+        return work()
+    except KeyboardInterrupt as stop:
+        output.warn("Stopped.")
+        return code_of_stop(stop)
+    except Exception as exc:
+        error = explained(exc, output)
+        output.error(error)
+        return WRONG_REQUEST if isinstance(error, RequestError) else FAULT
+
+
+def explained(exc: Exception, output: Output) -> LingtingError:
+    """Ours as it is, the machine's by the table, anything else as an incident that is logged."""
+    if output.is_verbose:
+        output.warn("".join(traceback.format_exception(exc)).rstrip())
+    if isinstance(exc, LingtingError):
+        return exc
+    if isinstance(exc, MemoryError):
+        return FaultError(
+            "This machine has not enough memory left.", "Close other programs, then try again."
+        )
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        package = exc.name.split(".")[0]
+        return ExtraMissing(f"The package {package} is missing.", f"Run `pip install {package}`.")
+    if isinstance(exc, OSError) and exc.strerror:
+        return OutputUnwritable(
+            f"The system refused: {exc.strerror}.", "Check space and permissions, then try again."
+        )
+    return _incident(exc, output)
+
+
+def _incident(exc: Exception, output: Output) -> UnknownFault:
+    """Logged by type and place only: the message of a foreign exception may quote a transcript."""
+    incident = secrets.token_hex(4)
+    frames = traceback.extract_tb(exc.__traceback__)[-_FRAMES:]
+    output.log(
+        {
+            "event": "incident",
+            "incident": incident,
+            "error": type(exc).__name__,
+            "at": [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames],
+        }
+    )
+    return UnknownFault(f"Something failed that nobody foresaw (incident {incident}).")
+
+
+def code_of_stop(stop: BaseException) -> int:
+    """128 + the signal's number, as shells count."""
+    return 128 + int(getattr(stop, "signum", INTERRUPTED - 128))

@@ -1,0 +1,167 @@
+"""One system over one manifest, in a process of its own.
+
+Peak memory belongs to one system only, and no system finds caches that another has warmed. The
+process answers through a pipe: a clip's result as it comes, then the report or the error.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lingting.cli.loading import EngineRequest
+from lingting.errors import EngineFailed, LingtingError
+
+if TYPE_CHECKING:
+    from lingting.evaluate.manifest import Row
+    from lingting.evaluate.peers import Mode
+    from lingting.evaluate.report import Report
+    from lingting.evaluate.run import Recognised, Recogniser, Subject
+
+System = Literal["lingting", "batched", "sequential"]
+OURS: System = "lingting"
+PEERS: tuple[System, ...] = ("batched", "sequential")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What to measure. Crosses the process boundary."""
+
+    system: System
+    manifest: Path
+    limit: int | None
+    engine: EngineRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The text of one clip; kept only when hypotheses were asked for."""
+
+    file: str
+    language: str
+    text: str
+    failure: str | None
+
+
+def measure(wanted: Measurement, on_clip: Callable[[Heard], None]) -> Report:
+    """Run it and wait. Raises what the other process raised, EngineFailed when it died."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_here, args=(wanted, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        return _answer(ours, wanted, on_clip)
+    finally:
+        ours.close()
+        process.kill()
+        process.join()
+
+
+def _answer(pipe: Connection, wanted: Measurement, on_clip: Callable[[Heard], None]) -> Report:
+    from lingting.evaluate.report import Report
+
+    while True:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            raise EngineFailed(
+                f"The process that measured {wanted.system} ended without a report.",
+                "Look whether the machine ran out of memory.",
+            ) from None
+        if isinstance(message, Heard):
+            on_clip(message)
+        elif isinstance(message, Report):
+            return message
+        elif isinstance(message, LingtingError):
+            raise message
+
+
+def _measure_here(wanted: Measurement, pipe: Connection) -> None:
+    """The other process. Ctrl-C reaches both; the parent decides and ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pipe.send(_report(wanted, pipe))
+    except LingtingError as error:
+        error.__cause__ = error.__context__ = None  # foreign causes may not cross
+        pipe.send(error)
+    except BrokenPipeError:
+        os._exit(1)
+
+
+def _report(wanted: Measurement, pipe: Connection) -> Report:
+    from lingting.evaluate.manifest import read_manifest
+    from lingting.evaluate.run import evaluate
+
+    def keep(row: Row, result: Recognised) -> None:
+        pipe.send(Heard(row.file, row.language, result.text, result.failure))
+
+    manifest = read_manifest(wanted.manifest, limit=wanted.limit)
+    if wanted.system == "lingting":
+        recognise, subject = _ours(wanted)
+    else:
+        recognise, subject = _peer(wanted, wanted.system)
+    return evaluate(manifest, recognise, subject, keep=keep)
+
+
+def _ours(wanted: Measurement) -> tuple[Recogniser, Subject]:
+    from lingting.cli.loading import load_recogniser, load_vad
+    from lingting.evaluate.run import Subject
+    from lingting.pipeline import PipelineOptions, Transcriber
+
+    options = PipelineOptions()
+    engine = load_recogniser(wanted.engine)
+    recogniser = _OurRecogniser(Transcriber(engine, load_vad(), options), options)
+    return recogniser, Subject("lingting", engine.facts.model, _facts(wanted))
+
+
+def _facts(wanted: Measurement) -> dict[str, Any]:
+    engine = wanted.engine
+    return {"device": engine.device, "compute": engine.compute, "threads": engine.threads}
+
+
+class _OurRecogniser:
+    """The pipeline as evaluation wants it: each row in its own language."""
+
+    def __init__(self, transcriber: Any, options: Any) -> None:
+        self._transcriber = transcriber
+        self._options = options
+
+    def __call__(self, rows: Sequence[Row]) -> Iterator[Recognised]:
+        from dataclasses import replace
+
+        from lingting.evaluate.run import Recognised
+        from lingting.pipeline import Source
+
+        sources = (
+            Source(
+                row.path,
+                key=row.file,
+                options=replace(self._options, language=row.engine_language),
+            )
+            for row in rows
+        )
+        for outcome in self._transcriber.transcribe_many(sources):
+            if outcome.error is not None:
+                yield Recognised(outcome.key, "", failure=outcome.error.code)
+                continue
+            transcript = outcome.transcript
+            failure = transcript.failures[0].code if transcript.failures else None
+            yield Recognised(outcome.key, transcript.text, transcript.duration_s, failure)
+
+
+def _peer(wanted: Measurement, mode: Mode) -> tuple[Recogniser, Subject]:
+    from lingting import models
+    from lingting.evaluate.peers import FasterWhisper
+    from lingting.transcript import ModelFacts
+
+    resolved = models.resolve(wanted.engine.model)
+    facts = ModelFacts(id=resolved.id, sha256=resolved.sha256)
+    peer = FasterWhisper(resolved.path, mode, threads=wanted.engine.threads or 0)
+    return peer, peer.subject(facts)

