@@ -66,8 +66,8 @@ def check() -> int:
 
 def read_pins() -> dict[str, str]:
     text = CONSTRAINTS.read_text(encoding="utf-8")
-    rows = [line.split("==") for line in text.splitlines() if line and line[0] != "#"]
-    return {name: version for name, version in rows}
+    rows = [tuple(line.split("==", 1)) for line in text.splitlines() if line and line[0] != "#"]
+    return dict(rows)
 
 
 def canonical(name: str) -> str:

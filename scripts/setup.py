@@ -155,7 +155,7 @@ def run_pip(command: list[str], log: Path) -> None:
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        assert process.stdout is not None  # noqa: S101 - we asked for the pipe
+        assert process.stdout is not None  # we asked for the pipe
         lines = tee(process.stdout, log)
         Ticker().follow(lines)
     if process.returncode:

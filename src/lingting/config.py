@@ -69,8 +69,9 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(default=12 * 3600.0, gt=0, allow_inf_nan=False)
     """The longest recording accepted, in seconds."""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """CPU threads of an engine; None lets the engine choose."""
+    """CPU threads of an engine; unset, it takes what the machine has."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least severe log records that are written."""
 
     @field_validator("home")
     @classmethod

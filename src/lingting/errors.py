@@ -198,7 +198,7 @@ class OutputUnwritable(RequestError):
 class BusyError(LingtingError):
     """Not now; the same request can succeed later."""
 
-    code = "busy"
+    code = "busy.later"
     status = 503
     retryable = True
     default_next_step = "Try again later."
@@ -219,7 +219,7 @@ class ModelLocked(BusyError):
 class FaultError(LingtingError):
     """Ours, or the machine's."""
 
-    code = "fault"
+    code = "fault.internal"
     status = 500
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.odd_files import NoEncoder, encode, film, pcm16, voice, wav_bytes
 
 from lingting.audio.decode import Limits, open_audio, read_all, read_blocks
 from lingting.errors import AudioInvalid, AudioPathUnreadable, AudioTooLong
+from tests.odd_files import NoEncoder, encode, film, pcm16, voice, wav_bytes
 
 SPEECH = Path(__file__).parents[3] / "shared" / "speech"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.odd_files import MAKERS, VOICE_S, NoEncoder, Odd, voice
 
 from lingting.audio.decode import open_audio, read_all
 from lingting.transcript import Damage
+from tests.odd_files import MAKERS, VOICE_S, NoEncoder, Odd, voice
 
 GOOD = Damage()
 

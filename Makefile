@@ -1,0 +1,65 @@
+# Two commands on a fresh machine: `make demo` and `make test`. The rest is for development.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+LINGTING := $(VENV)/bin/lingting
+MODELS := whisper-base fsmn-vad sample-recordings
+SPEECH := ../shared/speech
+PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test_imports.py
+# One test file or folder: make test T=tests/unit/text
+T ?= tests
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check fix setup setup-base models eval bench docs lock sizes clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup-base models ## set everything up and transcribe two real recordings into ./demo
+	@sh scripts/demo.sh $(LINGTING)
+
+test: setup models ## set up what tests need and run them all (T=path for some)
+	@echo "==> Running the tests of $(T)" >&2
+	@$(PY) -m pytest $(T)
+
+check: setup ## format, lint, types, layers, documentation, lock: everything but the long tests
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) scripts/lock.py --check
+	$(PY) -m pytest -q $(PAGES)
+
+fix: setup docs ## format the code, mend what ruff can, write the generated pages anew
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+setup: ## the virtual environment with everything tests need
+	@python=$$(sh scripts/python.sh) && "$$python" scripts/setup.py test --venv $(VENV)
+
+setup-base:
+	@python=$$(sh scripts/python.sh) && "$$python" scripts/setup.py base --venv $(VENV)
+
+models: ## fetch the embedded models and the sample recordings (setup first)
+	@echo "==> Models: $(MODELS) (about 180 MB the first time)" >&2
+	@$(LINGTING) models pull $(MODELS)
+
+eval: setup models ## error rates and speed beside faster-whisper on ../shared/speech (long)
+	@mkdir -p build
+	$(LINGTING) eval $(SPEECH)/manifest.jsonl --peers --report build/eval.json
+
+bench: setup models ## how fast speech detection is, beside the funasr package
+	$(PY) bench/vad.py --audio $(SPEECH)
+
+docs: setup ## write the generated pages of docs/ anew
+	$(PY) scripts/pages.py
+
+lock: ## resolve every extra afresh and pin it in constraints.txt
+	$(PY) scripts/lock.py
+
+sizes: ## lines per module, and the longest functions
+	@$(PY) scripts/sizes.py
+
+clean: ## remove the environment and everything that was built; models stay
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +

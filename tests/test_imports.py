@@ -1,0 +1,42 @@
+"""The base install stays light: what is imported when, looked at in fresh interpreters."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "ctranslate2", "onnxruntime", "av", "transformers", "opencc", "tokenizers"}
+DEVELOPMENT = {"pytest", "hypothesis", "mypy", "ruff", "funasr", "faster_whisper"}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level packages in a fresh interpreter that ran ``code``."""
+    report = "\nimport sys; print('\\n' + ' '.join(sorted({n.split('.')[0] for n in sys.modules})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_lingting_loads_nothing_heavy() -> None:
+    loaded = loaded_after("import lingting")
+    assert "lingting" in loaded
+    assert not loaded & (HEAVY | DEVELOPMENT | {"pydantic", "numpy", "rich", "typer"})
+
+
+@pytest.mark.parametrize("argument", ["--help", "transcribe --help", "models --help"])
+def test_help_loads_no_model_library(argument: str) -> None:
+    loaded = loaded_after(
+        f"import sys; sys.argv = ['lingting', *{argument!r}.split()]\n"
+        "from lingting.cli.main import run\n"
+        "try:\n    run()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code"
+    )
+    assert "typer" in loaded
+    assert not loaded & (HEAVY | DEVELOPMENT | {"numpy"})
+
+
+@pytest.mark.parametrize("name", ["transcribe", "AutoModel", "Transcript"])
+def test_public_names_come_when_asked_for(name: str) -> None:
+    loaded = loaded_after(f"from lingting import {name}; assert {name}.__doc__")
+    assert not loaded & {"torch", "transformers", "ctranslate2"}
