@@ -257,7 +257,7 @@ class _Group:
         if self._kind is None:
             return
         frame = self._fifo.read()
-        assert frame is not None  # noqa: S101  something was added
+        assert frame is not None
         rate_hz = frame.sample_rate
         samples = ffmpeg.samples_of(frame)
         self._fifo, self._kind = AudioFifo(), None

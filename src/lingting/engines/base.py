@@ -1,8 +1,9 @@
 """The one seam between recognition and everything else.
 
-An engine takes a list of clips and gives back exactly one hypothesis per clip, in order. A clip that
-fails carries its error on its hypothesis; its neighbours are not disturbed. Times are seconds from
-the start of the clip. An engine may batch as it likes; it never splits, drops or reorders clips.
+An engine takes a list of clips and gives back exactly one hypothesis per clip, in order. A clip
+that fails carries its error on its hypothesis; its neighbours are not disturbed. Times are seconds
+from the start of the clip. An engine may batch as it likes; it never splits, drops or reorders
+clips.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class RecognizeOptions:
     """Search width; None is the engine's default."""
     temperature: float = 0.0
     """0 decodes deterministically."""
+    careful: bool = False
+    """Spend more time for a safer result; the guard asks for it after a doubtful one."""
 
     def __post_init__(self) -> None:
         if self.beam_size is not None and not 1 <= self.beam_size <= 20:
@@ -50,6 +53,8 @@ class Clip:
 
     samples: NDArray[np.float32]
     options: RecognizeOptions = field(default_factory=RecognizeOptions)
+    speech_s: float | None = None
+    """Seconds of speech a detector found in it; None when nobody looked."""
 
     @property
     def duration_s(self) -> float:
@@ -63,6 +68,8 @@ class Hypothesis:
     text: str
     language: str | None = None
     """ISO code, given or detected; None when the engine cannot tell."""
+    language_confidence: float | None = None
+    """Probability of a detected language; None when it was given."""
     words: tuple[Word, ...] = ()
     """Seconds from the start of the clip, monotonic, inside the clip."""
     confidence: float | None = None

@@ -1,0 +1,436 @@
+"""Whisper checkpoints on CTranslate2: the embedded recogniser that works on any machine.
+
+Four things make it faster than the usual way of running the same weights:
+
+- the encoder reads a clip and a few seconds of silence, not always 30 s: its cost follows the clip;
+- clips of many recordings share a batch, sorted by length, so few rows wait for a long one;
+- each core decodes batches of its own: two cores on one batch spend a third of it waiting;
+- the decoder may write no more tokens than speech of that length can need, so a loop ends early.
+
+The short context has a price: now and then the decoder says a short clip twice. The guard sees
+that, and a ``careful`` request decodes with the full 30 s that the model was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lingting.audio.features import WHISPER_HOP_SAMPLES, WHISPER_MELS, whisper_log_mel
+from lingting.engines.base import (
+    MAX_CLIP_S,
+    SAMPLE_RATE_HZ,
+    Clip,
+    EngineFacts,
+    Hypothesis,
+    RecognizeOptions,
+)
+from lingting.engines.whisper_tokens import WhisperTokens
+from lingting.errors import (
+    AudioEmpty,
+    AudioTooLong,
+    EngineFailed,
+    LanguageUnsupported,
+    LingtingError,
+    OptionInvalid,
+    WeightsInvalid,
+)
+from lingting.languages import LANGUAGES, macro_language, whisper_code
+from lingting.transcript import ModelFacts, Word
+
+COMPUTE_TYPES = ("int8", "int8_float32", "float32", "float16", "int8_float16", "bfloat16", "auto")
+
+_FRAMES_PER_S = SAMPLE_RATE_HZ // WHISPER_HOP_SAMPLES
+_MAX_FRAMES = int(MAX_CLIP_S) * _FRAMES_PER_S
+_FRAME_S = 0.02  # one position of the encoder's output
+_TAIL_S = 3.0  # silence behind a clip, and
+_MIN_FRAMES = 15 * _FRAMES_PER_S  # no less than this: the decoder says short contexts twice
+_BATCH_FRAMES = 9_000  # encoder frames in one batch: bounds memory, 6 clips of up to 12 s
+_BATCH_CLIPS = 16
+_MOST_WORKERS = 8
+_TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes; Mandarin needs about 5
+_TOKENS_MIN = 24
+_TEXT_WINDOW = 448
+_BEAM_SIZE = 5
+_CAREFUL_BEAM_SIZE = 5
+# Without it the model writes Mandarin as it pleases: traditional, no punctuation.
+_MANDARIN_PROMPT = "以下是普通话的句子。"
+_REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One clip on its way through a batch."""
+
+    at: int
+    clip: Clip
+    mel: NDArray[np.float32]
+    language: str | None
+    """Whisper's code, None to detect it."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """Encoder frames the clip asks for: itself and silence, even, at most 30 s."""
+        if self.clip.options.careful:
+            return _MAX_FRAMES
+        wanted = max(int(self.mel.shape[1]) + int(_TAIL_S * _FRAMES_PER_S), _MIN_FRAMES)
+        return min(_MAX_FRAMES, wanted + wanted % 2)
+
+
+class WhisperEngine:
+    """A CTranslate2 folder of a multilingual Whisper model behind the Engine protocol."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        model: ModelFacts | None = None,
+        device: str = "cpu",
+        compute: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        """``threads`` is per process, None lets the library choose all cores.
+
+        Raises WeightsInvalid for a folder that is no such model, OptionInvalid for a compute type
+        the device cannot run.
+        """
+        _check_folder(folder)
+        self._tokens = WhisperTokens(folder / "tokenizer.json")
+        compute = _compute_type(compute, device)
+        self._workers, threads_each = _share(threads, device)
+        self._model: Any = _load(folder, device, compute, self._workers, threads_each)
+        facts = model or ModelFacts(id=folder.name)
+        self._facts = EngineFacts(
+            model=replace(facts, compute=f"ctranslate2 {compute}"),
+            languages=_languages(self._tokens.languages),
+            has_words=True,
+            has_detection=True,
+            writes_numbers=True,
+            device=device,
+        )
+
+    @property
+    def facts(self) -> EngineFacts:
+        return self._facts
+
+    def close(self) -> None:
+        self._model = None
+
+    def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        """One hypothesis per clip, in order; see the Engine protocol."""
+        if self._model is None:
+            raise EngineFailed("The engine was closed.", "Make a new one.")
+        results: list[Hypothesis | None] = [None] * len(clips)
+        tasks: list[_Task] = []
+        for at, clip in enumerate(clips):
+            try:
+                tasks.append(self._task(at, clip))
+            except LingtingError as error:
+                results[at] = Hypothesis("", clip.options.language, error=error)
+        batches = sorted(_batches(tasks), key=_cost, reverse=True)  # so that none ends much later
+        with ThreadPoolExecutor(self._workers) as pool:
+            for batch, hypotheses in zip(batches, pool.map(self._run, batches), strict=True):
+                for task, hypothesis in zip(batch, hypotheses, strict=True):
+                    results[task.at] = hypothesis
+        return [result for result in results if result is not None]
+
+    def _task(self, at: int, clip: Clip) -> _Task:
+        _check_clip(clip)
+        language, notes = self._language(clip.options.language)
+        return _Task(at, clip, whisper_log_mel(clip.samples), language, notes)
+
+    def _language(self, code: str | None) -> tuple[str | None, tuple[str, ...]]:
+        """Whisper's code and a note where another language had to stand in."""
+        if code is None:
+            return None, ()
+        own = whisper_code(code, self._tokens.languages)
+        if own is None:
+            raise LanguageUnsupported(f"The model {self._facts.model.id} does not know {code}.")
+        stands_in = own == "zh" and code != "zh"
+        return own, ((f"language.{code}_as_zh",) if stands_in else ())
+
+    def _run(self, batch: list[_Task]) -> list[Hypothesis]:
+        """Decode a batch; when it fails, each clip by itself, so that one spoils no other."""
+        try:
+            with _engine_errors():
+                return self._decode(batch)
+        except EngineFailed as error:
+            if len(batch) == 1:
+                return [Hypothesis("", batch[0].clip.options.language, error=error)]
+            return [self._run([task])[0] for task in batch]
+
+    def _decode(self, batch: list[_Task]) -> list[Hypothesis]:
+        encoded = self._encode(batch)
+        detected = self._detect(batch, encoded)
+        prompts = [
+            self._tokens.prompt(language, _context(task, language))
+            for task, (language, _) in zip(batch, detected, strict=True)
+        ]
+        options = batch[0].clip.options
+        longest = max(len(prompt) for prompt in prompts)
+        room = _token_room(max(task.clip.duration_s for task in batch))
+        limit = min(_TEXT_WINDOW, longest + room)
+        found = self._model.generate(
+            encoded,
+            prompts,
+            beam_size=1 if options.temperature > 0 else _beam_size(options),
+            max_length=limit,
+            return_scores=True,
+            return_no_speech_prob=True,
+            sampling_topk=0 if options.temperature > 0 else 1,
+            sampling_temperature=options.temperature or 1.0,
+        )
+        ids = [
+            [token for token in one.sequences_ids[0] if token < self._tokens.end] for one in found
+        ]
+        words = self._words(batch, encoded, detected, ids)
+        return [
+            Hypothesis(
+                text=self._tokens.text(ids[row]),
+                language=_our_code(task, language),
+                language_confidence=probability,
+                words=words[row],
+                confidence=math.exp(min(0.0, one.scores[0])),
+                no_speech=float(one.no_speech_prob),
+                is_cut=len(prompts[row]) + len(ids[row]) >= limit,
+                notes=task.notes,
+            )
+            for row, (task, (language, probability), one) in enumerate(
+                zip(batch, detected, found, strict=True)
+            )
+        ]
+
+    def _encode(self, batch: list[_Task]) -> Any:
+        """Encoder output ``[clips, frames / 2, width]``; rows are padded with their own silence."""
+        import ctranslate2
+
+        frames = max(task.frames for task in batch)
+        features = np.empty((len(batch), WHISPER_MELS, frames), np.float32)
+        for row, task in enumerate(batch):
+            used = min(frames, task.mel.shape[1])
+            features[row, :, :used] = task.mel[:, :used]
+            # The lowest value of a log-mel is what digital silence gives in it.
+            features[row, :, used:] = task.mel.min() if used else 0.0
+        return self._model.encode(ctranslate2.StorageView.from_array(features), to_cpu=False)
+
+    def _detect(self, batch: list[_Task], encoded: Any) -> list[tuple[str, float | None]]:
+        """Language of each row and its probability, None where it was given."""
+        if all(task.language for task in batch):
+            return [(str(task.language), None) for task in batch]
+        guesses = self._model.detect_language(encoded)
+        return [
+            (task.language, None) if task.language else (guess[0][0][2:-2], float(guess[0][1]))
+            for task, guess in zip(batch, guesses, strict=True)
+        ]
+
+    def _words(
+        self,
+        batch: list[_Task],
+        encoded: Any,
+        detected: list[tuple[str, float | None]],
+        ids: list[list[int]],
+    ) -> list[tuple[Word, ...]]:
+        """Word times by cross-attention (dynamic time warping over the alignment heads)."""
+        words: list[tuple[Word, ...]] = [()] * len(batch)
+        rows = [r for r, task in enumerate(batch) if task.clip.options.words and ids[r]]
+        for language in sorted({detected[row][0] for row in rows}):
+            same = [row for row in rows if detected[row][0] == language]
+            view = encoded if len(same) == len(batch) else _rows(encoded, same)
+            aligned = self._model.align(
+                view,
+                self._tokens.start_sequence(language),
+                [ids[row] for row in same],
+                [min(batch[row].mel.shape[1], _MAX_FRAMES) for row in same],
+                median_filter_width=7,
+            )
+            for row, one in zip(same, aligned, strict=True):
+                words[row] = self._timed(ids[row], one, batch[row].clip.duration_s)
+        return words
+
+    def _timed(self, ids: list[int], aligned: Any, duration_s: float) -> tuple[Word, ...]:
+        """Times of words from (token, encoder position) pairs; monotonic, inside the clip."""
+        starts = _token_starts(aligned.alignments, len(ids) + 1, duration_s)
+        probabilities = np.asarray(aligned.text_token_probs, np.float64)
+        words: list[Word] = []
+        pieces = self._tokens.words(ids)
+        shares = _shares([(piece.first, piece.last) for piece in pieces])
+        for piece, (part, parts) in zip(pieces, shares, strict=True):
+            begin, end = starts[piece.first], starts[min(piece.last, len(ids))]
+            length = (end - begin) / parts
+            chance = probabilities[piece.first : piece.last]
+            words.append(
+                Word(
+                    piece.text,
+                    round(begin + part * length, 3),
+                    round(begin + (part + 1) * length, 3),
+                    round(float(chance.mean()), 4) if len(chance) else None,
+                )
+            )
+        return tuple(words)
+
+
+def _check_folder(folder: Path) -> None:
+    missing = [name for name in _REQUIRED_FILES if not (folder / name).is_file()]
+    if missing:
+        raise WeightsInvalid(f"The model folder has no {', '.join(missing)}.")
+
+
+def _share(threads: int | None, device: str) -> tuple[int, int]:
+    """(batches at a time, threads for each). More workers would only cost memory."""
+    if device != "cpu":
+        return 1, 1
+    cores = threads or len(os.sched_getaffinity(0))
+    workers = min(cores, _MOST_WORKERS)
+    return workers, cores // workers
+
+
+def _load(folder: Path, device: str, compute: str, workers: int, threads: int) -> Any:
+    import ctranslate2
+
+    try:
+        return ctranslate2.models.Whisper(
+            str(folder),
+            device=device,
+            compute_type=compute,
+            inter_threads=workers,
+            intra_threads=threads,
+        )
+    except ValueError as exc:
+        raise OptionInvalid(f"The device {device} cannot compute in {compute}.") from exc
+    except RuntimeError as exc:
+        if device != "cpu" and "CUDA" in str(exc):
+            raise OptionInvalid(
+                f"The device {device} cannot be used.", "Try --device cpu."
+            ) from exc
+        raise WeightsInvalid("The model's weights cannot be loaded.") from exc
+
+
+def _compute_type(compute: str, device: str) -> str:
+    if compute not in COMPUTE_TYPES:
+        raise OptionInvalid(f"compute is {compute}; allowed are {', '.join(COMPUTE_TYPES)}.")
+    if compute != "auto":
+        return compute
+    return "float16" if device.startswith("cuda") else "int8"
+
+
+def _check_clip(clip: Clip) -> None:
+    if clip.duration_s > MAX_CLIP_S:
+        raise AudioTooLong(
+            f"A clip is {clip.duration_s:.1f} s; the engine takes {MAX_CLIP_S:.0f} s."
+        )
+    if len(clip.samples) < WHISPER_HOP_SAMPLES * 2:
+        raise AudioEmpty(f"A clip has {len(clip.samples)} samples; that is no speech.")
+
+
+def _batches(tasks: list[_Task]) -> Iterator[list[_Task]]:
+    """Like with like: equal decoding options, similar lengths, bounded frames."""
+    groups: dict[RecognizeOptions, list[_Task]] = {}
+    for task in tasks:
+        o = task.clip.options
+        # Whatever may differ between the rows of a batch is blanked out of the key.
+        key = replace(o, language=None, prompt=None, hotwords=(), words=False)
+        groups.setdefault(key, []).append(task)
+    for group in groups.values():
+        batch: list[_Task] = []
+        for task in sorted(group, key=lambda t: t.frames):
+            full = len(batch) >= _BATCH_CLIPS or (len(batch) + 1) * task.frames > _BATCH_FRAMES
+            if batch and full:
+                yield batch
+                batch = []
+            batch.append(task)
+        if batch:
+            yield batch
+
+
+def _cost(batch: list[_Task]) -> int:
+    return len(batch) * batch[-1].frames
+
+
+def _beam_size(options: RecognizeOptions) -> int:
+    return options.beam_size or (_CAREFUL_BEAM_SIZE if options.careful else _BEAM_SIZE)
+
+
+def _token_room(duration_s: float) -> int:
+    return _TOKENS_MIN + math.ceil(duration_s * _TOKENS_PER_S)
+
+
+def _context(task: _Task, language: str) -> str:
+    """What the decoder is told came before: hotwords and prompt, or our own for Mandarin."""
+    options = task.clip.options
+    if options.prompt is None and not options.hotwords:
+        is_mandarin = language == "zh" and options.language in (None, "zh")
+        return _MANDARIN_PROMPT if is_mandarin else ""
+    hotwords = ", ".join(options.hotwords)
+    return " ".join(part for part in (options.prompt or "", hotwords) if part)
+
+
+def _our_code(task: _Task, language: str) -> str:
+    """The code the caller asked for, or the detected one in our spelling."""
+    asked = task.clip.options.language
+    return asked or _OUR_CODES.get(language, language)
+
+
+_OUR_CODES = {"jw": "jv", "tl": "fil"}
+
+
+def _languages(known: frozenset[str]) -> frozenset[str]:
+    """Our codes that the model can be asked for, Chinese varieties among them."""
+    return frozenset(
+        one.code
+        for one in LANGUAGES
+        if whisper_code(one.code, known) is not None and macro_language(one.code)
+    )
+
+
+def _rows(encoded: Any, rows: list[int]) -> Any:
+    """Some rows of the encoder's output, as CTranslate2 takes them."""
+    import ctranslate2
+
+    device_free = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(device_free)[rows]))
+
+
+def _token_starts(pairs: Any, tokens: int, duration_s: float) -> list[float]:
+    """Seconds at which each token begins, from a monotonic path of (token, position) pairs."""
+    starts = [math.nan] * tokens
+    for token, position in pairs:
+        if token < tokens and math.isnan(starts[token]):
+            starts[token] = min(position * _FRAME_S, duration_s)
+    last = 0.0
+    for at, start in enumerate(starts):
+        last = max(last, duration_s if math.isnan(start) else start)
+        starts[at] = last
+    return starts
+
+
+def _shares(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pieces that come from the same tokens divide their time: (which part, of how many)."""
+    shares: list[tuple[int, int]] = []
+    for at, one in enumerate(ranges):
+        first = at
+        while first and ranges[first - 1] == one:
+            first -= 1
+        last = at
+        while last + 1 < len(ranges) and ranges[last + 1] == one:
+            last += 1
+        shares.append((at - first, last - first + 1))
+    return shares
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    """CTranslate2 speaks in RuntimeError and ValueError; the cause stays attached."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as exc:
+        raise EngineFailed("The recogniser failed on a batch of clips.") from exc

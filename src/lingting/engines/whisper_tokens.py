@@ -1,0 +1,131 @@
+"""Whisper's vocabulary: prompts in, text and words out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lingting.errors import WeightsInvalid
+from lingting.joining import is_unspaced
+
+_REPLACEMENT = "�"  # what incomplete UTF-8 decodes to
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A word, or one character of an unspaced script, and the tokens that spell it."""
+
+    text: str
+    first: int
+    last: int
+    """Tokens ``first .. last - 1`` of the sequence."""
+
+
+class WhisperTokens:
+    """Reads ``tokenizer.json`` of a multilingual Whisper checkpoint."""
+
+    def __init__(self, file: Path) -> None:
+        import tokenizers
+
+        try:
+            self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(file))
+        except Exception as exc:  # the library raises bare Exception
+            raise WeightsInvalid("The model's tokenizer.json cannot be read.") from exc
+        self.start = self._id("<|startoftranscript|>")
+        self.end = self._id("<|endoftext|>")
+        self._previous = self._id("<|startofprev|>")
+        self._no_times = self._id("<|notimestamps|>")
+        self._transcribe = self._id("<|transcribe|>")
+
+    def _id(self, token: str) -> int:
+        found = self._tokenizer.token_to_id(token)
+        if found is None:
+            raise WeightsInvalid(f"The model's tokenizer.json has no {token}: it is no Whisper.")
+        return int(found)
+
+    @cached_property
+    def languages(self) -> frozenset[str]:
+        """Codes as Whisper spells them, among them ``jw`` and ``tl``."""
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        codes = (token[2:-2] for token in vocabulary if token.startswith("<|"))
+        return frozenset(code for code in codes if 2 <= len(code) <= 3 and code.isalpha())
+
+    def start_sequence(self, language: str) -> list[int]:
+        """What every transcript begins with: start, language, task."""
+        return [self.start, self._id(f"<|{language}|>"), self._transcribe]
+
+    def prompt(self, language: str, context: str) -> list[int]:
+        """The whole prompt for text without time tokens; ``context`` may be empty."""
+        before: list[int] = []
+        if context:
+            ids = self._tokenizer.encode(" " + context.strip(), add_special_tokens=False).ids
+            before = [self._previous, *ids[-223:]]  # half of the text window, as the original
+        return [*before, *self.start_sequence(language), self._no_times]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Text of the ordinary tokens; a character cut in half at the end is dropped."""
+        ordinary = [token for token in ids if token < self.end]
+        text = str(self._tokenizer.decode(ordinary, skip_special_tokens=True))
+        return text.rstrip(_REPLACEMENT).strip()
+
+    def words(self, ids: Sequence[int]) -> list[Piece]:
+        """Split into words at spaces, and into characters where a script has no spaces.
+
+        Punctuation joins the word before it (an opening mark the word after it), so that joining
+        the pieces as :func:`lingting.joining.join` does gives the text back.
+        """
+        pieces: list[Piece] = []
+        for text, first, last in self._characters(ids):
+            starts_word = text.startswith(" ") or not pieces
+            bare = text.strip()
+            if not bare:
+                continue
+            if pieces and _joins_previous(pieces[-1].text, bare, starts_word):
+                held = pieces[-1]
+                pieces[-1] = Piece(held.text + bare, held.first, last)
+            else:
+                pieces.append(Piece(bare, first, last))
+        return pieces
+
+    def _characters(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
+        """Shortest runs of tokens that decode to whole characters: (text, first, last)."""
+        runs: list[tuple[str, int, int]] = []
+        first = 0
+        for last in range(1, len(ids) + 1):
+            text = self._tokenizer.decode(list(ids[first:last]), skip_special_tokens=True)
+            if _REPLACEMENT in text and last < len(ids):
+                continue
+            runs.extend(_split_unspaced(text.replace(_REPLACEMENT, ""), first, last))
+            first = last
+        return runs
+
+
+def _split_unspaced(text: str, first: int, last: int) -> list[tuple[str, int, int]]:
+    """A token such as 语音 holds several characters; all of them take its tokens."""
+    parts: list[str] = []
+    for char in text:
+        if not parts or is_unspaced(char) or is_unspaced(parts[-1][-1]):
+            parts.append(char)
+        else:
+            parts[-1] += char
+    return [(part, first, last) for part in parts]
+
+
+def _joins_previous(held: str, text: str, starts_word: bool) -> bool:
+    if _is_mark(text):
+        return True
+    if is_unspaced(text[0]) or is_unspaced(held[-1]):
+        # 《 waits for what it opens; everything else is complete.
+        return unicodedata.category(held[-1]) in {"Ps", "Pi"}
+    return not starts_word
+
+
+def _is_mark(text: str) -> bool:
+    """Only punctuation, and none of it opening."""
+    return all(unicodedata.category(c)[0] == "P" for c in text) and not any(
+        unicodedata.category(c) in {"Ps", "Pi"} for c in text
+    )
