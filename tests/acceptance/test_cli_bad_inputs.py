@@ -200,6 +200,28 @@ def test_a_recording_that_may_not_be_read(zoo: Zoo, tmp_path: Path) -> None:
     assert out
 
 
+def test_a_person_sees_a_bar_and_the_cursor_comes_back(zoo: Zoo, tmp_path: Path) -> None:
+    person, program = os.openpty()
+    done = subprocess.run(
+        [*PROGRAM, "transcribe", zoo.good[0], zoo.good[2], "--output", tmp_path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=program,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINGTING_OFFLINE": "1"},
+        check=False,
+    )
+    os.close(program)
+    seen = os.read(person, 1 << 16).decode()
+    os.close(person)
+    assert done.returncode == 0
+    assert done.stdout == b""
+    assert "0/2 files" in seen
+    assert "2/2 files" in seen
+    assert "left …" in seen  # time to go, then the end of the recording's path
+    assert "[1/2] " in seen
+    assert seen.rindex("\x1b[?25h") > seen.rindex("\x1b[?25l")  # shown after it was hidden
+
+
 # Stopping -----------------------------------------------------------------------------------
 
 

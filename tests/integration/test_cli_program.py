@@ -131,6 +131,24 @@ def test_a_missing_model_names_the_commands_that_bring_it(tmp_path: Path, tiny_w
     assert not (tmp_path / "home").exists()
 
 
+def test_a_missing_model_is_announced_and_fetched_when_that_is_allowed(
+    tmp_path: Path, tiny_wav: Path
+) -> None:
+    nowhere = "http://127.0.0.1:9"
+    env = {
+        "LINGTING_HOME": str(tmp_path / "home"),
+        "LINGTING_OFFLINE": "0",
+        "PIP_NO_INDEX": "1",
+        "HTTP_PROXY": nowhere,
+        "HTTPS_PROXY": nowhere,
+    }
+    done = lingting("transcribe", tiny_wav, env=env)
+    assert done.returncode == 1
+    first, *_ = done.stderr.splitlines()
+    assert first == "Fetching the model whisper-base (143.3 MiB, MIT) …"
+    assert "model.source_unreachable" in done.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_behind_stdout(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:

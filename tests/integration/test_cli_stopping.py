@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from lingting.cli.stopping import STOPPING, Stopped, stoppable
+from lingting.cli.stopping import STOPPING, StoppableInput, Stopped, Stops, stoppable
 
 # A main thread that takes its time to stop, as native code does.
 STUBBORN = """
@@ -50,6 +52,23 @@ def test_a_stop_that_was_lost_is_found_again() -> None:
             pass  # as a callback of a foreign library may do
         with pytest.raises(Stopped):
             stops.check()
+
+
+def test_a_pipe_nobody_writes_to_ends_when_a_stop_is_asked_for() -> None:
+    reader, writer = os.pipe()
+    stops = Stops()
+    stream = StoppableInput(reader, stops)
+    os.write(writer, b"abc")
+    assert (stream.read(0), stream.read(2), stream.read()) == (b"", b"ab", b"c")
+    threading.Timer(0.1, lambda: suppressed(stops)).start()
+    assert stream.read(1) == b""
+    os.close(writer)
+    os.close(reader)
+
+
+def suppressed(stops: Stops) -> None:
+    with suppress(Stopped):
+        stops.handle(signal.SIGINT, None)
 
 
 def test_the_second_ends_at_once_but_an_echo_of_the_first_does_not() -> None:

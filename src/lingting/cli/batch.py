@@ -13,7 +13,7 @@ from lingting.cli.display import Display, clock, open_display
 from lingting.cli.failures import DONE, SOME_FAILED, code_of_stop, explained
 from lingting.cli.inputs import Input
 from lingting.cli.output import Output, shown
-from lingting.cli.stopping import Stops
+from lingting.cli.stopping import StoppableInput, Stops
 from lingting.cli.targets import check_writable, is_finished, make_folder
 from lingting.errors import AudioPathUnreadable, LingtingError
 
@@ -143,8 +143,14 @@ class Batch:
 
         for at, job in enumerate(self._jobs):
             if self._settled[at] is None:
-                is_stdin = job.input.is_stdin and sys.stdin is not None
-                yield Source(sys.stdin.buffer if is_stdin else job.input.name, key=str(at))
+                given = self._stdin() if job.input.is_stdin else job.input.name
+                yield Source(given, key=str(at))
+
+    def _stdin(self) -> Any:
+        """A file that was redirected is read as a file; a pipe so that it can be stopped."""
+        if sys.stdin.seekable():
+            return sys.stdin.buffer
+        return StoppableInput(sys.stdin.fileno(), self._stops)
 
     def _written(self, job: Job, transcript: Transcript) -> Result:
         """Save every format; what cannot be saved is this recording's failure."""

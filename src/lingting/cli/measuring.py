@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lingting.evaluate.run import Recognised, Recogniser, Subject
 
 System = Literal["lingting", "batched", "sequential"]
+_LEAVE_S = 10.0
 OURS: System = "lingting"
 PEERS: tuple[System, ...] = ("batched", "sequential")
 
@@ -57,7 +58,9 @@ def measure(wanted: Measurement, on_clip: Callable[[Heard], None]) -> Report:
     process.start()
     theirs.close()
     try:
-        return _answer(ours, wanted, on_clip)
+        report = _answer(ours, wanted, on_clip)
+        process.join(_LEAVE_S)  # a library may have semaphores and files to put away
+        return report
     finally:
         ours.close()
         process.kill()

@@ -8,6 +8,7 @@ signals from a pipe says so meanwhile, and ends the process when it is asked a s
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -19,6 +20,8 @@ from types import FrameType
 STOPPING = "Stopping … once more to stop at once."
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SAME_PRESS_S = 0.3
+_LOOK_EVERY_S = 0.2
+_READ_BYTES = 1 << 20
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -42,10 +45,35 @@ class Stops:
             self._signum = signum
             raise Stopped(signum)
 
+    @property
+    def is_asked(self) -> bool:
+        """Somebody wants it to stop; may be asked from any thread."""
+        return self._signum is not None
+
     def check(self) -> None:
         """Raises Stopped when a stop was asked for."""
         if self._signum is not None:
             raise Stopped(self._signum)
+
+
+class StoppableInput:
+    """Standard input as a stream that ends when a stop is asked for.
+
+    A thread that waits for a pipe nobody writes to could not be ended otherwise.
+    """
+
+    def __init__(self, descriptor: int, stops: Stops) -> None:
+        self._descriptor = descriptor
+        self._stops = stops
+
+    def read(self, size: int = -1) -> bytes:
+        """What is there, at most ``size`` bytes; nothing at the end."""
+        if size == 0:
+            return b""
+        while not self._stops.is_asked:
+            if select.select([self._descriptor], [], [], _LOOK_EVERY_S)[0]:
+                return os.read(self._descriptor, size if size > 0 else _READ_BYTES)
+        return b""
 
 
 @contextmanager
