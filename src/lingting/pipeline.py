@@ -198,7 +198,9 @@ class Transcriber:
         """Text for the clips of a window, given to their recordings."""
         if not items:
             return
-        clips = [Clip(i.clip.samples, i.recording.ask, i.clip.speech_s) for i in items]
+        clips = [
+            Clip(i.clip.samples, i.recording.ask, i.clip.speech_s, i.clip.mean_score) for i in items
+        ]
         found = self._engine.recognize(clips)
         if len(found) != len(clips):
             raise EngineFailed(f"{len(clips)} clips were given, {len(found)} came back.")

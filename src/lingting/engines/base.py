@@ -55,6 +55,8 @@ class Clip:
     options: RecognizeOptions = field(default_factory=RecognizeOptions)
     speech_s: float | None = None
     """Seconds of speech a detector found in it; None when nobody looked."""
+    speech_score: float | None = None
+    """The detector's mean probability of speech over those seconds."""
 
     @property
     def duration_s(self) -> float:
@@ -78,6 +80,8 @@ class Hypothesis:
     """Probability that the clip holds no speech, where the model says so."""
     is_cut: bool = False
     """The decoder ran into its length limit: text is probably missing or looping."""
+    prompt: str = ""
+    """The context the decoder was really given, the engine's own default included."""
     notes: tuple[str, ...] = ()
     error: LingtingError | None = None
 

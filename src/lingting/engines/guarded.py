@@ -2,7 +2,7 @@
 
 ::
 
-    doubtful text ─ again, careful, without prompt ─ again, in two halves ─ the best of them
+    doubtful text ─ again, careful, without prompt ─ again, in parts ─ the best of them
                                                                              │
               kept with a note ◄─ loops said once ◄─ text on non-speech dropped
 
@@ -23,6 +23,8 @@ from lingting.text.guard import Heard, cut_loop, doubts, is_non_speech, say_once
 from lingting.transcript import Word
 
 _SHORTEST_SPLIT_S = 4.0
+_SPLIT_DEPTH = 3  # a clip of 25 s ends as eighths of 3 s
+_LOOPING = frozenset({"loop", "rate", "cut"})
 _CUT_ZONE = 0.3  # a clip is halved at the quietest place in its middle 40 %
 _QUIET_WINDOW_S = 0.1
 
@@ -51,6 +53,33 @@ class _Trial:
         )
 
 
+@dataclass
+class _Part:
+    """A piece of a looping clip, ``start_s`` into it."""
+
+    trial: _Trial
+    clip: Clip
+    start_s: float = 0.0
+    hypothesis: Hypothesis = field(default_factory=lambda: Hypothesis(""))
+    is_looping: bool = False
+
+    def settle(self, hypothesis: Hypothesis) -> None:
+        """Keep what was heard, without what is certainly a loop."""
+        found = doubts(_heard(self.clip, hypothesis))
+        self.is_looping = hypothesis.error is None and _can_split(self.clip, found)
+        text = cut_loop(hypothesis.text) if "loop" in found else hypothesis.text
+        words = hypothesis.words if text == hypothesis.text else _words_of(text, hypothesis.words)
+        self.hypothesis = replace(hypothesis, text=text, words=words)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Times from the start of the whole clip."""
+        return tuple(
+            replace(w, start_s=w.start_s + self.start_s, end_s=w.end_s + self.start_s)
+            for w in self.hypothesis.words
+        )
+
+
 class GuardedEngine:
     """The same protocol as the engine inside; costs nothing when nothing is doubtful."""
 
@@ -70,7 +99,9 @@ class GuardedEngine:
         for trial, hypothesis in zip(trials, self._engine.recognize(clips), strict=True):
             trial.add(hypothesis)
         self._again(trials)
-        self._in_halves([t for t in trials if not t.is_settled and _worth_splitting(t)])
+        self._in_parts(
+            [t for t in trials if not t.is_settled and _can_split(t.clip, t.candidates[-1][1])]
+        )
         return [_settle(trial) for trial in trials]
 
     def _again(self, trials: list[_Trial]) -> None:
@@ -81,15 +112,32 @@ class GuardedEngine:
             for trial, found in zip(doubtful, self._engine.recognize(clips), strict=True):
                 trial.add(_noted(found, "guard.retried"))
 
-    def _in_halves(self, trials: list[_Trial]) -> None:
-        halves = [_halves(trial.clip) for trial in trials]
-        clips = [half for pair in halves for half in pair]
-        if not clips:
-            return
-        found = self._engine.recognize(clips)
-        for at, trial in enumerate(trials):
-            left, right = found[2 * at : 2 * at + 2]
-            trial.add(_noted(_joined(left, right, halves[at][0].duration_s), "guard.split"))
+    def _in_parts(self, trials: list[_Trial]) -> None:
+        """Halve what loops, and halve again what still does: a loop seldom survives its cause."""
+        parts = [
+            _Part(trial, half, at_s)
+            for trial in trials
+            for half, at_s in _with_offsets(_halves(trial.clip))
+        ]
+        leaves: dict[int, list[_Part]] = {id(trial): [] for trial in trials}
+        for depth in range(_SPLIT_DEPTH):
+            if not parts:
+                break
+            found = self._engine.recognize([part.clip for part in parts])
+            following: list[_Part] = []
+            for part, hypothesis in zip(parts, found, strict=True):
+                part.settle(hypothesis)
+                if depth + 1 < _SPLIT_DEPTH and part.is_looping:
+                    following += [
+                        _Part(part.trial, half, part.start_s + at_s)
+                        for half, at_s in _with_offsets(_halves(part.clip))
+                    ]
+                else:
+                    leaves[id(part.trial)].append(part)
+            parts = following
+        for trial in trials:
+            ordered = sorted(leaves[id(trial)], key=lambda part: part.start_s)
+            trial.add(_noted(_joined(ordered), "guard.split"))
 
 
 def _heard(clip: Clip, hypothesis: Hypothesis) -> Heard:
@@ -97,9 +145,11 @@ def _heard(clip: Clip, hypothesis: Hypothesis) -> Heard:
         text=hypothesis.text,
         duration_s=clip.duration_s,
         speech_s=clip.duration_s if clip.speech_s is None else clip.speech_s,
+        speech_score=clip.speech_score,
         confidence=hypothesis.confidence,
         no_speech=hypothesis.no_speech,
         is_cut=hypothesis.is_cut,
+        prompt=hypothesis.prompt,
     )
 
 
@@ -112,10 +162,9 @@ def _careful(trial: _Trial) -> Clip:
     return replace(trial.clip, options=careful)
 
 
-def _worth_splitting(trial: _Trial) -> bool:
-    """Halving helps against loops; a faint or empty clip stays faint in parts."""
-    found = set(trial.candidates[-1][1])
-    return trial.clip.duration_s >= _SHORTEST_SPLIT_S and bool(found & {"loop", "rate", "cut"})
+def _can_split(clip: Clip, found: Sequence[str]) -> bool:
+    """Parts help against loops; a faint or empty clip stays faint in parts."""
+    return clip.duration_s >= _SHORTEST_SPLIT_S and bool(_LOOPING & set(found))
 
 
 def _halves(clip: Clip) -> tuple[Clip, Clip]:
@@ -127,32 +176,35 @@ def _halves(clip: Clip) -> tuple[Clip, Clip]:
     power = np.add.reduceat(np.square(zone), np.arange(0, len(zone), window))
     at = first + int(np.argmin(power)) * window + window // 2
     options = replace(clip.options, careful=True, prompt="", hotwords=(), temperature=0.0)
-    left_share = at / len(samples)
-    speech_s = clip.speech_s
+    shares = (at / len(samples), 1 - at / len(samples))
+    speech = [None if clip.speech_s is None else clip.speech_s * share for share in shares]
     return (
-        Clip(samples[:at], options, None if speech_s is None else speech_s * left_share),
-        Clip(samples[at:], options, None if speech_s is None else speech_s * (1 - left_share)),
+        Clip(samples[:at], options, speech[0], clip.speech_score),
+        Clip(samples[at:], options, speech[1], clip.speech_score),
     )
 
 
-def _joined(left: Hypothesis, right: Hypothesis, offset_s: float) -> Hypothesis:
-    """What the two halves said, as one hypothesis of the whole clip."""
-    if left.error or right.error:
-        return left if left.error else right
-    words = tuple(
-        Word(w.text, w.start_s + offset_s, w.end_s + offset_s, w.confidence) for w in right.words
-    )
-    confidences = [h.confidence for h in (left, right) if h.text and h.confidence]
+def _with_offsets(halves: tuple[Clip, Clip]) -> list[tuple[Clip, float]]:
+    return [(halves[0], 0.0), (halves[1], halves[0].duration_s)]
+
+
+def _joined(parts: Sequence[_Part]) -> Hypothesis:
+    """What the parts said, in order, as one hypothesis of the whole clip."""
+    heard = [part.hypothesis for part in parts]
+    failed = [one for one in heard if one.error is not None]
+    if failed:
+        return failed[0]
+    texts = [one for one in heard if one.text]
+    confidences = [one.confidence for one in texts if one.confidence]
+    silences = [one.no_speech for one in heard if one.no_speech is not None]
     return Hypothesis(
-        text=join([left.text, right.text]),
-        language=left.language if left.text else right.language,
-        words=left.words + words,
+        text=join(one.text for one in heard),
+        language=(texts or heard)[0].language,
+        words=tuple(word for part in parts for word in part.words),
         confidence=math.prod(confidences) ** (1 / len(confidences)) if confidences else None,
-        no_speech=min(
-            (h.no_speech for h in (left, right) if h.no_speech is not None), default=None
-        ),
-        is_cut=left.is_cut or right.is_cut,
-        notes=left.notes,
+        no_speech=min(silences, default=None),
+        is_cut=any(one.is_cut for one in heard),
+        notes=heard[0].notes,
     )
 
 

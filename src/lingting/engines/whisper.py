@@ -62,8 +62,9 @@ _TOKENS_MIN = 24
 _TEXT_WINDOW = 448
 _BEAM_SIZE = 5
 _CAREFUL_BEAM_SIZE = 5
-# Without it the model writes Mandarin as it pleases: traditional, no punctuation.
-_MANDARIN_PROMPT = "以下是普通话的句子。"
+# Without them the model writes Mandarin as it pleases, traditional and with no punctuation, and
+# translates Cantonese instead of writing it.
+_OWN_PROMPTS = {"zh": "以下是普通话的句子。", "yue": "以下係廣東話嘅句子。"}
 _REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
@@ -172,9 +173,12 @@ class WhisperEngine:
     def _decode(self, batch: list[_Task]) -> list[Hypothesis]:
         encoded = self._encode(batch)
         detected = self._detect(batch, encoded)
+        contexts = [
+            _context(task, language) for task, (language, _) in zip(batch, detected, strict=True)
+        ]
         prompts = [
-            self._tokens.prompt(language, _context(task, language))
-            for task, (language, _) in zip(batch, detected, strict=True)
+            self._tokens.prompt(language, context)
+            for context, (language, _) in zip(contexts, detected, strict=True)
         ]
         options = batch[0].clip.options
         longest = max(len(prompt) for prompt in prompts)
@@ -203,6 +207,7 @@ class WhisperEngine:
                 confidence=math.exp(min(0.0, one.scores[0])),
                 no_speech=float(one.no_speech_prob),
                 is_cut=len(prompts[row]) + len(ids[row]) >= limit,
+                prompt=contexts[row],
                 notes=task.notes,
             )
             for row, (task, (language, probability), one) in enumerate(
@@ -365,11 +370,10 @@ def _token_room(duration_s: float) -> int:
 
 
 def _context(task: _Task, language: str) -> str:
-    """What the decoder is told came before: hotwords and prompt, or our own for Mandarin."""
+    """What the decoder is told came before: hotwords and prompt, or our own."""
     options = task.clip.options
     if options.prompt is None and not options.hotwords:
-        is_mandarin = language == "zh" and options.language in (None, "zh")
-        return _MANDARIN_PROMPT if is_mandarin else ""
+        return _OWN_PROMPTS.get(options.language or language, "")
     hotwords = ", ".join(options.hotwords)
     return " ".join(part for part in (options.prompt or "", hotwords) if part)
 

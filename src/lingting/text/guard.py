@@ -18,6 +18,8 @@ _RATE_SLACK_CHARS = 10  # short clips round badly
 _FAINT = 0.22  # mean token probability below which text on non-speech lies, and little else
 _HOPELESS = 0.10
 _SURE_OF_SILENCE = 0.45
+_UNSURE = 0.6
+_WEAK_SPEECH = 0.68  # speech has 0.73 and more, even a single word
 _FILLED_S = 3.0  # with more speech than this, an empty text is suspicious
 
 # A phrase of so many units (characters, or words) may follow itself so often before it is a loop.
@@ -25,6 +27,8 @@ _FILLED_S = 3.0  # with more speech than this, an empty text is suspicious
 _ALLOWED_REPEATS = ((1, 6), (2, 4), (4, 3))
 _ALLOWED_REPEATS_LONG = 2
 _LONGEST_PHRASE = 60
+
+_LEAK_UNITS = 6  # so many characters or words of the prompt in a row are no coincidence
 
 _SOUND_NOTE = re.compile(r"^\W*(?:[\[(（【*♪].*[\])）】*♪]\W*)+$")
 
@@ -37,9 +41,13 @@ class Heard:
     duration_s: float
     speech_s: float
     """Seconds of speech the detector found in it."""
+    speech_score: float | None = None
+    """The detector's mean probability of speech over that time."""
     confidence: float | None = None
     no_speech: float | None = None
     is_cut: bool = False
+    prompt: str = ""
+    """What the decoder was told came before."""
 
 
 def doubts(heard: Heard) -> tuple[str, ...]:
@@ -47,8 +55,8 @@ def doubts(heard: Heard) -> tuple[str, ...]:
 
     ``loop``: a phrase follows itself too often. ``twice``: the whole text is said two or more
     times. ``rate``: more characters than anyone can say in the time. ``cut``: the decoder hit its
-    length limit. ``faint``: so improbable that it is probably no speech. ``empty``: nothing,
-    though there is speech.
+    length limit. ``prompt``: it repeats what the decoder was told. ``faint``: so improbable that
+    it is probably no speech. ``empty``: nothing, though there is speech.
     """
     found = []
     units = _units(heard.text)
@@ -60,6 +68,8 @@ def doubts(heard: Heard) -> tuple[str, ...]:
         found.append("rate")
     if heard.is_cut:
         found.append("cut")
+    if leaks(heard.prompt, heard.text):
+        found.append("prompt")
     if heard.text and heard.confidence is not None and heard.confidence < _FAINT:
         found.append("faint")
     if not heard.text and heard.speech_s > _FILLED_S:
@@ -77,8 +87,20 @@ def is_non_speech(heard: Heard) -> bool:
         return False
     if heard.confidence < _HOPELESS:
         return True
-    silent = heard.no_speech is not None and heard.no_speech > _SURE_OF_SILENCE
-    return heard.confidence < _FAINT and silent
+    if heard.no_speech is None or heard.no_speech < _SURE_OF_SILENCE:
+        return False
+    # The decoder doubts that anybody speaks; a detector that doubts it too settles the matter.
+    is_weak = heard.speech_score is not None and heard.speech_score < _WEAK_SPEECH
+    return heard.confidence < (_UNSURE if is_weak else _FAINT)
+
+
+def leaks(prompt: str, text: str) -> bool:
+    """True when a good part of the prompt stands in the text word for word."""
+    told, heard = _units(prompt), "\0".join(_units(text))
+    for first in range(len(told) - _LEAK_UNITS + 1):
+        if "\0".join(told[first : first + _LEAK_UNITS]) in heard:
+            return True
+    return False
 
 
 def cut_loop(text: str) -> str:
