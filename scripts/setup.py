@@ -210,6 +210,7 @@ def explain(log: Path) -> None:
     unreachable = ("NewConnectionError", "Failed to establish", "name resolution", "ProxyError",
                    "ConnectTimeoutError", "NameResolutionError", "Read timed out")  # fmt: skip
     if any(word in line for line in lines for word in unreachable):
+        errors = []  # pip's own last word then is about versions, and misleads
         advice = (
             "The package index could not be reached. Connect this machine (or set pip up for an "
             "index it can reach: pip config) and run the same command again; what was fetched is "
