@@ -1,0 +1,357 @@
+"""FunASR's ``AutoModel``: scripts written for it run here, with one result per input, always.
+
+::
+
+    model = AutoModel(model="whisper-base", device="cpu")
+    model.generate(input=["a.wav", "b.mp3"], language="中文", itn=True, hotwords=["开放时间"])
+    # [{"key": "a", "text": "…", "text_tn": "…", "language": "zh"}, {"key": "b", …}]
+
+    AutoModel(model="fsmn-vad").generate(input="a.wav")
+    # [{"key": "a", "value": [[70, 2340], [2620, 6200]]}]
+
+What differs from the toolkit: an input that cannot be read gives ``{"key", "text": "", "error":
+{"code", "message"}}`` in its place and the others go on; the list is never shorter than the input;
+an option that does not exist is an error; addresses are not fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lingting.audio import SAMPLE_RATE_HZ
+from lingting.errors import (
+    AudioNotFound,
+    LingtingError,
+    ManifestInvalid,
+    OptionInvalid,
+    OptionUnknown,
+)
+from lingting.pipeline import Outcome, PipelineOptions, Source, Transcriber
+from lingting.transcript import Segment, Transcript, Word
+from lingting.vad.options import DEFAULT_OPTIONS, VadOptions
+from lingting.vad.pack import DEFAULT_PACKING, PackOptions
+
+Result = dict[str, Any]
+
+_VAD_NAMES = frozenset({"fsmn-vad", "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"})
+_VAD_OPTIONS = {
+    "max_end_silence_time": "max_end_silence_ms",
+    "max_start_silence_time": "max_start_silence_ms",
+    "max_single_segment_time": "max_single_segment_ms",
+    "speech_noise_thres": "speech_noise_threshold",
+    "window_size_ms": "window_ms",
+    "sil_to_speech_time_thres": "sil_to_speech_ms",
+    "speech_to_sil_time_thres": "speech_to_sil_ms",
+    "lookback_time_start_point": "lookback_ms",
+    "lookahead_time_end_point": "lookahead_ms",
+    "decibel_thres": "min_level_db",
+    "snr_thres": "min_snr_db",
+}
+# Batches are formed by length and memory here, there is nothing to update and no bar to switch
+# off; scripts that set these keep working because leaving them out changes no result.
+_NEEDLESS = frozenset(
+    {
+        "batch_size",
+        "batch_size_s",
+        "batch_size_threshold_s",
+        "disable_log",
+        "disable_pbar",
+        "disable_update",
+        "hub",
+        "is_final",
+        "merge_vad",
+        "model_revision",
+        "ncpu",
+        "vad_model",
+        "vad_model_revision",
+    }
+)
+_ASR_KEYS = frozenset(
+    {
+        "beam_size",
+        "hotword",
+        "hotwords",
+        "itn",
+        "language",
+        "merge_length_s",
+        "output_timestamp",
+        "prompt",
+        "script",
+        "sentence_timestamp",
+        "use_itn",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Item:
+    """One input: what to call it and what to read, or why it cannot be."""
+
+    key: str
+    given: Any
+    error: LingtingError | None = None
+
+
+class AutoModel:
+    """A recogniser, or FSMN-VAD, behind FunASR's call shape. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        model: str = "auto",
+        *,
+        device: str = "auto",
+        compute: str = "auto",
+        vad_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """``model`` is a catalogue name, a folder, or ``auto``; ``device`` is ``cpu`` or ``cuda``
+        (``cuda:0`` is understood). ``vad_kwargs`` takes FunASR's names and applies them.
+
+        Raises OptionUnknown for options that do not exist, and what loading a model raises.
+        """
+        _refuse_unknown(options, _NEEDLESS)
+        if options.get("vad_model") not in (None, "", *_VAD_NAMES):
+            raise OptionInvalid("vad_model names another detector; only fsmn-vad is there.")
+        self._lock = threading.Lock()
+        self._vad_options = _vad_options(vad_kwargs or {}, DEFAULT_OPTIONS)
+        self._is_vad = model in _VAD_NAMES
+        self._transcriber: Transcriber | None = None
+        if self._is_vad:
+            from lingting import models
+            from lingting.vad.fsmn import FsmnVad
+
+            self._vad = FsmnVad(models.ensure("fsmn-vad"), options=self._vad_options)
+        else:
+            from lingting.api.transcribing import load
+
+            self._transcriber = load(model, device=device.split(":")[0], compute=compute)
+
+    def generate(
+        self,
+        input: Any,
+        *,
+        cache: dict[str, Any] | None = None,
+        key: Sequence[str] | None = None,
+        fs: int = SAMPLE_RATE_HZ,
+        **options: Any,
+    ) -> list[Result]:
+        """One dict per input, in order.
+
+        ``input``: a path, bytes, a binary file object, an array (at ``fs``), a ``.scp`` list
+        (``key path`` a line), a ``.jsonl`` list (``source`` and ``key``), or a list of any of the
+        first four. ``language`` takes Chinese, English or ISO names. ``output_timestamp`` and
+        ``sentence_timestamp`` add word and sentence times. ``cache`` belongs to streaming models
+        and must be empty.
+
+        Raises OptionUnknown and OptionInvalid; what is wrong with an input stands in its result.
+        """
+        if cache:
+            raise OptionInvalid("cache is not empty; this model does not stream.", "Give {}.")
+        items = _items(input, key)
+        with self._lock:
+            if self._transcriber is None:
+                return [self._spans(item, fs, options) for item in items]
+            return self._recognise(items, fs, options)
+
+    def _recognise(self, items: list[_Item], fs: int, options: Mapping[str, Any]) -> list[Result]:
+        assert self._transcriber is not None
+        wanted = self._pipeline_options(options)
+        with_words = bool(options.get("output_timestamp"))
+        with_sentences = bool(options.get("sentence_timestamp"))
+        sources = [Source(item.given, item.key, fs, wanted) for item in items if item.error is None]
+        outcomes = iter(self._transcriber.transcribe_many(sources))
+        return [
+            _failed(item.key, item.error)
+            if item.error is not None
+            else _result(next(outcomes), with_words, with_sentences)
+            for item in items
+        ]
+
+    def _pipeline_options(self, options: Mapping[str, Any]) -> PipelineOptions:
+        _refuse_unknown(options, _NEEDLESS | _ASR_KEYS | frozenset(_VAD_OPTIONS))
+        timed = options.get("output_timestamp") or options.get("sentence_timestamp")
+        longest_s = options.get("merge_length_s")
+        packing = DEFAULT_PACKING
+        if longest_s is not None:
+            packing = PackOptions(target_s=float(longest_s))
+        return PipelineOptions(
+            language=options.get("language"),
+            words=bool(timed),
+            itn=bool(options.get("itn", options.get("use_itn", True))),
+            script=options.get("script", "simplified"),
+            hotwords=_hotwords(options),
+            prompt=options.get("prompt"),
+            beam_size=options.get("beam_size"),
+            vad=_vad_options(_only(options, _VAD_OPTIONS), self._vad_options),
+            packing=packing,
+        )
+
+    def _spans(self, item: _Item, fs: int, options: Mapping[str, Any]) -> Result:
+        """Speech of one input in ms, as FunASR's FSMN-VAD returns it."""
+        from lingting.audio.decode import read_blocks
+        from lingting.vad.decision import SpeechEnd
+
+        _refuse_unknown(options, _NEEDLESS | frozenset(_VAD_OPTIONS))
+        wanted = _vad_options(options, self._vad_options)
+        if item.error is not None:
+            return _failed(item.key, item.error)
+        stream = self._vad.stream(options=wanted)
+        events = []
+        try:
+            for block in read_blocks(item.given, sample_rate_hz=fs):
+                events += stream.feed(block)
+                stream.take_frames()  # nobody draws them; without this they would pile up
+            events += stream.finish()
+        except LingtingError as error:
+            return _failed(item.key, error)
+        spans = [event.span for event in events if isinstance(event, SpeechEnd)]
+        return {
+            "key": item.key,
+            "value": [[round(s.start_s * 1000), round(s.end_s * 1000)] for s in spans],
+        }
+
+
+def _refuse_unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise OptionUnknown(
+            f"There is no option {unknown[0]}.", f"Known are: {', '.join(sorted(known))}."
+        )
+
+
+def _only(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: options[name] for name in names if name in options}
+
+
+def _vad_options(given: Mapping[str, Any], base: VadOptions) -> VadOptions:
+    from dataclasses import replace
+
+    _refuse_unknown(given, frozenset(_VAD_OPTIONS) | _NEEDLESS)
+    return replace(base, **{_VAD_OPTIONS[k]: v for k, v in given.items() if k in _VAD_OPTIONS})
+
+
+def _hotwords(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """FunASR takes a list, or one string with spaces between the words."""
+    words: list[str] = []
+    for name in ("hotword", "hotwords"):
+        given = options.get(name) or ()
+        words += given.split() if isinstance(given, str) else given
+    if not all(isinstance(word, str) for word in words):
+        raise OptionInvalid("hotwords holds something that is no text; give a list of words.")
+    return tuple(words)
+
+
+def _items(given: Any, keys: Sequence[str] | None) -> list[_Item]:
+    """The inputs with their keys; a list file becomes its lines."""
+    listed = _listed(given)
+    if listed is None:
+        entries = list(given) if isinstance(given, list | tuple) else [given]
+        listed = [_item(entry, at) for at, entry in enumerate(entries)]
+    if keys is None:
+        return listed
+    names = [keys] if isinstance(keys, str) else list(keys)
+    if len(names) != len(listed):
+        raise OptionInvalid(f"key has {len(names)} names for {len(listed)} inputs.")
+    return [_Item(name, one.given, one.error) for name, one in zip(names, listed, strict=True)]
+
+
+def _item(entry: Any, at: int) -> _Item:
+    if isinstance(entry, str) and "://" in entry:
+        error = AudioNotFound(
+            "The input is an address; nothing is fetched from the network here.",
+            "Download it first and give its path.",
+        )
+        return _Item(entry.rsplit("/", 1)[-1], entry, error)
+    if isinstance(entry, str | Path):
+        return _Item(Path(entry).stem, entry)
+    return _Item(f"audio_{at}", entry)
+
+
+def _listed(given: Any) -> list[_Item] | None:
+    """The lines of a ``.scp`` or ``.jsonl`` file, None for anything else."""
+    if not isinstance(given, str | Path) or Path(given).suffix not in (".scp", ".jsonl"):
+        return None
+    path = Path(given)
+    try:
+        lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ManifestInvalid("The list of inputs cannot be read.", "Check the path.") from exc
+    read = _scp_line if path.suffix == ".scp" else _jsonl_line
+    return [read(line, number, path.parent) for number, line in enumerate(lines, 1)]
+
+
+def _scp_line(line: str, number: int, folder: Path) -> _Item:
+    name, _, file = line.partition(" ")
+    if not file.strip():
+        raise ManifestInvalid(f"Line {number} of the list has no path.", "Write: key path.")
+    return _Item(name, folder / file.strip())
+
+
+def _jsonl_line(line: str, number: int, folder: Path) -> _Item:
+    try:
+        row = json.loads(line)
+        file = row["source"]
+        name = row.get("key", Path(file).stem)
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ManifestInvalid(f"Line {number} of the list has no source.", "Mend it.") from exc
+    return _Item(str(name), folder / str(file))
+
+
+def _failed(key: str, error: LingtingError) -> Result:
+    return {"key": key, "text": "", "error": error.as_dict()}
+
+
+def _result(outcome: Outcome, with_words: bool, with_sentences: bool) -> Result:
+    if outcome.error is not None:
+        return _failed(outcome.key, outcome.error)
+    transcript = outcome.unwrap()
+    result: Result = {
+        "key": outcome.key,
+        "text": transcript.text,
+        "text_tn": transcript.spoken,
+        "language": transcript.language,
+    }
+    if transcript.failures:
+        first = transcript.failures[0]
+        result["error"] = {"code": first.code, "message": first.message}
+    if with_words:
+        result |= _word_times(transcript)
+    if with_sentences:
+        result["sentence_info"] = [_sentence(s) for s in transcript.segments if s.text]
+    return result
+
+
+def _word_times(transcript: Transcript) -> Result:
+    """Both of FunASR's forms: tokens in seconds and pairs in ms."""
+    words = [word for segment in transcript.segments for word in segment.words]
+    return {
+        "timestamps": [
+            {
+                "token": word.text,
+                "start_time": word.start_s,
+                "end_time": word.end_s,
+                "score": word.confidence,
+            }
+            for word in words
+        ],
+        "timestamp": _pairs(words),
+    }
+
+
+def _sentence(segment: Segment) -> Result:
+    return {
+        "text": segment.text,
+        "start": round(segment.start_s * 1000),
+        "end": round(segment.end_s * 1000),
+        "timestamp": _pairs(segment.words),
+        "raw_text": segment.spoken,
+    }
+
+
+def _pairs(words: Iterable[Word]) -> list[list[int]]:
+    return [[round(word.start_s * 1000), round(word.end_s * 1000)] for word in words]

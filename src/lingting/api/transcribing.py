@@ -1,0 +1,103 @@
+"""One recording to one transcript, with a model that is loaded once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from lingting.audio import SAMPLE_RATE_HZ
+from lingting.pipeline import PipelineOptions, Script, Source, Transcriber
+from lingting.transcript import Transcript
+
+_VAD_MODEL = "fsmn-vad"
+
+_lock = threading.Lock()
+_loaded: dict[tuple[str, str, str], Transcriber] = {}
+
+
+def load(
+    model: str = "auto",
+    *,
+    device: str = "auto",
+    compute: str = "auto",
+    threads: int | None = None,
+    options: PipelineOptions | None = None,
+) -> Transcriber:
+    """A recogniser and a speech detector, ready for many recordings.
+
+    ``model`` is a name of the catalogue, a folder, or ``auto``: the best one installed. What the
+    embedded models lack is pulled first, unless ``LINGTING_OFFLINE=1``. ``threads=None`` takes
+    ``LINGTING_THREADS`` or all cores.
+
+    Raises ModelUnknown, ModelNotInstalled, WeightsInvalid, SourceUnreachable or OptionInvalid.
+    """
+    from lingting import models
+    from lingting.config import settings
+    from lingting.engines.registry import RECOGNISERS, load_engine
+    from lingting.vad.fsmn import FsmnVad
+
+    names = {recogniser.model for recogniser in RECOGNISERS}
+    if model == "auto" and not any(_is_installed(name) for name in names):
+        models.ensure(RECOGNISERS[0].model)
+    elif model in names:
+        models.ensure(model)
+    threads = settings().threads if threads is None else threads
+    engine = load_engine(model, device=device, compute=compute, threads=threads)
+    vad = FsmnVad(models.ensure(_VAD_MODEL))
+    return Transcriber(engine, vad, options or PipelineOptions())
+
+
+def transcribe(
+    source: Any,
+    *,
+    language: str | None = None,
+    model: str = "auto",
+    device: str = "auto",
+    compute: str = "auto",
+    words: bool = False,
+    itn: bool = True,
+    script: Script = "simplified",
+    hotwords: Sequence[str] = (),
+    prompt: str | None = None,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+) -> Transcript:
+    """Recognise one recording.
+
+    ``source`` is a path, bytes, a binary file object or a numpy array (``[n]`` or
+    ``[channels, n]`` at ``sample_rate_hz``). ``language`` is a Chinese or English name or an ISO
+    code; None detects it. The model stays loaded for the next call; calls from several threads
+    take turns.
+
+    Raises an error of ``lingting.errors``: AudioError and its kinds for the recording,
+    LanguageUnknown, ModelNotInstalled and others for the request.
+    """
+    options = PipelineOptions(
+        language=language,
+        words=words,
+        itn=itn,
+        script=script,
+        hotwords=tuple(hotwords),
+        prompt=prompt,
+    )
+    given = Source(source, sample_rate_hz=sample_rate_hz, options=options)
+    with _lock:
+        transcriber = _kept(model, device, compute)
+        return next(iter(transcriber.transcribe_many([given]))).unwrap()
+
+
+def _kept(model: str, device: str, compute: str) -> Transcriber:
+    """The last transcriber that was asked for; another one takes its place."""
+    key = (model, device, compute)
+    if key not in _loaded:
+        for other in _loaded.values():
+            other.close()
+        _loaded.clear()
+        _loaded[key] = load(model, device=device, compute=compute)
+    return _loaded[key]
+
+
+def _is_installed(name: str) -> bool:
+    from lingting import models
+
+    return models.status(name) is models.Status.INSTALLED
