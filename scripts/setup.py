@@ -42,7 +42,7 @@ PROFILES = {
     ),
 }
 PLAIN_WORDS = (
-    (re.compile(r"Collecting ([^\s(]+)"), "looking up {}"),
+    (re.compile(r"Collecting ([^\s(<>=!~;\[]+)"), "looking up {}"),
     (
         re.compile(r"Downloading (\S+?)(?:-[^-\s]+){0,3}\.(?:whl|tar\.gz)(?:\.metadata)?"),
         "fetching {}",
