@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lingting.cli.loading import EngineRequest
-from lingting.cli.measuring import Heard, Measurement, measure
+from lingting.cli.measuring import Heard, Measurement, Ready, measure
 from lingting.errors import ManifestInvalid
 from tests.odd_files import pcm16, wav_bytes
 
@@ -102,6 +102,18 @@ def test_peers_stand_beside_it(manifest: Path) -> None:
     ]  # fmt: skip
     assert len({one["model"]["sha256"] for one in reports}) == 1
     assert "leaked" not in done.stderr
+
+
+def test_a_warm_up_is_timed_apart_and_not_scored(manifest: Path) -> None:
+    said: list[Ready | Heard] = []
+    wanted = Measurement("lingting", manifest, 1, EngineRequest("whisper-base"), has_warm_up=True)
+    report = measure(wanted, said.append, said.append)
+    ready, *heard = said
+    assert isinstance(ready, Ready)
+    assert ready.load_s > 0
+    assert ready.warm_up_s > 0.1
+    assert [one.file for one in heard if isinstance(one, Heard)] == ["said.wav"]
+    assert (report.clips, len(report.scored)) == (1, 1)
 
 
 def test_errors_and_exceptions_cross_the_processes(manifest: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """One system over one manifest, in a process of its own.
 
 Peak memory belongs to one system only, and no system finds caches that another has warmed. The
-process answers through a pipe: a clip's result as it comes, then the report or the error.
+process answers through a pipe: that it is ready, a clip's result as it comes, then the report or
+the error. What happens before it is ready, loading and warming up, is timed apart.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -38,6 +40,16 @@ class Measurement:
     manifest: Path
     limit: int | None
     engine: EngineRequest
+    has_warm_up: bool = False
+    """Hear the first row once before the clock starts: first calls allocate and build caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is in memory, the clock starts: what that took, imports included."""
+
+    load_s: float
+    warm_up_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,12 @@ class Heard:
     failure: str | None
 
 
-def measure(wanted: Measurement, on_clip: Callable[[Heard], None]) -> Report:
+OnReady = Callable[[Ready], None]
+
+
+def measure(
+    wanted: Measurement, on_clip: Callable[[Heard], None], on_ready: OnReady | None = None
+) -> Report:
     """Run it and wait. Raises what the other process raised, EngineFailed when it died."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -58,7 +75,7 @@ def measure(wanted: Measurement, on_clip: Callable[[Heard], None]) -> Report:
     process.start()
     theirs.close()
     try:
-        report = _answer(ours, wanted, on_clip)
+        report = _answer(ours, wanted, on_clip, on_ready)
         process.join(_LEAVE_S)  # a library may have semaphores and files to put away
         return report
     finally:
@@ -67,7 +84,12 @@ def measure(wanted: Measurement, on_clip: Callable[[Heard], None]) -> Report:
         process.join()
 
 
-def _answer(pipe: Connection, wanted: Measurement, on_clip: Callable[[Heard], None]) -> Report:
+def _answer(
+    pipe: Connection,
+    wanted: Measurement,
+    on_clip: Callable[[Heard], None],
+    on_ready: OnReady | None,
+) -> Report:
     from lingting.evaluate.report import Report
 
     while True:
@@ -80,6 +102,9 @@ def _answer(pipe: Connection, wanted: Measurement, on_clip: Callable[[Heard], No
             ) from None
         if isinstance(message, Heard):
             on_clip(message)
+        elif isinstance(message, Ready):
+            if on_ready is not None:
+                on_ready(message)
         elif isinstance(message, Report):
             return message
         elif isinstance(message, LingtingError):
@@ -106,10 +131,16 @@ def _report(wanted: Measurement, pipe: Connection) -> Report:
         pipe.send(Heard(row.file, row.language, result.text, result.failure))
 
     manifest = read_manifest(wanted.manifest, limit=wanted.limit)
+    began_s = time.perf_counter()
     if wanted.system == "lingting":
         recognise, subject = _ours(wanted)
     else:
         recognise, subject = _peer(wanted, wanted.system)
+    loaded_s = time.perf_counter()
+    if wanted.has_warm_up:
+        for _ in recognise(manifest.rows[:1]):
+            pass
+    pipe.send(Ready(loaded_s - began_s, time.perf_counter() - loaded_s))
     return evaluate(manifest, recognise, subject, keep=keep)
 
 
