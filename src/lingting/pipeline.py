@@ -17,6 +17,7 @@ import queue
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -48,6 +49,7 @@ Channels = Literal["mix", "split"]
 _FIRST_WINDOW_S = 30.0
 _LARGEST_WINDOW_S = 480.0
 _READ_AHEAD_CLIPS = 24
+_STOP_WAIT_S = 2.0
 # A clip shorter or less certain than this follows the language of its recording.
 _SURE_CLIP_S = 4.0
 _SURE_LANGUAGE = 0.7
@@ -80,7 +82,7 @@ class PipelineOptions:
             )
         if self.channels not in ("mix", "split"):
             raise OptionInvalid(f"channels is {self.channels}; allowed are mix and split.")
-        if self.max_duration_s <= 0:
+        if not self.max_duration_s > 0:
             raise OptionInvalid(f"max_duration_s is {self.max_duration_s}; it must be positive.")
         self.recognize()
 
@@ -207,9 +209,10 @@ class Transcriber:
         self._follow_recordings(items, clips, found)
         for item, hypothesis in zip(items, found, strict=True):
             fresh = item.recording.take(item, hypothesis)
-            yield _Advance(
-                item.recording.key, item.clip.end_s, item.recording.total_s, tuple(fresh)
-            )
+            recording = item.recording
+            # Channels are read side by side: a clip of one may end before that of another.
+            recording.done_s = max(recording.done_s, item.clip.end_s)
+            yield _Advance(recording.key, recording.done_s, recording.total_s, tuple(fresh))
 
     def _follow_recordings(
         self, items: list[_ReadClip], clips: list[Clip], found: list[Hypothesis]
@@ -232,7 +235,8 @@ class Transcriber:
             for at in again
         ]
         for at, hypothesis in zip(again, self._engine.recognize(asked), strict=True):
-            found[at] = hypothesis
+            if hypothesis.error is None:
+                found[at] = hypothesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +262,7 @@ class _Recording:
     is_read: bool = False
     clips_read: int = 0
     clips_heard: int = 0
+    done_s: float = 0.0
     speech_s: float = 0.0
     segments: list[Segment] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
@@ -308,7 +313,7 @@ class _Recording:
             Transcript(
                 segments=tuple(segments),
                 duration_s=round(audio.duration_s, 3),
-                language=self.language,
+                language=self.language or _most_common(s.language for s in segments if s.text),
                 speech_s=round(self.speech_s, 3),
                 sample_rate_hz=audio.sample_rate_hz,
                 channels=audio.channels,
@@ -317,6 +322,12 @@ class _Recording:
                 notes=tuple(f"{name} x{count}" for name, count in sorted(self.notes.items())),
             ),
         )
+
+
+def _most_common(languages: Iterable[str | None]) -> str | None:
+    """For text that nobody voted on, such as what was only heard after a doubt."""
+    counted = Counter(language for language in languages if language)
+    return counted.most_common(1)[0][0] if counted else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -362,7 +373,7 @@ _Event = _Recording | _ReadClip
 class _ReadAhead:
     """Reads sources and finds speech in a thread; iterating gives what it found, in order.
 
-    Leaving the ``with`` stops the thread, whatever it was doing.
+    Leaving the ``with`` stops the thread at its next block of audio, and never waits long for it.
     """
 
     def __init__(self, sources: Iterable[Source], vad: FsmnVad, options: PipelineOptions) -> None:
@@ -379,12 +390,11 @@ class _ReadAhead:
 
     def __exit__(self, *exc: object) -> None:
         self._is_stopped.set()
-        while self._thread.is_alive():
-            try:  # make room, in case the thread waits to put
-                self._events.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
+        with suppress(queue.Empty):  # make room, in case the thread waits to put
+            while True:
+                self._events.get_nowait()
+        # A source that waits for its own data cannot be woken: the daemon thread ends with it.
+        self._thread.join(_STOP_WAIT_S)
 
     def _received(self) -> Iterator[_Event]:
         while (event := self._events.get()) is not None:
@@ -393,9 +403,12 @@ class _ReadAhead:
             yield event
 
     def _put(self, event: _Event | BaseException | None) -> None:
+        self._check_stop()
+        self._events.put(event)
+
+    def _check_stop(self) -> None:
         if self._is_stopped.is_set():
             raise _Stopped
-        self._events.put(event)
 
     def _read_all(self) -> None:
         try:
@@ -444,6 +457,7 @@ class _ReadAhead:
         numbers: list[int | None] = list(range(reader.channels)) if split else [None]
         streams = [SpeechStream(self._vad, options.packing, options=options.vad) for _ in numbers]
         for block in reader.blocks():
+            self._check_stop()  # hours without speech put nothing
             rows: Sequence[NDArray[np.float32]] = list(block) if split else [block]
             for number, stream, row in zip(numbers, streams, rows, strict=True):
                 yield from ((number, clip) for clip in stream.feed(row))
