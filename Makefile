@@ -8,10 +8,20 @@ SPEECH := ../shared/speech
 PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test_imports.py
 # One test file or folder: make test T=tests/unit/text
 T ?= tests
+# One bench: make bench B=throughput
+BENCHES := startup vad throughput long_recording
+B ?= $(BENCHES)
+ARGUMENTS_startup := --json build/bench-startup.json
+ARGUMENTS_vad := --audio $(SPEECH)
+ARGUMENTS_throughput := --manifest $(SPEECH)/manifest.jsonl --sequential \
+	--json build/bench-throughput.json
+ARGUMENTS_long_recording := --manifest $(SPEECH)/manifest.jsonl \
+	--json build/bench-long_recording.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check fix setup setup-base models eval bench docs lock sizes clean
+.PHONY: help demo test check fix setup setup-base models eval bench docs lock sizes clean \
+	$(addprefix bench-,$(BENCHES))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,8 +58,11 @@ eval: setup models ## error rates and speed beside faster-whisper on ../shared/s
 	@mkdir -p build
 	$(LINGTING) eval $(SPEECH)/manifest.jsonl --peers --report build/eval.json
 
-bench: setup models ## how fast speech detection is, beside the funasr package
-	$(PY) bench/vad.py --audio $(SPEECH)
+bench: $(addprefix bench-,$(B)) ## start, speech detection, throughput, hours; see bench/README.md (B=vad for one)
+
+$(addprefix bench-,$(BENCHES)): bench-%: setup models
+	@mkdir -p build
+	$(PY) bench/$*.py $(ARGUMENTS_$*)
 
 docs: setup ## write the generated pages of docs/ anew
 	$(PY) scripts/pages.py
