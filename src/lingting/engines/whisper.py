@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from lingting.engines.base import (
 from lingting.engines.whisper_tokens import WhisperTokens
 from lingting.errors import (
     AudioEmpty,
+    AudioInvalid,
     AudioTooLong,
     EngineFailed,
     LanguageUnsupported,
@@ -268,16 +270,14 @@ class WhisperEngine:
         probabilities = np.asarray(aligned.text_token_probs, np.float64)
         words: list[Word] = []
         pieces = self._tokens.words(ids)
-        shares = _shares([(piece.first, piece.last) for piece in pieces])
-        for piece, (part, parts) in zip(pieces, shares, strict=True):
-            begin, end = starts[piece.first], starts[min(piece.last, len(ids))]
-            length = (end - begin) / parts
+        times = _piece_times([(piece.first, piece.last) for piece in pieces], starts)
+        for piece, (begin, end) in zip(pieces, times, strict=True):
             chance = probabilities[piece.first : piece.last]
             words.append(
                 Word(
                     piece.text,
-                    round(begin + part * length, 3),
-                    round(begin + (part + 1) * length, 3),
+                    round(begin, 3),
+                    round(end, 3),
                     round(float(chance.mean()), 4) if len(chance) else None,
                 )
             )
@@ -329,12 +329,19 @@ def _compute_type(compute: str, device: str) -> str:
 
 
 def _check_clip(clip: Clip) -> None:
+    if clip.samples.ndim != 1 or clip.samples.dtype.kind != "f":
+        raise AudioInvalid(
+            f"A clip has {clip.samples.ndim} dimensions of {clip.samples.dtype}.",
+            "Give float32 samples as [n].",
+        )
     if clip.duration_s > MAX_CLIP_S:
         raise AudioTooLong(
             f"A clip is {clip.duration_s:.1f} s; the engine takes {MAX_CLIP_S:.0f} s."
         )
     if len(clip.samples) < WHISPER_HOP_SAMPLES * 2:
         raise AudioEmpty(f"A clip has {len(clip.samples)} samples; that is no speech.")
+    if not np.isfinite(clip.samples).all():
+        raise AudioInvalid("A clip holds samples that are no numbers.", "Make them silence.")
 
 
 def _batches(tasks: list[_Task]) -> Iterator[list[_Task]]:
@@ -417,18 +424,27 @@ def _token_starts(pairs: Any, tokens: int, duration_s: float) -> list[float]:
     return starts
 
 
-def _shares(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Pieces that come from the same tokens divide their time: (which part, of how many)."""
-    shares: list[tuple[int, int]] = []
-    for at, one in enumerate(ranges):
-        first = at
-        while first and ranges[first - 1] == one:
-            first -= 1
-        last = at
-        while last + 1 < len(ranges) and ranges[last + 1] == one:
-            last += 1
-        shares.append((at - first, last - first + 1))
-    return shares
+def _piece_times(
+    ranges: Sequence[tuple[int, int]], starts: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Begin and end of each piece, one after the other.
+
+    Pieces that begin with the same token divide its time; the last of them may go on, with the
+    mark that follows it.
+    """
+    times: list[tuple[float, float]] = []
+    for first, group in groupby(ranges, key=lambda one: one[0]):
+        lasts = [last for _, last in group]
+        begin, shared_end = starts[first], starts[min(lasts)]
+        length = (shared_end - begin) / len(lasts)
+        times += [(begin + at * length, begin + (at + 1) * length) for at in range(len(lasts) - 1)]
+        times.append((begin + (len(lasts) - 1) * length, starts[lasts[-1]]))
+    # A mark that shares its token with the next word would make the word before it too long.
+    limits = [begin for begin, _ in times[1:]] + [math.inf]
+    return [
+        (begin, max(begin, min(end, limit)))
+        for (begin, end), limit in zip(times, limits, strict=True)
+    ]
 
 
 @contextmanager
