@@ -13,6 +13,8 @@ from lingting.errors import WeightsInvalid
 from lingting.joining import is_unspaced
 
 _REPLACEMENT = "�"  # what incomplete UTF-8 decodes to
+# Other marks behind a space, such as "quotes", ¿ and a minus, belong to what follows.
+_CLOSING_AFTER_SPACE = frozenset("!?:;,.…»%–—")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +77,23 @@ class WhisperTokens:
     def words(self, ids: Sequence[int]) -> list[Piece]:
         """Split into words at spaces, and into characters where a script has no spaces.
 
-        Punctuation joins the word before it (an opening mark the word after it), so that joining
-        the pieces as :func:`lingting.joining.join` does gives the text back.
+        Punctuation joins the word before it (an opening mark the word after it). The pieces stand
+        in the text in order, and nothing but white space is between them; a mark set off by a
+        space, as in ``Ça va ?``, keeps that space inside its piece.
         """
         pieces: list[Piece] = []
+        space = ""
         for text, first, last in self._characters(ids):
-            starts_word = text.startswith(" ") or not pieces
             bare = text.strip()
+            space += text[: len(text) - len(text.lstrip())]
             if not bare:
                 continue
-            if pieces and _joins_previous(pieces[-1].text, bare, starts_word):
+            if pieces and _joins_previous(pieces[-1].text, bare, space):
                 held = pieces[-1]
-                pieces[-1] = Piece(held.text + bare, held.first, last)
+                pieces[-1] = Piece(held.text + space + bare, held.first, last)
             else:
                 pieces.append(Piece(bare, first, last))
+            space = text[len(text.rstrip()) :]
         return pieces
 
     def _characters(self, ids: Sequence[int]) -> list[tuple[str, int, int]]:
@@ -108,20 +113,29 @@ def _split_unspaced(text: str, first: int, last: int) -> list[tuple[str, int, in
     """A token such as 语音 holds several characters; all of them take its tokens."""
     parts: list[str] = []
     for char in text:
-        if not parts or is_unspaced(char) or is_unspaced(parts[-1][-1]):
+        starts = not parts or is_unspaced(char) or is_unspaced(parts[-1][-1])
+        if starts and not (parts and _is_combining(char)):
             parts.append(char)
         else:
             parts[-1] += char
     return [(part, first, last) for part in parts]
 
 
-def _joins_previous(held: str, text: str, starts_word: bool) -> bool:
-    if _is_mark(text):
+def _joins_previous(held: str, text: str, space: str) -> bool:
+    """Whether ``text``, which stands ``space`` behind ``held``, is a part of the same word."""
+    if _is_combining(text[0]):
         return True
+    if _is_mark(text):
+        return not space or text[0] in _CLOSING_AFTER_SPACE
     if is_unspaced(text[0]) or is_unspaced(held[-1]):
         # 《 waits for what it opens; everything else is complete.
         return unicodedata.category(held[-1]) in {"Ps", "Pi"}
-    return not starts_word
+    return not space
+
+
+def _is_combining(char: str) -> bool:
+    """A vowel sign or tone mark, which is nothing without the letter before it."""
+    return unicodedata.category(char)[0] == "M"
 
 
 def _is_mark(text: str) -> bool:
