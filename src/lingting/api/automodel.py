@@ -129,7 +129,7 @@ class AutoModel:
         else:
             from lingting.api.transcribing import load
 
-            self._transcriber = load(model, device=device.split(":")[0], compute=compute)
+            self._transcriber = load(model, device=_device(device), compute=compute)
 
     def generate(
         self,
@@ -148,7 +148,8 @@ class AutoModel:
         ``sentence_timestamp`` add word and sentence times. ``cache`` belongs to streaming models
         and must be empty.
 
-        Raises OptionUnknown and OptionInvalid; what is wrong with an input stands in its result.
+        Raises OptionUnknown, OptionInvalid, LanguageUnknown, and ManifestInvalid for a list that
+        cannot be read; what is wrong with an input stands in its result.
         """
         if cache:
             raise OptionInvalid("cache is not empty; this model does not stream.", "Give {}.")
@@ -173,12 +174,14 @@ class AutoModel:
         ]
 
     def _pipeline_options(self, options: Mapping[str, Any]) -> PipelineOptions:
+        from lingting.config import settings
+
         _refuse_unknown(options, _NEEDLESS | _ASR_KEYS | frozenset(_VAD_OPTIONS))
         timed = options.get("output_timestamp") or options.get("sentence_timestamp")
         longest_s = options.get("merge_length_s")
         packing = DEFAULT_PACKING
         if longest_s is not None:
-            packing = PackOptions(target_s=float(longest_s))
+            packing = PackOptions(target_s=_number("merge_length_s", longest_s))
         return PipelineOptions(
             language=options.get("language"),
             words=bool(timed),
@@ -189,11 +192,13 @@ class AutoModel:
             beam_size=options.get("beam_size"),
             vad=_vad_options(_only(options, _VAD_OPTIONS), self._vad_options),
             packing=packing,
+            max_duration_s=settings().max_duration_s,
         )
 
     def _spans(self, item: _Item, fs: int, options: Mapping[str, Any]) -> Result:
         """Speech of one input in ms, as FunASR's FSMN-VAD returns it."""
-        from lingting.audio.decode import read_blocks
+        from lingting.audio.decode import Limits, read_blocks
+        from lingting.config import settings
         from lingting.vad.decision import SpeechEnd
 
         _refuse_unknown(options, _NEEDLESS | frozenset(_VAD_OPTIONS))
@@ -203,7 +208,8 @@ class AutoModel:
         stream = self._vad.stream(options=wanted)
         events = []
         try:
-            for block in read_blocks(item.given, sample_rate_hz=fs):
+            limits = Limits(max_duration_s=settings().max_duration_s)
+            for block in read_blocks(item.given, sample_rate_hz=fs, limits=limits):
                 events += stream.feed(block)
                 stream.take_frames()  # nobody draws them; without this they would pile up
             events += stream.finish()
@@ -224,6 +230,17 @@ def _refuse_unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
         )
 
 
+def _device(name: str) -> str:
+    """FunASR writes ``cuda:0``; here the first one is used, so another index is no wish we know."""
+    kind, _, index = name.partition(":")
+    if index not in ("", "0"):
+        raise OptionInvalid(
+            f"device is {name}; allowed are auto, cpu, cuda and cuda:0.",
+            "Choose another one with CUDA_VISIBLE_DEVICES.",
+        )
+    return kind
+
+
 def _only(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: options[name] for name in names if name in options}
 
@@ -233,6 +250,13 @@ def _vad_options(given: Mapping[str, Any], base: VadOptions) -> VadOptions:
 
     _refuse_unknown(given, frozenset(_VAD_OPTIONS) | _NEEDLESS)
     return replace(base, **{_VAD_OPTIONS[k]: v for k, v in given.items() if k in _VAD_OPTIONS})
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as exc:
+        raise OptionInvalid(f"{name} is no number.", "Give seconds.") from exc
 
 
 def _hotwords(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -261,24 +285,34 @@ def _items(given: Any, keys: Sequence[str] | None) -> list[_Item]:
 
 
 def _item(entry: Any, at: int) -> _Item:
-    if isinstance(entry, str) and "://" in entry:
-        error = AudioNotFound(
-            "The input is an address; nothing is fetched from the network here.",
-            "Download it first and give its path.",
-        )
-        return _Item(entry.rsplit("/", 1)[-1], entry, error)
+    if _is_address(entry):
+        return _Item(entry.rsplit("/", 1)[-1], entry, _address_refused())
     if isinstance(entry, str | Path):
         return _Item(Path(entry).stem, entry)
     return _Item(f"audio_{at}", entry)
 
 
+def _is_address(entry: Any) -> bool:
+    return isinstance(entry, str) and "://" in entry
+
+
+def _address_refused() -> LingtingError:
+    return AudioNotFound(
+        "The input is an address; nothing is fetched from the network here.",
+        "Download it first and give its path.",
+    )
+
+
 def _listed(given: Any) -> list[_Item] | None:
     """The lines of a ``.scp`` or ``.jsonl`` file, None for anything else."""
+    if _is_address(given):
+        return None
     if not isinstance(given, str | Path) or Path(given).suffix not in (".scp", ".jsonl"):
         return None
     path = Path(given)
     try:
-        lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        # Not splitlines(): JSON may hold U+2028 as it is.
+        lines = [line for line in path.read_text("utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as exc:
         raise ManifestInvalid("The list of inputs cannot be read.", "Check the path.") from exc
     read = _scp_line if path.suffix == ".scp" else _jsonl_line
@@ -286,10 +320,10 @@ def _listed(given: Any) -> list[_Item] | None:
 
 
 def _scp_line(line: str, number: int, folder: Path) -> _Item:
-    name, _, file = line.partition(" ")
-    if not file.strip():
+    name, *rest = line.split(maxsplit=1)  # a space or a tab
+    if not rest:
         raise ManifestInvalid(f"Line {number} of the list has no path.", "Write: key path.")
-    return _Item(name, folder / file.strip())
+    return _listed_item(name, rest[0].strip(), folder)
 
 
 def _jsonl_line(line: str, number: int, folder: Path) -> _Item:
@@ -299,7 +333,14 @@ def _jsonl_line(line: str, number: int, folder: Path) -> _Item:
         name = row.get("key", Path(file).stem)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ManifestInvalid(f"Line {number} of the list has no source.", "Mend it.") from exc
-    return _Item(str(name), folder / str(file))
+    return _listed_item(str(name), str(file), folder)
+
+
+def _listed_item(name: str, file: str, folder: Path) -> _Item:
+    """Paths are relative to the list."""
+    if _is_address(file):
+        return _Item(name, file, _address_refused())
+    return _Item(name, folder / file)
 
 
 def _failed(key: str, error: LingtingError) -> Result:

@@ -45,7 +45,9 @@ def load(
     threads = settings().threads if threads is None else threads
     engine = load_engine(model, device=device, compute=compute, threads=threads)
     vad = FsmnVad(models.ensure(_VAD_MODEL))
-    return Transcriber(engine, vad, options or PipelineOptions())
+    return Transcriber(
+        engine, vad, options or PipelineOptions(max_duration_s=settings().max_duration_s)
+    )
 
 
 def transcribe(
@@ -62,7 +64,7 @@ def transcribe(
     prompt: str | None = None,
     sample_rate_hz: int = SAMPLE_RATE_HZ,
 ) -> Transcript:
-    """Recognise one recording.
+    """Recognise one recording, at most ``LINGTING_MAX_DURATION_S`` long.
 
     ``source`` is a path, bytes, a binary file object or a numpy array (``[n]`` or
     ``[channels, n]`` at ``sample_rate_hz``). ``language`` is a Chinese or English name or an ISO
@@ -72,13 +74,16 @@ def transcribe(
     Raises an error of ``lingting.errors``: AudioError and its kinds for the recording,
     LanguageUnknown, ModelNotInstalled and others for the request.
     """
+    from lingting.config import settings
+
     options = PipelineOptions(
         language=language,
         words=words,
         itn=itn,
         script=script,
-        hotwords=tuple(hotwords),
+        hotwords=(hotwords,) if isinstance(hotwords, str) else tuple(hotwords),
         prompt=prompt,
+        max_duration_s=settings().max_duration_s,
     )
     given = Source(source, sample_rate_hz=sample_rate_hz, options=options)
     with _lock:
