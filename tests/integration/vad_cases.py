@@ -22,7 +22,7 @@ def vad_folder() -> Path:
     try:
         return models.path("fsmn-vad")
     except ModelNotInstalled:
-        pytest.skip("fsmn-vad is not installed: lingting models pull fsmn-vad")
+        pytest.skip("the model fsmn-vad is not installed: make models")
 
 
 @cache
@@ -41,7 +41,8 @@ def clip_names() -> list[str]:
 
 @cache
 def recording(name: str) -> NDArray[np.float32]:
-    """One recording at 16 kHz, mono."""
+    """One recording at 16 kHz, mono, or the test is skipped aloud."""
+    clip_names()
     return read_all(SPEECH / name)[0]
 
 
