@@ -1,0 +1,289 @@
+"""The Whisper engine with its real weights on real speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lingting.audio.decode import read_all
+from lingting.engines.base import Clip, Hypothesis, RecognizeOptions
+from lingting.engines.whisper import WhisperEngine
+from lingting.errors import (
+    AudioEmpty,
+    AudioInvalid,
+    AudioTooLong,
+    EngineFailed,
+    LanguageUnsupported,
+    OptionInvalid,
+    WeightsInvalid,
+)
+from lingting.joining import join
+from lingting.transcript import ModelFacts
+
+pytestmark = [pytest.mark.model, pytest.mark.speech]
+
+Floats = NDArray[np.float32]
+
+# 0.8 to 11.4 s: all of them are padded to the same length, so a batch may not change them.
+SHORT = (
+    ("en-an4-an392-mjwl-b.flac", "en"),
+    ("en-cheetah-cv.flac", "en"),
+    ("en-jfk.flac", "en"),
+    ("zh-aishell1-s0002w0124.flac", "zh"),
+    ("zh-aishell3-ssb00330433.flac", "zh"),
+    ("it-cheetah-cv.flac", "it"),
+)
+
+
+@pytest.fixture(scope="module")
+def engine(whisper_folder: Path) -> Iterator[WhisperEngine]:
+    engine = WhisperEngine(whisper_folder)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def audio(speech_dir: Path) -> dict[str, Floats]:
+    names = [name for name, _ in SHORT]
+    names += ["ja-fleurs-1837.flac", "yue-ws-03.flac", "fr-fleurs-003.flac"]
+    return {name: read_all(speech_dir / name)[0] for name in names}
+
+
+def short_clips(audio: dict[str, Floats], **options: bool) -> list[Clip]:
+    return [Clip(audio[name], RecognizeOptions(code, **options)) for name, code in SHORT]
+
+
+def heard(found: list[Hypothesis]) -> list[tuple[str, str | None, float | None]]:
+    return [(one.text, one.language, one.confidence) for one in found]
+
+
+def test_a_clip_alone_and_in_any_batch_gives_the_same(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    clips = short_clips(audio)
+    together = engine.recognize(clips)
+    assert heard([engine.recognize([clip])[0] for clip in clips]) == heard(together)
+    assert heard(engine.recognize(clips[::-1])) == heard(together)[::-1]
+    assert (
+        together[2].text.startswith("And so, my fellow Americans") or "fellow" in together[2].text
+    )
+    assert all(one.error is None and one.text for one in together)
+
+
+def test_languages_are_detected_row_by_row(engine: WhisperEngine, audio: dict[str, Floats]) -> None:
+    found = engine.recognize([Clip(audio[name]) for name, _ in SHORT[1:]])
+    assert [one.language for one in found] == [code for _, code in SHORT[1:]]
+    assert all(one.language_confidence and one.language_confidence > 0.5 for one in found)
+    alone = engine.recognize([Clip(audio["en-jfk.flac"])])
+    assert alone[0].text == found[1].text
+
+
+def test_a_given_language_has_no_probability(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    (found,) = engine.recognize(short_clips(audio)[1:2])
+    assert (found.language, found.language_confidence) == ("en", None)
+
+
+def test_clips_that_cannot_be_recognised_disturb_no_other(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    good = short_clips(audio)[1]
+    bad = [
+        Clip(np.zeros(31 * 16_000, np.float32)),
+        Clip(np.zeros(100, np.float32)),
+        Clip(np.zeros(0, np.float32)),
+        Clip(np.full(16_000, np.nan, np.float32)),
+        Clip(np.zeros((2, 16_000), np.float32)),
+        Clip(np.ones(16_000, np.int16)),  # type: ignore[arg-type]
+        Clip(good.samples, RecognizeOptions("ga")),
+    ]
+    kinds = [
+        AudioTooLong, AudioEmpty, AudioEmpty, AudioInvalid, AudioInvalid, AudioInvalid,
+        LanguageUnsupported,
+    ]  # fmt: skip
+    clips = [clip for one in bad for clip in (good, one)]
+    found = engine.recognize([*clips, good])
+    assert [type(one.error) for one in found[1::2]] == kinds
+    assert all(one.text == "" for one in found[1::2])
+    (alone,) = engine.recognize([good])
+    assert [one.text for one in found[::2]] == [alone.text] * 8
+    assert [one.error for one in found[::2]] == [None] * 8
+
+
+def test_no_clips(engine: WhisperEngine) -> None:
+    assert engine.recognize([]) == []
+
+
+def test_words_have_times_in_order_inside_the_clip(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    clips = [
+        *short_clips(audio, words=True),
+        Clip(audio["ja-fleurs-1837.flac"], RecognizeOptions("ja", words=True)),
+        Clip(audio["fr-fleurs-003.flac"], RecognizeOptions("fr", words=True)),
+    ]
+    for clip, found in zip(clips, engine.recognize(clips), strict=True):
+        assert found.words
+        assert join(w.text for w in found.words).replace(" ", "") == found.text.replace(" ", "")
+        at = 0
+        for word in found.words:  # each stands in the text, behind the one before
+            at = found.text.index(word.text, at) + len(word.text)
+        assert all(0.0 <= w.start_s <= w.end_s <= clip.duration_s + 0.0005 for w in found.words)
+        assert all(a.end_s <= b.start_s + 1e-9 for a, b in pairwise(found.words))
+        assert all(w.confidence is not None and 0 <= w.confidence <= 1 for w in found.words)
+        assert any(w.end_s > w.start_s for w in found.words)
+
+
+def test_words_are_where_they_are_said(engine: WhisperEngine, audio: dict[str, Floats]) -> None:
+    """ "ask not" is said after the pause at 3.2 s; with 3 s of silence in front all is later."""
+    jfk = audio["en-jfk.flac"]
+    later = np.concatenate([np.zeros(3 * 16_000, np.float32), jfk])
+    options = RecognizeOptions("en", words=True)
+    found, moved = engine.recognize([Clip(jfk, options), Clip(later, options)])
+    firsts = [one.words[[w.text for w in one.words].index("not")] for one in (found, moved)]
+    assert 3.4 < firsts[0].start_s < 5.0
+    assert firsts[1].start_s - firsts[0].start_s == pytest.approx(3.0, abs=0.3)
+
+
+def test_words_are_given_only_to_those_who_ask(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    name = "en-cheetah-cv.flac"
+    with_, without = (RecognizeOptions("en", words=words) for words in (True, False))
+    found = engine.recognize([Clip(audio[name], with_), Clip(audio[name], without)])
+    assert [bool(one.words) for one in found] == [True, False]
+    assert found[0].text == found[1].text
+
+
+def test_cantonese_is_asked_for_as_chinese_and_says_so(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    (found,) = engine.recognize([Clip(audio["yue-ws-03.flac"], RecognizeOptions("yue"))])
+    assert found.language == "yue"
+    assert found.notes == ("language.yue_as_zh",)
+    assert found.text
+
+
+def test_unsupported_language_names_model_and_code(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    (found,) = engine.recognize([Clip(audio["en-jfk.flac"], RecognizeOptions("ga"))])
+    assert isinstance(found.error, LanguageUnsupported)
+    assert "ga" in found.error.sentence
+    assert engine.facts.languages is not None
+    assert "ga" not in engine.facts.languages
+    assert {"zh", "yue", "en", "fil", "jv"} <= engine.facts.languages
+
+
+def test_a_prompt_is_given_and_reported(engine: WhisperEngine, audio: dict[str, Floats]) -> None:
+    name = "zh-aishell3-ssb00330433.flac"
+    options = (
+        RecognizeOptions("zh"),
+        RecognizeOptions("zh", prompt=""),
+        RecognizeOptions("zh", prompt="", hotwords=("沧浪之歌", "小提琴")),
+        RecognizeOptions("zh", prompt="请听音乐。", hotwords=("沧浪之歌",)),
+    )
+    found = engine.recognize([Clip(audio[name], one) for one in options])
+    assert [one.prompt for one in found] == [
+        "以下是普通话的句子。",
+        "",
+        "沧浪之歌, 小提琴",
+        "请听音乐。 沧浪之歌",
+    ]
+    assert "沧浪之歌" not in found[1].text
+    assert "沧浪之歌" in found[2].text
+
+
+def test_careful_and_quick_agree_on_clear_speech(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    quick, careful = (RecognizeOptions("en", careful=one) for one in (False, True))
+    clips = [Clip(audio["en-jfk.flac"], one) for one in (quick, careful)]
+    first, second = engine.recognize(clips)
+    assert first.text.split()[:6] == second.text.split()[:6]
+    assert first.no_speech is not None
+    assert first.no_speech < 0.3
+
+
+def test_thread_counts_change_no_text(whisper_folder: Path, audio: dict[str, Floats]) -> None:
+    clips = short_clips(audio)[:3]
+    texts = []
+    for threads in (1, 3):
+        engine = WhisperEngine(whisper_folder, threads=threads)
+        texts.append([one.text for one in engine.recognize(clips)])
+        engine.close()
+    assert texts[0] == texts[1]
+    assert all(texts[0])
+
+
+def test_float32(whisper_folder: Path, audio: dict[str, Floats]) -> None:
+    engine = WhisperEngine(
+        whisper_folder, compute="float32", model=ModelFacts("mine", sha256="0" * 64)
+    )
+    assert engine.facts.model == ModelFacts("mine", "0" * 64, "ctranslate2 float32")
+    clip = short_clips(audio)[1]
+    alone, first, second = (*engine.recognize([clip]), *engine.recognize([clip, clip]))
+    assert alone.text == first.text == second.text
+    assert alone.confidence == pytest.approx(first.confidence, abs=1e-4)
+    assert "platforms" in alone.text
+    engine.close()
+
+
+def test_a_closed_engine_refuses(whisper_folder: Path) -> None:
+    engine = WhisperEngine(whisper_folder, threads=1)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineFailed, match="closed"):
+        engine.recognize([Clip(np.zeros(16_000, np.float32))])
+
+
+@pytest.mark.parametrize("compute", ["int4", "", "FLOAT32", "float16"])
+def test_compute_types_that_are_not_there(whisper_folder: Path, compute: str) -> None:
+    with pytest.raises(OptionInvalid):
+        WhisperEngine(whisper_folder, compute=compute)
+
+
+def linked(folder: Path, to: Path, without: str) -> Path:
+    """The model folder, but for one file."""
+    for file in folder.iterdir():
+        if file.is_file() and file.name != without:
+            (to / file.name).symlink_to(file)
+    return to
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json"])
+def test_a_missing_file_is_named(whisper_folder: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(WeightsInvalid, match=name.replace(".", r"\.")):
+        WhisperEngine(linked(whisper_folder, tmp_path, name))
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "text"])
+def test_weights_that_were_damaged_are_never_loaded(
+    whisper_folder: Path, tmp_path: Path, damage: str
+) -> None:
+    with (whisper_folder / "model.bin").open("rb") as file:
+        start = file.read(3_000_000)
+    content = {
+        "empty": b"",
+        "cut": start,
+        "noise": np.random.default_rng(1).bytes(10_000),
+        "text": b"version https://git-lfs.github.com/spec/v1\n" * 9,
+    }[damage]
+    folder = linked(whisper_folder, tmp_path, "model.bin")
+    (folder / "model.bin").write_bytes(content)
+    with pytest.raises(WeightsInvalid, match="cannot be loaded"):
+        WhisperEngine(folder)
+
+
+def test_a_damaged_tokenizer_is_never_loaded(whisper_folder: Path, tmp_path: Path) -> None:
+    folder = linked(whisper_folder, tmp_path, "tokenizer.json")
+    content = (whisper_folder / "tokenizer.json").read_bytes()
+    (folder / "tokenizer.json").write_bytes(content[:100_000])
+    with pytest.raises(WeightsInvalid, match=r"tokenizer\.json"):
+        WhisperEngine(folder)
