@@ -243,7 +243,7 @@ def test_stopping_leaves_whole_files_and_the_next_run_goes_on(
 ) -> None:
     total = len(list(pieces.glob("*.wav")))
     process = start(pieces, "--format", "txt,json")
-    while process.poll() is None and not list(pieces.glob("*.txt")):
+    while process.poll() is None and not list(pieces.glob("*.json")):
         time.sleep(0.02)
     process.send_signal(number)
     begun_s = time.perf_counter()

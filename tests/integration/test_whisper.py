@@ -69,9 +69,7 @@ def test_a_clip_alone_and_in_any_batch_gives_the_same(
     together = engine.recognize(clips)
     assert heard([engine.recognize([clip])[0] for clip in clips]) == heard(together)
     assert heard(engine.recognize(clips[::-1])) == heard(together)[::-1]
-    assert (
-        together[2].text.startswith("And so, my fellow Americans") or "fellow" in together[2].text
-    )
+    assert "my fellow Americans" in together[2].text
     assert all(one.error is None and one.text for one in together)
 
 
@@ -107,13 +105,12 @@ def test_clips_that_cannot_be_recognised_disturb_no_other(
         AudioTooLong, AudioEmpty, AudioEmpty, AudioInvalid, AudioInvalid, AudioInvalid,
         LanguageUnsupported,
     ]  # fmt: skip
-    clips = [clip for one in bad for clip in (good, one)]
-    found = engine.recognize([*clips, good])
-    assert [type(one.error) for one in found[1::2]] == kinds
-    assert all(one.text == "" for one in found[1::2])
+    found = engine.recognize([good, *bad[:4], good, *bad[4:], good])
+    failed = [one for at, one in enumerate(found) if at not in (0, 5, 9)]
+    assert [type(one.error) for one in failed] == kinds
+    assert all(one.text == "" for one in failed)
     (alone,) = engine.recognize([good])
-    assert [one.text for one in found[::2]] == [alone.text] * 8
-    assert [one.error for one in found[::2]] == [None] * 8
+    assert [(found[at].text, found[at].error) for at in (0, 5, 9)] == [(alone.text, None)] * 3
 
 
 def test_no_clips(engine: WhisperEngine) -> None:
@@ -196,8 +193,9 @@ def test_a_prompt_is_given_and_reported(engine: WhisperEngine, audio: dict[str, 
         "沧浪之歌, 小提琴",
         "请听音乐。 沧浪之歌",
     ]
-    assert "沧浪之歌" not in found[1].text
-    assert "沧浪之歌" in found[2].text
+    # Our own prompt brings simplified characters.
+    assert found[0].text.startswith("随便")
+    assert found[1].text.startswith("隨便")
 
 
 def test_careful_and_quick_agree_on_clear_speech(

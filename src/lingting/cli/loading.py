@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lingting.cli.display import pull_display, size
@@ -46,11 +47,14 @@ def load_transcriber(
 
 
 def _check_runnable(model: str) -> None:
-    """Before gigabytes are fetched that nothing here can run."""
+    """Before gigabytes are fetched that nothing here can run, or anything for a misspelt name."""
     from lingting import models
     from lingting.engines.registry import RECOGNISERS
 
     ours = [recogniser.model for recogniser in RECOGNISERS]
+    is_named = model == "auto" or model in models.catalogue()
+    if not is_named and not Path(model).expanduser().is_dir():
+        models.catalogue().get(model)  # raises ModelUnknown with what was probably meant
     if model in models.catalogue() and models.catalogue().get(model).id not in ours:
         raise ModelUnknown(
             f"This version has no recogniser for {models.catalogue().get(model).id}.",
