@@ -546,17 +546,23 @@ def _segment(
 
 
 def write_form(spoken: str, language: str | None, options: PipelineOptions) -> Written:
-    """Script conversion, then inverse text normalisation, as one list of edits."""
+    """Script, full-width marks, inverse text normalisation; all as one list of edits."""
     from lingting.text.itn import normalize
+    from lingting.text.punctuation import widen
     from lingting.text.script import convert
 
     written = Written(spoken)
     if options.script != "as-is" and is_chinese(language):
         written = convert(spoken, options.script)
+    if is_chinese(language) or language == "ja":
+        written = _then(written, widen(written.text))
     if options.itn and language is not None:
-        step = normalize(written.text, language)
-        written = Written(step.text, compose(written.edits, step.edits))
+        written = _then(written, normalize(written.text, language))
     return written
+
+
+def _then(first: Written, second: Written) -> Written:
+    return Written(second.text, compose(first.edits, second.edits))
 
 
 __all__ = [
