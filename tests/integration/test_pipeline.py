@@ -437,8 +437,12 @@ def test_times_are_those_of_the_file_across_pauses(vad: FsmnVad, clips: dict[str
 
     def script(clip: Clip) -> Hypothesis:
         last = clip.duration_s
-        words = (Word("first", 0.0, 0.4), Word("last.", last - 0.4, last))
-        return Hypothesis("first last.", "en", words=words, confidence=0.9)
+        words = (
+            Word("first", 0.0, 0.4),
+            Word("then", last - 1.0, last - 0.6),
+            Word("last.", last - 0.4, last),
+        )
+        return Hypothesis("first then last.", "en", words=words, confidence=0.9)
 
     transcriber, _ = scripted(vad, script)
     segments = transcriber.transcribe(samples).segments
@@ -446,8 +450,9 @@ def test_times_are_those_of_the_file_across_pauses(vad: FsmnVad, clips: dict[str
     second_start = 20 + len(a) / RATE + 3
     assert words[0].start_s == pytest.approx(spans[0].start_s, abs=0.3)
     assert words[0].start_s > 19.5
-    assert words[1].end_s > second_start + 1
-    assert words[1].end_s == pytest.approx(
+    assert words[2].end_s - words[1].start_s == pytest.approx(1.0, abs=0.002)
+    assert words[2].end_s > second_start + 1
+    assert words[2].end_s == pytest.approx(
         max(s.end_s for s in spans if s.end_s < second_start + len(b) / RATE + 1), abs=0.3
     )
     for segment in segments:
