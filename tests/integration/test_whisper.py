@@ -190,8 +190,8 @@ def test_a_prompt_is_given_and_reported(engine: WhisperEngine, audio: dict[str, 
     assert [one.prompt for one in found] == [
         "以下是普通话的句子。",
         "",
-        "沧浪之歌, 小提琴",
-        "请听音乐。 沧浪之歌",
+        "",
+        "请听音乐。",
     ]
     # Our own prompt brings simplified characters.
     assert found[0].text.startswith("随便")

@@ -81,7 +81,7 @@ class Hypothesis:
     is_cut: bool = False
     """The decoder ran into its length limit: text is probably missing or looping."""
     prompt: str = ""
-    """The context the decoder was really given, the engine's own default included."""
+    """What the decoder was told came before, without hotwords; an engine's own words included."""
     notes: tuple[str, ...] = ()
     error: LingtingError | None = None
 

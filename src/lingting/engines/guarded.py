@@ -46,11 +46,18 @@ class _Trial:
 
     @property
     def best(self) -> tuple[Hypothesis, tuple[str, ...]]:
-        """Fewest doubts, then most probable; of equals the later, which was tried harder."""
+        """Fewest doubts, then most probable; of equals the later, which was tried harder.
+
+        Silence never wins over words that may have been said: doubtful text is better than none.
+        """
+        worded = [one for one in self.candidates if self._is_worded(one[0])]
         return max(
-            reversed(self.candidates),
+            reversed(worded or self.candidates),
             key=lambda one: (one[0].error is None, -len(one[1]), one[0].confidence or 0.0),
         )
+
+    def _is_worded(self, hypothesis: Hypothesis) -> bool:
+        return bool(hypothesis.text) and not is_non_speech(_heard(self.clip, hypothesis))
 
 
 @dataclass
@@ -173,6 +180,7 @@ def _halves(clip: Clip) -> tuple[Clip, Clip]:
     window = int(_QUIET_WINDOW_S * SAMPLE_RATE_HZ)
     first, last = (int(len(samples) * share) for share in (_CUT_ZONE, 1 - _CUT_ZONE))
     zone = samples[first:last]
+    zone = zone[: len(zone) // window * window]  # a shorter last window would seem the quietest
     power = np.add.reduceat(np.square(zone), np.arange(0, len(zone), window))
     at = first + int(np.argmin(power)) * window + window // 2
     options = replace(clip.options, careful=True, prompt="", hotwords=(), temperature=0.0)

@@ -182,20 +182,7 @@ class WhisperEngine:
             self._tokens.prompt(language, context)
             for context, (language, _) in zip(contexts, detected, strict=True)
         ]
-        options = batch[0].clip.options
-        longest = max(len(prompt) for prompt in prompts)
-        room = _token_room(max(task.clip.duration_s for task in batch))
-        limit = min(_TEXT_WINDOW, longest + room)
-        found = self._model.generate(
-            encoded,
-            prompts,
-            beam_size=1 if options.temperature > 0 else _beam_size(options),
-            max_length=limit,
-            return_scores=True,
-            return_no_speech_prob=True,
-            sampling_topk=0 if options.temperature > 0 else 1,
-            sampling_temperature=options.temperature or 1.0,
-        )
+        found, most_tokens = self._generate(batch, encoded, prompts)
         ids = [
             [token for token in one.sequences_ids[0] if token < self._tokens.end] for one in found
         ]
@@ -208,14 +195,42 @@ class WhisperEngine:
                 words=words[row],
                 confidence=math.exp(min(0.0, one.scores[0])),
                 no_speech=float(one.no_speech_prob),
-                is_cut=len(prompts[row]) + len(ids[row]) >= limit,
-                prompt=contexts[row],
+                is_cut=len(ids[row]) >= most_tokens[row],
+                prompt=_leakable(task, contexts[row]),
                 notes=task.notes,
             )
             for row, (task, (language, probability), one) in enumerate(
                 zip(batch, detected, found, strict=True)
             )
         ]
+
+    def _generate(
+        self, batch: list[_Task], encoded: Any, prompts: list[list[int]]
+    ) -> tuple[list[Any], list[int]]:
+        """Each row's result, and the most tokens it could have had."""
+        options = batch[0].clip.options
+        room = _token_room(max(task.clip.duration_s for task in batch))
+        found: list[Any] = [None] * len(batch)
+        most_tokens = [0] * len(batch)
+        for length in sorted({len(prompt) for prompt in prompts}):
+            # The library wants the start of the transcript at one position in all rows, and gives
+            # the text half of max_length at most, or what the prompt leaves of it.
+            rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
+            limit = min(_TEXT_WINDOW, max(length + room, 2 * room))
+            results = self._model.generate(
+                encoded if len(rows) == len(batch) else _rows(encoded, rows),
+                [prompts[row] for row in rows],
+                beam_size=1 if options.temperature > 0 else _beam_size(options),
+                max_length=limit,
+                return_scores=True,
+                return_no_speech_prob=True,
+                sampling_topk=0 if options.temperature > 0 else 1,
+                sampling_temperature=options.temperature or 1.0,
+            )
+            for row, result in zip(rows, results, strict=True):
+                found[row] = result
+                most_tokens[row] = min(limit // 2, limit - length)
+        return found, most_tokens
 
     def _encode(self, batch: list[_Task]) -> Any:
         """Encoder output ``[clips, frames / 2, width]``; rows are padded with their own silence."""
@@ -383,6 +398,12 @@ def _context(task: _Task, language: str) -> str:
         return _OWN_PROMPTS.get(options.language or language, "")
     hotwords = ", ".join(options.hotwords)
     return " ".join(part for part in (options.prompt or "", hotwords) if part)
+
+
+def _leakable(task: _Task, context: str) -> str:
+    """The part of the context that nobody says; hotwords are there to be said."""
+    options = task.clip.options
+    return (options.prompt or "") if options.hotwords else context
 
 
 def _our_code(task: _Task, language: str) -> str:

@@ -27,6 +27,8 @@ _FILLED_S = 3.0  # with more speech than this, an empty text is suspicious
 _ALLOWED_REPEATS = ((1, 6), (2, 4), (4, 3))
 _ALLOWED_REPEATS_LONG = 2
 _LONGEST_PHRASE = 60
+_NUMERALS = frozenset("零〇一二三四五六七八九幺0123456789")
+_LONGEST_NUMBER = 11
 
 _LEAK_UNITS = 6  # so many characters or words of the prompt in a row are no coincidence
 
@@ -142,9 +144,14 @@ def find_loop(units: list[str]) -> tuple[int, int, int] | None:
         run = 0
         for at in range(period, total):
             run = run + 1 if units[at] == units[at - period] else 0
-            if run >= period * allowed:
+            if run >= period * allowed and not _is_number(units[at], run):
                 return _extent(units, at - run - period + 1, period)
     return None
+
+
+def _is_number(unit: str, run: int) -> bool:
+    """A telephone number may hold seven zeros; a loop of them has more."""
+    return unit in _NUMERALS and run < _LONGEST_NUMBER
 
 
 def repeats_whole(units: list[str]) -> int:
@@ -167,7 +174,7 @@ def _extent(units: list[str], start: int, period: int) -> tuple[int, int, int]:
 
 
 def _allowed(period: int) -> int:
-    """How often a phrase of ``period`` units may be repeated after it was first said."""
+    """After so many repeats a phrase of ``period`` units is a loop."""
     for longest, repeats in _ALLOWED_REPEATS:
         if period <= longest:
             return repeats
