@@ -6,6 +6,7 @@ skipped aloud, with the command that brings it, where they are absent.
 
 import io
 import os
+import signal
 import sys
 import wave
 from pathlib import Path
@@ -30,6 +31,8 @@ def pytest_configure() -> None:
         if is_ours or upper in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}:
             del os.environ[name]
     sys.addaudithook(_refuse_network)
+    # A shell's background job ignores SIGINT, and so would every program a test starts and stops.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class NetworkRefused(RuntimeError):
