@@ -47,8 +47,8 @@ Script = Literal["simplified", "traditional", "as-is"]
 Channels = Literal["mix", "split"]
 
 _FIRST_WINDOW_S = 30.0
-_LARGEST_WINDOW_S = 480.0
-_READ_AHEAD_CLIPS = 24
+_LARGEST_WINDOW_S = 240.0
+_READ_AHEAD_CLIPS = 12
 _STOP_WAIT_S = 2.0
 # A clip shorter or less certain than this follows the language of its recording.
 _SURE_CLIP_S = 4.0
