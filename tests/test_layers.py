@@ -30,8 +30,16 @@ OWNERS = {
     "pydantic": ("lingting.config",),
     "pydantic_settings": ("lingting.config",),
     "rich": ("lingting.cli",),
-    "tokenizers": ("lingting.engines.whisper_tokens",),
-    "torch": (),
+    "safetensors": ("lingting.engines.neural",),
+    "sentencepiece": ("lingting.engines.sensevoice",),
+    "tiktoken": (),
+    "tokenizers": ("lingting.engines.whisper_tokens", "lingting.engines.nano"),
+    "torch": (
+        "lingting.engines.neural",
+        "lingting.engines.nano",
+        "lingting.engines.sensevoice",
+        "lingting.engines.funasr",
+    ),
     "transformers": (),
     "typer": ("lingting.cli",),
 }

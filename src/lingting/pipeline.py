@@ -91,6 +91,7 @@ class PipelineOptions:
         return RecognizeOptions(
             language=self.language,
             words=self.words,
+            itn=self.itn,
             hotwords=self.hotwords,
             prompt=self.prompt,
             beam_size=self.beam_size,
@@ -483,7 +484,8 @@ def segments_of(
         failure = Failure(hypothesis.error.code, str(hypothesis.error))
         return [_bare(clip, hypothesis, channel, failure)]
     if not hypothesis.text:
-        return [_bare(clip, hypothesis, channel, None)] if hypothesis.notes else []
+        has_something = hypothesis.notes or hypothesis.events
+        return [_bare(clip, hypothesis, channel, None)] if has_something else []
     words = _file_words(clip, hypothesis.words)
     found = utterances(hypothesis.text, words)
     return [_segment(clip, hypothesis, one, options, channel, len(found)) for one in found]
@@ -499,6 +501,8 @@ def _bare(
         "",
         language=hypothesis.language,
         channel=channel,
+        emotion=hypothesis.emotion,
+        events=hypothesis.events,
         notes=hypothesis.notes,
         failure=failure,
     )
@@ -538,9 +542,12 @@ def _segment(
         spoken=spoken,
         language=hypothesis.language,
         words=words,
+        words_source=hypothesis.words_source if words else None,
         edits=written.edits,
         confidence=None if confidence is None else round(confidence, 4),
         channel=channel,
+        emotion=hypothesis.emotion,
+        events=hypothesis.events,
         notes=hypothesis.notes,
     )
 

@@ -78,10 +78,16 @@ class Segment:
     spoken: str
     language: str | None = None
     words: tuple[Word, ...] = ()
+    words_source: str | None = None
+    """Where the times come from: ``attention``, ``ctc`` or ``spread`` (see docs/models.md)."""
     edits: tuple[Edit, ...] = ()
     confidence: float | None = None
     speaker: str | None = None
     channel: int | None = None
+    emotion: str | None = None
+    """What the model heard in the voice, such as ``happy``; None when it does not say."""
+    events: tuple[str, ...] = ()
+    """Sounds beside speech, such as ``laughter`` or ``music``."""
     notes: tuple[str, ...] = ()
     failure: Failure | None = None
 
@@ -169,6 +175,7 @@ def _segment(row: Mapping[str, Any]) -> Segment:
     values = dict(row)
     values["words"] = tuple(Word(**w) for w in values.get("words", ()))
     values["edits"] = tuple(Edit(**e) for e in values.get("edits", ()))
+    values["events"] = tuple(values.get("events", ()))
     values["notes"] = tuple(values.get("notes", ()))
     values["failure"] = Failure(**values["failure"]) if values.get("failure") else None
     return Segment(**values)

@@ -30,6 +30,8 @@ class RecognizeOptions:
     """ISO code as in :mod:`lingting.languages`; None asks the engine to detect it."""
     words: bool = False
     """Give word times."""
+    itn: bool = True
+    """Models that write numbers and punctuation by themselves may do so."""
     hotwords: tuple[str, ...] = ()
     prompt: str | None = None
     """Free context; None lets the engine use its own default for the language, "" means none."""
@@ -74,6 +76,12 @@ class Hypothesis:
     """Probability of a detected language; None when it was given."""
     words: tuple[Word, ...] = ()
     """Seconds from the start of the clip, monotonic, inside the clip."""
+    words_source: str | None = None
+    """Where the times come from: ``attention``, ``ctc``, ``spread`` or ``server``."""
+    emotion: str | None = None
+    """Lower-case English name of what the voice sounds like, where the model says so."""
+    events: tuple[str, ...] = ()
+    """Lower-case English names of sounds beside speech."""
     confidence: float | None = None
     """Geometric mean probability of the tokens, in [0, 1]."""
     no_speech: float | None = None

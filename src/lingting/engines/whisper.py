@@ -195,6 +195,7 @@ class WhisperEngine:
                 language=_our_code(task, language),
                 language_confidence=probability,
                 words=words[row],
+                words_source="attention" if words[row] else None,
                 confidence=math.exp(min(0.0, one.scores[0])),
                 no_speech=float(one.no_speech_prob),
                 is_cut=len(ids[row]) >= most_tokens[row],
@@ -379,7 +380,7 @@ def _batches(tasks: list[_Task]) -> Iterator[list[_Task]]:
     for task in tasks:
         o = task.clip.options
         # Whatever may differ between the rows of a batch is blanked out of the key.
-        key = replace(o, language=None, prompt=None, hotwords=(), words=False)
+        key = replace(o, language=None, prompt=None, hotwords=(), words=False, itn=True)
         groups.setdefault(key, []).append(task)
     for group in groups.values():
         batch: list[_Task] = []
