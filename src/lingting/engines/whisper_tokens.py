@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lingting.errors import WeightsInvalid
-from lingting.joining import is_unspaced
+from lingting.text.units import joins_previous, split_unspaced
 
 _REPLACEMENT = "�"  # what incomplete UTF-8 decodes to
-# Other marks behind a space, such as "quotes", ¿ and a minus, belong to what follows.
-_CLOSING_AFTER_SPACE = frozenset("!?:;,.…»%–—")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ class WhisperTokens:
             space += text[: len(text) - len(text.lstrip())]
             if not bare:
                 continue
-            if pieces and _joins_previous(pieces[-1].text, bare, space):
+            if pieces and joins_previous(pieces[-1].text, bare, space):
                 held = pieces[-1]
                 pieces[-1] = Piece(held.text + space + bare, held.first, last)
             else:
@@ -104,42 +101,11 @@ class WhisperTokens:
             text = self._tokenizer.decode(list(ids[first:last]), skip_special_tokens=True)
             if _REPLACEMENT in text and last < len(ids):
                 continue
-            runs.extend(_split_unspaced(text.replace(_REPLACEMENT, ""), first, last))
+            runs.extend(_split(text.replace(_REPLACEMENT, ""), first, last))
             first = last
         return runs
 
 
-def _split_unspaced(text: str, first: int, last: int) -> list[tuple[str, int, int]]:
+def _split(text: str, first: int, last: int) -> list[tuple[str, int, int]]:
     """A token such as 语音 holds several characters; all of them take its tokens."""
-    parts: list[str] = []
-    for char in text:
-        starts = not parts or is_unspaced(char) or is_unspaced(parts[-1][-1])
-        if starts and not (parts and _is_combining(char)):
-            parts.append(char)
-        else:
-            parts[-1] += char
-    return [(part, first, last) for part in parts]
-
-
-def _joins_previous(held: str, text: str, space: str) -> bool:
-    """Whether ``text``, which stands ``space`` behind ``held``, is a part of the same word."""
-    if _is_combining(text[0]):
-        return True
-    if _is_mark(text):
-        return not space or text[0] in _CLOSING_AFTER_SPACE
-    if is_unspaced(text[0]) or is_unspaced(held[-1]):
-        # 《 waits for what it opens; everything else is complete.
-        return unicodedata.category(held[-1]) in {"Ps", "Pi"}
-    return not space
-
-
-def _is_combining(char: str) -> bool:
-    """A vowel sign or tone mark, which is nothing without the letter before it."""
-    return unicodedata.category(char)[0] == "M"
-
-
-def _is_mark(text: str) -> bool:
-    """Only punctuation, and none of it opening."""
-    return all(unicodedata.category(c)[0] == "P" for c in text) and not any(
-        unicodedata.category(c) in {"Ps", "Pi"} for c in text
-    )
+    return [(part, first, last) for part in split_unspaced(text)]
