@@ -1,0 +1,1 @@
+"""What the recognisers on PyTorch share: checkpoints, features, encoder, devices, alignment."""
