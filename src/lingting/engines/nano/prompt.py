@@ -21,7 +21,7 @@ from lingting.errors import LanguageUnsupported
 from lingting.languages import CHINESE, chinese_label, macro_language
 
 NANO_LANGUAGES = frozenset({"zh", "en", "ja"}) | CHINESE
-"""Fun-ASR-Nano-2512. It was trained with 中文, 英文 and 日文: every Chinese variety is 中文 to it."""
+"""Fun-ASR-Nano-2512. Trained with 中文, 英文 and 日文 alone: each Chinese variety is 中文 to it."""
 
 MLT_LANGUAGES = frozenset({
     "zh", "en", "yue", "ja", "ko", "vi", "id", "th", "ms", "fil", "ar", "hi", "bg", "hr", "cs",
