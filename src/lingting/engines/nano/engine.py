@@ -1,0 +1,461 @@
+"""Fun-ASR-Nano and Fun-ASR-MLT-Nano behind the Engine protocol.
+
+::
+
+    samples ─ features ─ encoder ─┬─ adaptor ─ first ⌈T/8⌉ rows ─ prompt ─ Qwen3 ─ text
+                                  └─ CTC branch ─ first text → hotwords; word times
+
+Encoder batches hold clips of similar length; the language model decodes all clips of a call
+together and gives a finished clip's place to the next. What a clip says does not depend on its
+neighbours.
+
+- The language model reads the first ⌈T/8⌉ of the adaptor's rows, as it was trained to. All rows
+  are an option (``audio_rows="all"``): the Hugging Face port does so, and repeats itself more.
+- A clip in which nothing is loud is not given to the language model: it would invent something.
+- The model never says which language it heard. Without one given, the language on a hypothesis is
+  what the script of the text tells (:mod:`lingting.text.judging`), and its confidence is unknown.
+- Clips that fail, or do not fit into memory by themselves, fail alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lingting.engines.base import (
+    SAMPLE_RATE_HZ,
+    Clip,
+    EngineFacts,
+    Hypothesis,
+    RecognizeOptions,
+)
+from lingting.engines.clips import check_clip
+from lingting.engines.nano.ctc_spelling import CtcSpelling
+from lingting.engines.nano.generation import Generated, Generator, Request
+from lingting.engines.nano.hotwords import MOST_HOTWORDS, choose
+from lingting.engines.nano.layout import Checkpoint, known_languages, open_checkpoint
+from lingting.engines.nano.networks import Encoded, Networks, load_networks
+from lingting.engines.nano.prompt import MLT_LANGUAGES, NANO_LANGUAGES, PromptOptions, build
+from lingting.engines.nano.timing import aligned_words, spread_words, with_confidences
+from lingting.engines.neural import devices
+from lingting.engines.neural.frontend import lfr_features
+from lingting.errors import EngineFailed, LingtingError, OptionInvalid
+from lingting.text.judging import language_of_text
+from lingting.transcript import ModelFacts, Word
+
+AudioRows = Literal["trained", "all"]
+_R = TypeVar("_R")
+
+_GROUP_CLIPS = 256  # decoded together; bounds what waits between encoder and decoder
+_BATCH_FRAMES = {"cpu": 2_000, "cuda": 16_000}  # of 60 ms, padding included
+_TOKENS_PER_S = 16.0  # Mandarin needs 3, what is spelt in bytes up to 12
+_TOKENS_MIN = 24
+_TOKENS_MOST = 512
+_SHORTEST_S = 0.1
+_SILENT = 3e-4  # amplitude (-70 dB) that not one window of a silent clip reaches
+_WINDOW_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
+_WEAK_SPEECH = 0.68  # a detector's mean score below which a clip is hardly speech
+_NO_TEXT = re.compile(r"/sil\b|[\x00-\x08\x0e-\x1f\x7f\ufffd]")  # a mark for silence, no characters
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """One clip on its way."""
+
+    at: int
+    clip: Clip
+    features: NDArray[np.float32]
+    kept: int
+    """Rows of the adaptor that the language model reads."""
+    wants_branch: bool
+    notes: list[str] = field(default_factory=list)
+    encoded: Encoded | None = None
+    generated: Generated | None = None
+    hypothesis: Hypothesis | None = None
+
+    @property
+    def frames(self) -> int:
+        return len(self.features)
+
+    @property
+    def options(self) -> RecognizeOptions:
+        return self.clip.options
+
+
+class NanoEngine:
+    """A Fun-ASR-Nano checkpoint of any published layout. Not thread-safe."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        model: ModelFacts | None = None,
+        device: str = "auto",
+        compute: str = "auto",
+        threads: int | None = None,
+        audio_rows: AudioRows = "trained",
+    ) -> None:
+        """``compute`` is auto, int8, bfloat16 or float32; ``threads`` is for the CPU.
+
+        Raises WeightsInvalid for a folder that is no such model, OptionInvalid for a device or
+        compute type that cannot be used (float16 among them).
+        """
+        if audio_rows not in ("trained", "all"):
+            raise OptionInvalid(f"audio_rows is {audio_rows}; allowed are trained and all.")
+        chosen = devices.choose(device)
+        computed = devices.choose_compute(compute, chosen)
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._takes_all = audio_rows == "all"
+        self._checkpoint: Checkpoint = open_checkpoint(folder)
+        self._tokenizer = self._checkpoint.open_tokenizer()
+        self._spelling = _spelling(self._checkpoint)
+        facts = model or ModelFacts(id=folder.name)
+        self._languages = _languages(facts)
+        with devices.using_threads(self._threads):
+            self._networks: Networks | None = load_networks(self._checkpoint, chosen, computed)
+        self._spare: Networks | None = None
+        self._facts = EngineFacts(
+            model=replace(facts, compute=f"torch {computed.name}"),
+            languages=self._languages,
+            has_words=True,
+            has_detection=True,
+            writes_numbers=True,
+            device=str(chosen),
+        )
+
+    @property
+    def facts(self) -> EngineFacts:
+        return self._facts
+
+    @property
+    def has_ctc(self) -> bool:
+        """Word times come from the model; without it they are spread over what is loud."""
+        return self._checkpoint.has_ctc
+
+    def close(self) -> None:
+        device = None if self._networks is None else self._networks.device
+        self._networks = self._spare = None
+        if device is not None:
+            devices.release(device)
+
+    def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        """One hypothesis per clip, in order; see the Engine protocol."""
+        if self._networks is None:
+            raise EngineFailed("The engine was closed.", "Make a new one.")
+        results: list[Hypothesis | None] = [None] * len(clips)
+        with devices.using_threads(self._threads), torch.inference_mode():
+            for first in range(0, len(clips), _GROUP_CLIPS):
+                works = []
+                group = list(enumerate(clips[first : first + _GROUP_CLIPS], first))
+                for (at, clip), begun in zip(group, self._begin_all(group), strict=True):
+                    if isinstance(begun, _Work):
+                        works.append(begun)
+                    else:
+                        results[at] = _settled(clip, begun)
+                for work in self._run(works):
+                    results[work.at] = work.hypothesis
+        assert all(result is not None for result in results)
+        return [result for result in results if result is not None]
+
+    def _begin_all(
+        self, group: Sequence[tuple[int, Clip]]
+    ) -> Iterator[_Work | LingtingError | str]:
+        """Features of each clip, an error, or the note that says why it is not decoded."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            yield from pool.map(lambda one: self._begin(*one), group)
+
+    def _begin(self, at: int, clip: Clip) -> _Work | LingtingError | str:
+        try:
+            check_clip(clip)
+            self._check_options(clip.options)
+        except LingtingError as error:
+            return error
+        gate = _gate(clip)
+        if gate is not None:
+            return gate
+        features = lfr_features(np.ascontiguousarray(clip.samples, np.float32))
+        kept = len(features) if self._takes_all else trained_rows(len(features))
+        wants_hotwords = len(clip.options.hotwords) > MOST_HOTWORDS and not _is_weak(clip)
+        return _Work(
+            at, clip, features, kept, self.has_ctc and (clip.options.words or wants_hotwords)
+        )
+
+    def _check_options(self, options: RecognizeOptions) -> None:
+        build(PromptOptions(language=options.language), self._languages)  # raises when unknown
+        if options.temperature > 0:
+            raise OptionInvalid(
+                f"temperature is {options.temperature}; this model decodes at 0 only."
+            )
+
+    def _run(self, works: list[_Work]) -> list[_Work]:
+        """Encode in batches, decode together; when that fails, each clip by itself."""
+        try:
+            with _engine_errors():
+                self._encode_all(works)
+                self._generate_all(works)
+                for work in works:
+                    work.hypothesis = self._hypothesis(work)
+        except EngineFailed as error:
+            if len(works) == 1:
+                works[0].hypothesis = _settled(works[0].clip, error)
+                return works
+            for work in works:
+                self._run([work])
+        return works
+
+    def _encode_all(self, works: Sequence[_Work]) -> None:
+        networks = self._loaded()
+        for batch in _batches(works, _BATCH_FRAMES.get(networks.device.type, 2_000)):
+            survived = devices.with_less_memory(
+                lambda part: _encode(self._loaded(), part),
+                batch,
+                device=networks.device,
+                on_cpu=self._elsewhere(lambda spare, part: _encode(spare, part)),
+            )
+            for work, encoded in zip(batch, survived.results, strict=True):
+                work.encoded = encoded
+                work.notes += survived.notes
+
+    def _generate_all(self, works: Sequence[_Work]) -> None:
+        networks = self._loaded()
+        survived = devices.with_less_memory(
+            lambda part: self._generate(self._loaded(), part),
+            works,
+            device=networks.device,
+            on_cpu=self._elsewhere(self._generate),
+        )
+        for work, generated in zip(works, survived.results, strict=True):
+            work.generated = generated
+            work.notes += survived.notes
+
+    def _generate(self, networks: Networks, works: Sequence[_Work]) -> list[Generated]:
+        requests = [self._request(networks, work) for work in works]
+        generator = Generator(networks.decoder, eos_ids=self._tokenizer.eos_ids)
+        return generator.generate(requests)
+
+    def _request(self, networks: Networks, work: _Work) -> Request:
+        """Prompt and audio rows of one clip, in the decoder's own numbers."""
+        assert work.encoded is not None
+        prompt = build(
+            PromptOptions(
+                language=work.options.language,
+                itn=work.options.itn,
+                hotwords=self._hotwords(work),
+                context=work.options.prompt or "",
+            ),
+            self._languages,
+        )
+        parts = [
+            networks.decoder.embed(self._tokenizer.encode(prompt.before)),
+            work.encoded.rows.to(networks.device),
+            networks.decoder.embed(self._tokenizer.encode(prompt.after)),
+        ]
+        dtype = networks.decoder.dtype
+        return Request(torch.cat([part.to(dtype) for part in parts]), _most_tokens(work.clip))
+
+    def _hotwords(self, work: _Work) -> tuple[str, ...]:
+        """At most 20; none where hardly anybody speaks: they would be heard there."""
+        hotwords = work.options.hotwords
+        if not hotwords:
+            return ()
+        if _is_weak(work.clip):
+            work.notes.append("hotwords.none_on_weak_speech")
+            return ()
+        chosen = choose(hotwords, self._first_text(work))
+        work.notes += chosen.notes
+        return chosen.words
+
+    def _first_text(self, work: _Work) -> str | None:
+        ctc = self._loaded().ctc
+        if ctc is None or self._spelling is None:
+            return None
+        if len(work.options.hotwords) <= MOST_HOTWORDS:
+            return None  # nothing to choose, and hearing it costs a pass over 60,515 classes
+        assert work.encoded is not None
+        if work.encoded.branch is None:
+            return None
+        return self._spelling.decode(ctc.heard(work.encoded.branch))
+
+    def _hypothesis(self, work: _Work) -> Hypothesis:
+        generated = work.generated
+        assert generated is not None
+        text = _plain(self._tokenizer.decode(generated.tokens))
+        words, source = self._words(work, text) if work.options.words else ((), None)
+        if work.options.words:
+            work.notes += self._checkpoint.notes
+        if work.options.beam_size not in (None, 1):
+            work.notes.append("option.beam_size_unused")
+        judged = language_of_text(text, self._languages)
+        return Hypothesis(
+            text=text,
+            language=work.options.language or judged,
+            words=words,
+            words_source=source,
+            confidence=_confidence(generated.logprobs),
+            is_cut=generated.stop != "end",
+            prompt=work.options.prompt or "",
+            notes=tuple(dict.fromkeys(work.notes)),
+        )
+
+    def _words(self, work: _Work, text: str) -> tuple[tuple[Word, ...], str | None]:
+        """Words with times and with the probabilities of the tokens that wrote them."""
+        assert work.generated is not None
+        if not text:
+            return (), None
+        words, source = self._aligned(work, text), "ctc"
+        if words is None:
+            words, source = spread_words(text, work.clip.samples), "spread"
+        ends = self._token_ends(work.generated.tokens, text)
+        if ends is not None:
+            words = with_confidences(text, words, ends, work.generated.logprobs)
+        return words, source if words else None
+
+    def _aligned(self, work: _Work, text: str) -> tuple[Word, ...] | None:
+        branch = None if work.encoded is None else work.encoded.branch
+        ctc = self._loaded().ctc
+        if branch is None or ctc is None or self._spelling is None:
+            return None
+        return aligned_words(
+            text,
+            self._spelling,
+            lambda tokens: ctc.emissions(branch, tokens),
+            work.clip.duration_s,
+        )
+
+    def _token_ends(self, tokens: Sequence[int], text: str) -> list[int] | None:
+        """Where each token ends in the text; None when the text was cleaned in the middle."""
+        whole = self._tokenizer.decode(tokens)
+        leading = len(whole) - len(whole.lstrip())
+        if whole.strip() != text:
+            return None
+        ends = []
+        for count in range(1, len(tokens) + 1):
+            written = self._tokenizer.decode(tokens[:count]).rstrip("\ufffd")
+            ends.append(min(max(0, len(written) - leading), len(text)))
+        return ends
+
+    def _loaded(self) -> Networks:
+        if self._networks is None:
+            raise EngineFailed("The engine was closed.", "Make a new one.")
+        return self._networks
+
+    def _elsewhere(
+        self, run: Callable[[Networks, Sequence[_Work]], list[_R]]
+    ) -> Callable[[Sequence[_Work]], list[_R]] | None:
+        """``run`` on the CPU, for what does not fit on the device; None when that is the CPU."""
+        if self._loaded().device.type == "cpu":
+            return None
+
+        def on_cpu(works: Sequence[_Work]) -> list[_R]:
+            if self._spare is None:
+                cpu = torch.device("cpu")
+                self._spare = load_networks(
+                    self._checkpoint, cpu, devices.choose_compute("auto", cpu)
+                )
+            return run(self._spare, works)
+
+        return on_cpu
+
+
+def trained_rows(frames: int) -> int:
+    """How many of the adaptor's rows the language model was trained to read: about an eighth.
+
+    Three times the length of a convolution of stride 2, from funasr's ``fun_asr_nano``.
+    """
+    for _ in range(3):
+        frames = 1 + (frames - 1) // 2
+    return frames
+
+
+def _encode(networks: Networks, works: Sequence[_Work]) -> list[Encoded]:
+    return networks.encode(
+        [work.features for work in works],
+        [work.kept for work in works],
+        [work.wants_branch for work in works],
+    )
+
+
+def _batches(works: Sequence[_Work], most_frames: int) -> Iterator[list[_Work]]:
+    """Clips of similar length, the longest first, bounded frames with padding."""
+    batch: list[_Work] = []
+    for work in sorted(works, key=lambda one: (-one.frames, one.at)):
+        if batch and (len(batch) + 1) * batch[0].frames > most_frames:
+            yield batch
+            batch = []
+        batch.append(work)
+    if batch:
+        yield batch
+
+
+def _gate(clip: Clip) -> str | None:
+    """Why a clip is not worth decoding: too short for a sound of speech, or silent."""
+    if clip.duration_s < _SHORTEST_S:
+        return "gate.short"
+    if clip.speech_s is not None and clip.speech_s <= 0.0:
+        return "gate.silence"
+    count = len(clip.samples) // _WINDOW_SAMPLES
+    windows = clip.samples[: count * _WINDOW_SAMPLES].reshape(count, _WINDOW_SAMPLES)
+    loudest = float(np.sqrt(np.square(windows.astype(np.float64)).mean(axis=1)).max())
+    return "gate.silence" if loudest < _SILENT else None
+
+
+def _is_weak(clip: Clip) -> bool:
+    return clip.speech_score is not None and clip.speech_score < _WEAK_SPEECH
+
+
+def _most_tokens(clip: Clip) -> int:
+    """More than speech of that length can need, so that a loop ends early."""
+    return min(_TOKENS_MOST, _TOKENS_MIN + math.ceil(_TOKENS_PER_S * clip.duration_s))
+
+
+def _plain(text: str) -> str:
+    """One line without what nobody can read."""
+    return " ".join(_NO_TEXT.sub(" ", text).split())
+
+
+def _confidence(logprobs: Sequence[float]) -> float | None:
+    return math.exp(min(0.0, sum(logprobs) / len(logprobs))) if logprobs else None
+
+
+def _settled(clip: Clip, why: LingtingError | str) -> Hypothesis:
+    """What stands for a clip that was not decoded: its error, or a note."""
+    if isinstance(why, LingtingError):
+        return Hypothesis("", clip.options.language, error=why)
+    return Hypothesis("", clip.options.language, notes=(why,))
+
+
+def _spelling(checkpoint: Checkpoint) -> CtcSpelling | None:
+    if not checkpoint.has_ctc or checkpoint.ctc_vocabulary is None:
+        return None
+    return CtcSpelling(checkpoint.ctc_vocabulary)
+
+
+def _languages(facts: ModelFacts) -> frozenset[str]:
+    """By the digest of a published model, else by its name, else all that a prompt can name."""
+    published = known_languages(facts.sha256)
+    if published is not None:
+        return published
+    name = facts.id.lower()
+    if "mlt" in name:
+        return MLT_LANGUAGES
+    return NANO_LANGUAGES if "nano" in name else NANO_LANGUAGES | MLT_LANGUAGES
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    """PyTorch speaks in RuntimeError; the cause stays attached."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError) as exc:
+        raise EngineFailed("The recogniser failed on a batch of clips.") from exc
