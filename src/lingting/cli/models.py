@@ -10,7 +10,7 @@ import typer
 
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
 from lingting.cli.output import Output
-from lingting.errors import RequestError
+from lingting.errors import ExtraMissing, RequestError
 
 if TYPE_CHECKING:
     from lingting.models import FileReport, Model
@@ -25,6 +25,12 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON object per model."
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _LANGUAGES_SHOWN = 6
+_NOTES = {
+    "checkpoint.ctc_incomplete": "The checkpoint's CTC branch is incomplete and was left out.",
+    "checkpoint.ctc_vocabulary_missing": (
+        "The checkpoint lacks multilingual.tiktoken, so its CTC branch was left out."
+    ),
+}
 
 
 def list_(json: _Json = False, verbose: _Verbose = False) -> None:
@@ -98,12 +104,42 @@ def import_(
     raise typer.Exit(exit_code_of(out, lambda: _import(out, name, folder)))
 
 
+def convert(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL_OR_FOLDER", help="As listed, or its files' folder.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A folder to make.", show_default=False)
+    ],
+    dtype: Annotated[
+        str, typer.Option("--dtype", metavar="TYPE", help="keep, bf16 or fp32.")
+    ] = "keep",
+    quiet: _Quiet = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Turn model.pt, a pickle, into safetensors, which holds nothing but numbers.
+
+    Works for Fun-ASR-Nano in every published layout and for SenseVoice. Nothing of the original
+    is run, the result is read back and compared, and it loads by its folder.
+
+    \b
+    Example:
+      lingting models convert fun-asr-nano ./fun-asr-nano-safetensors
+    """
+    out_ = Output(quiet=quiet, verbose=verbose)
+    raise typer.Exit(exit_code_of(out_, lambda: _convert(out_, model, out, dtype)))
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
     "pull": pull,
     "verify": verify,
     "path": path,
     "import": import_,
+    "convert": convert,
 }
 
 
@@ -222,4 +258,24 @@ def _import(output: Output, name: str, folder: Path) -> int:
     with pull_display(output) as listener:
         found = models.import_folder(name, folder, progress=listener)
     output.note(f"{name} is in {found}")
+    return DONE
+
+
+def _convert(output: Output, model: str, folder: Path, dtype: str) -> int:
+    from lingting import models
+    from lingting.cli.display import size
+
+    try:
+        from lingting.engines.nano.convert import convert
+    except ModuleNotFoundError as exc:
+        raise ExtraMissing(
+            "Converting a model needs PyTorch.", "Install it with `pip install lingting[nano]`."
+        ) from exc
+    source: Path | str = model if model in models.catalogue() else Path(model).expanduser()
+    if isinstance(source, Path) and not source.is_dir():
+        models.catalogue().get(model)  # raises ModelUnknown with what was probably meant
+    made = convert(source, folder.expanduser(), dtype)
+    for note in made.notes:
+        output.warn(_NOTES.get(note, note))
+    output.note(f"{made.tensors} tensors, {size(made.size_bytes)}, are in {made.folder}")
     return DONE

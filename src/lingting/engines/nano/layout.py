@@ -3,8 +3,9 @@
 =============  =====================================  =========================================
 layout         configuration                          tensors
 =============  =====================================  =========================================
-``original``   config.yaml, Qwen3-0.6B/config.json    model.pt, or what `models convert` made
+``original``   config.yaml, Qwen3-0.6B/config.json    model.pt, or safetensors made of it
 ``vllm``       config.json                            safetensors, the original's names
+``converted``  config.json of a Hugging Face layout   safetensors, the original's names
 ``hf-split``   config.json, two generations           safetensors, encoder in three parts
 ``hf-flat``    config.json                            safetensors, 70 layers in one list
 =============  =====================================  =========================================
@@ -25,7 +26,7 @@ from pathlib import Path
 import torch
 
 from lingting.engines.nano.adaptor import Adaptor
-from lingting.engines.nano.config import CtcConfig, NanoConfig, parse_config
+from lingting.engines.nano.config import CtcConfig, NanoConfig, parse_config, read_document
 from lingting.engines.nano.ctc import CtcBranch
 from lingting.engines.nano.names import CTC_PREFIXES, PREFIXES, canonical_sources, naming_of
 from lingting.engines.nano.tokenizer import FILE as TOKENIZER_FILE
@@ -83,8 +84,8 @@ def open_checkpoint(model: Path | str, *, sha256: str | None = None) -> Checkpoi
     """A catalogue name or a folder as a checkpoint.
 
     ``sha256`` is what the weight file must hash to. Files of an installed model are what its
-    receipt says, which costs a glance as long as nothing changed. Raises ModelUnknown, ModelNotInstalled, or WeightsInvalid naming
-    the file and the tensor.
+    receipt says, which costs a glance as long as nothing changed. Raises ModelUnknown,
+    ModelNotInstalled, or WeightsInvalid naming the file and the tensor.
     """
     folder = _folder(model)
     files = _find(folder)
@@ -139,7 +140,9 @@ def _folder(model: Path | str) -> Path:
 
 
 def _original_kind(config: Path) -> str:
-    return "original" if config.suffix == ".yaml" else "vllm"
+    if config.suffix == ".yaml":
+        return "original"
+    return "vllm" if "audio_encoder_conf" in read_document(config) else "converted"
 
 
 def _find(folder: Path) -> _Files:

@@ -1,4 +1,4 @@
-"""safetensors files, whole or in shards with an index: reading where each tensor lies.
+"""safetensors files, whole or in shards with an index: reading where each tensor lies; writing.
 
 The format is 8 bytes length, a JSON header of that length, then the bytes of all tensors. The
 library of that name maps files into memory, which stays resident; the format is small enough to
@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ DTYPES: dict[str, torch.dtype] = {
     "BOOL": torch.bool,
 }
 
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _MOST_HEADER_BYTES = 100_000_000  # what the library itself allows
 
 
@@ -110,3 +113,45 @@ def open_shards(path: Path) -> Tensors:
             if by_shard.get(name) != shard:
                 raise invalid(path, f"the tensor {name} of {shard} is not in the index")
     return Tensors(path, {name: opened[shard].pieces[name] for name, shard in by_shard.items()})
+
+
+def write_safetensors(
+    path: Path,
+    tensors: Tensors,
+    dtype: torch.dtype | None = None,
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> int:
+    """Write every tensor to a new file, one at a time, and return its size in bytes.
+
+    ``dtype`` is for floating-point tensors, None keeps each one's own. Raises OSError, and
+    WeightsInvalid for a tensor that cannot be read.
+    """
+    # Wide elements first, as the library orders them: every tensor is then aligned.
+    dtypes = {name: converted(tensors.dtype(name), dtype) for name in tensors.names()}
+    names = sorted(dtypes, key=lambda name: (-dtypes[name].itemsize, name))
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(metadata or {})}}
+    end = 0
+    for name in names:
+        shape = tensors.shape(name)
+        begin, end = end, end + math.prod(shape) * dtypes[name].itemsize
+        header[name] = {
+            "dtype": _NAMES[dtypes[name]],
+            "shape": list(shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    with path.open("xb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for name in names:
+            tensor = tensors.read(name).to(dtypes[name])
+            stream.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return 8 + len(text) + end
+
+
+def converted(own: torch.dtype, wanted: torch.dtype | None) -> torch.dtype:
+    """The type a tensor is written with: only floating-point ones change."""
+    return wanted if wanted is not None and own.is_floating_point else own
