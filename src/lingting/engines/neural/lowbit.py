@@ -1,58 +1,70 @@
 """8-bit weights for the CPU: linear layers and embeddings a quarter of their size.
 
 Weights are int8 with one scale per output channel. The activations of a linear layer become int8
-too, with one scale per row, so that what a row gives does not depend on the rows beside it.
-PyTorch's own dynamic quantisation takes one scale for the whole batch, and there a clip's text
-changes with its batch mates.
+too, with one scale per row, and the products are added up in whole numbers: a row gives the same
+bits alone and in any batch. PyTorch's own dynamic quantisation takes one scale for the whole
+batch, and there a clip's text changes with its batch mates.
+
+Only operators on plain tensors are used; PyTorch's quantised tensor types are going away.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
-_LEVELS = 127
-_MIDDLE = 128  # zero, where int8 activations are kept as uint8
+_LEAST_PEAK = 1e-30  # rows of zeros get a scale too, whose inverse is still a number
+_WEIGHT_LEVELS = 127
+_TAKE_ROWS = 8_192  # quantised at a time, so that taking a big tensor needs little beside it
 
 
 class Int8Linear(nn.Module):
-    """``x [..., in] → [..., out]`` in float32; stands in for ``nn.Linear``."""
+    """``x [..., in] → [..., out]`` in float32; stands in for ``nn.Linear`` on the CPU."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
         self.has_bias = bias
-        self._packed: Any = None
+        self._weight: Tensor | None = None
+        self._scales: Tensor | None = None
+        self._zeros: Tensor | None = None
         self._bias: Tensor | None = None
 
     def wanted(self) -> Mapping[str, tuple[int, ...]]:
-        """Tensors that :meth:`take` must be given."""
+        """Names and shapes of the tensors that :meth:`take` must be given."""
         weight = {"weight": (self.out_features, self.in_features)}
         return {**weight, "bias": (self.out_features,)} if self.has_bias else weight
 
     def take(self, name: str, tensor: Tensor) -> None:
-        """Keep ``weight`` as int8, ``bias`` as float32."""
+        """Keep ``weight`` as int8 and ``bias`` as float32."""
         if name == "bias":
             self._bias = tensor.to(torch.float32)
             return
-        rows, scales = quantised_rows(tensor)
-        weight = torch._make_per_channel_quantized_tensor(
-            rows, scales.double(), torch.zeros(len(rows), dtype=torch.int64), 0
-        )
-        self._packed = torch.ops.quantized.linear_prepack(weight, None)
+        rows, self._scales = quantised_rows(tensor)
+        self._zeros = torch.zeros(len(rows), dtype=torch.int8)
+        self._weight = torch.ops.onednn.qlinear_prepack(rows, None) if _has_onednn() else rows
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.reshape(-1, self.in_features).to(torch.float32)
-        peaks = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True)
-        peaks.clamp_(min=torch.finfo(torch.float32).tiny)
-        out = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            rows / peaks, 1 / _LEVELS, _MIDDLE, self._packed
-        )
-        out = out.mul_(peaks) if self._bias is None else torch.addcmul(self._bias, out, peaks)
+        if self._weight is None or self._scales is None:
+            raise RuntimeError("an Int8Linear was called before it was given its weight")
+        q, scales = quantised_activations(x.reshape(-1, self.in_features))
+        if _has_onednn():
+            middle = _activation_levels() + 1  # what zero becomes: these kernels want uint8
+            out: Tensor = torch.ops.onednn.qlinear_pointwise(
+                q.view(torch.uint8).add_(middle), 1.0, middle,
+                self._weight, self._scales, self._zeros,
+                None, 1.0, 0, torch.float32, "none", [], "",
+            )  # fmt: skip
+        else:
+            out = torch._int_mm(q, self._weight.t()).to(torch.float32).mul_(self._scales)
+        out.mul_(scales)
+        if self._bias is not None:
+            out.add_(self._bias)
         return out.view(*x.shape[:-1], self.out_features)
 
 
@@ -65,25 +77,67 @@ class Int8Embedding(nn.Module):
         self.embedding_dim = embedding_dim
         self._rows: Tensor | None = None
         self._scales: Tensor | None = None
-        self._head: Int8Linear | None = None
 
     def wanted(self) -> Mapping[str, tuple[int, ...]]:
+        """Names and shapes of the tensors that :meth:`take` must be given."""
         return {"weight": (self.num_embeddings, self.embedding_dim)}
 
     def take(self, name: str, tensor: Tensor) -> None:
-        raise NotImplementedError
+        """Keep ``weight`` as int8."""
+        assert name == "weight"
+        self._rows, self._scales = quantised_rows(tensor)
 
     def forward(self, ids: Tensor) -> Tensor:
         """``ids [...]`` int64 → ``[..., hidden]`` float32."""
-        raise NotImplementedError
+        rows, scales = self._taken()
+        return rows[ids].to(torch.float32) * scales[ids][..., None]
 
     def logits(self, x: Tensor) -> Tensor:
         """``[n, hidden]`` → ``[n, vocabulary]`` float32: the tied output layer."""
-        raise NotImplementedError
+        rows, own_scales = self._taken()
+        q, scales = quantised_activations(x)
+        return torch._int_mm(q, rows.t()).to(torch.float32).mul_(own_scales).mul_(scales)
+
+    def _taken(self) -> tuple[Tensor, Tensor]:
+        if self._rows is None or self._scales is None:
+            raise RuntimeError("an Int8Embedding was called before it was given its weight")
+        return self._rows, self._scales
 
 
 def quantised_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     """int8 ``[rows, columns]`` and float32 ``[rows]`` with ``weight ≈ int8 * scale``."""
-    weight = weight.to(torch.float32)
-    scales = weight.abs().amax(dim=1).clamp_(min=torch.finfo(torch.float32).tiny) / _LEVELS
-    return (weight / scales[:, None]).round_().to(torch.int8), scales
+    rows = torch.empty(weight.shape, dtype=torch.int8)
+    scales = torch.empty(len(weight), dtype=torch.float32)
+    for first in range(0, len(weight), _TAKE_ROWS):
+        part = weight[first : first + _TAKE_ROWS].to(torch.float32)
+        peaks = part.abs().amax(dim=1).clamp_(min=_LEAST_PEAK)
+        rows[first : first + _TAKE_ROWS] = (part * (_WEIGHT_LEVELS / peaks)[:, None]).round_()
+        scales[first : first + _TAKE_ROWS] = peaks / _WEIGHT_LEVELS
+    return rows, scales
+
+
+def quantised_activations(x: Tensor) -> tuple[Tensor, Tensor]:
+    """int8 ``[n, d]`` and float32 ``[n, 1]`` with ``x ≈ int8 * scale``; each row by itself."""
+    x = x.to(torch.float32)
+    levels = _activation_levels()
+    peaks = x.abs().amax(dim=1, keepdim=True).clamp_(min=_LEAST_PEAK)
+    return (x * (levels / peaks)).round_().to(torch.int8), peaks.mul_(1 / levels)
+
+
+@cache
+def _has_onednn() -> bool:
+    """oneDNN's int8 layers are quick on x86; elsewhere they may be its reference code."""
+    return platform.machine().lower() in ("x86_64", "amd64") and hasattr(
+        torch.ops.onednn, "qlinear_pointwise"
+    )
+
+
+@cache
+def _activation_levels() -> int:
+    """Steps on either side of zero.
+
+    Processors without VNNI add pairs of products in 16 bits, which full-size bytes overflow: there
+    activations get 6 bits and a sign, and sit in the lower half of a byte.
+    """
+    has_vnni = getattr(torch.cpu, "_is_vnni_supported", lambda: True)
+    return 127 if has_vnni() else 63

@@ -67,11 +67,16 @@ class _Packed:
         self._lengths = list(lengths)
 
     def attend(self, qkv: Tensor, heads: int) -> Tensor:
-        found = [_attention(clip[None], heads, None)[0] for clip in qkv.split(self._lengths)]
+        found = [
+            _attention(clip[None], heads, None)[0] for clip in qkv.split_with_sizes(self._lengths)
+        ]
         return torch.cat(found)
 
     def remember(self, values: Tensor, taps: Tensor, before: int) -> Tensor:
-        filtered = [_filtered(clip[None], taps, before)[0] for clip in values.split(self._lengths)]
+        filtered = [
+            _filtered(clip[None], taps, before)[0]
+            for clip in values.split_with_sizes(self._lengths)
+        ]
         return torch.cat(filtered)
 
 
@@ -100,9 +105,15 @@ def _attention(qkv: Tensor, heads: int, mask: Tensor | None) -> Tensor:
 
 def _filtered(values: Tensor, taps: Tensor, before: int) -> Tensor:
     """``[B, T, D]`` and itself through the filter; outside the clip is silence."""
-    after = taps.shape[2] - 1 - before
-    padded = F.pad(values.transpose(1, 2), (before, after))
-    return F.conv1d(padded, taps, groups=taps.shape[0]).transpose(1, 2) + values
+    width, _, count = taps.shape
+    around = (before, count - 1 - before)
+    # As an image one column wide whose channels lie side by side, the order oneDNN is fastest in.
+    image = values.transpose(1, 2)[..., None]
+    if around[0] == around[1]:
+        filtered = F.conv2d(image, taps[..., None], padding=(before, 0), groups=width)
+    else:
+        filtered = F.conv2d(F.pad(image, (0, 0, *around)), taps[..., None], groups=width)
+    return filtered[..., 0].transpose(1, 2) + values
 
 
 class _Attention(nn.Module):
@@ -181,13 +192,15 @@ class SanmEncoder(nn.Module):
         packed = torch.cat([clip[:count] for clip, count in zip(features, counts, strict=True)])
         frames = self.forward_packed(packed, counts)
         out = frames.new_zeros(*features.shape[:2], frames.shape[1])
-        for row, clip in enumerate(frames.split(counts)):
+        for row, clip in enumerate(frames.split_with_sizes(counts)):
             out[row, : len(clip)] = clip
         return out
 
     def forward_packed(self, features: Tensor, lengths: Sequence[int]) -> Tensor:
         """The same with the clips one below the other: ``[N, input]`` → ``[N, output]``."""
-        placed = torch.cat([self._placed(clip[None])[0] for clip in features.split(list(lengths))])
+        placed = torch.cat(
+            [self._placed(clip[None])[0] for clip in features.split_with_sizes(list(lengths))]
+        )
         return self._run(placed, _Packed(lengths))
 
     def _run(self, x: Tensor, layout: _Layout) -> Tensor:
