@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -285,3 +288,43 @@ def test_a_damaged_tokenizer_is_never_loaded(whisper_folder: Path, tmp_path: Pat
     (folder / "tokenizer.json").write_bytes(content[:100_000])
     with pytest.raises(WeightsInvalid, match=r"tokenizer\.json"):
         WhisperEngine(folder)
+
+
+_MANY_LENGTHS = """
+import sys
+from pathlib import Path
+import numpy as np
+from lingting.engines.base import Clip
+from lingting.engines.whisper import WhisperEngine
+
+def resident_mib():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+engine = WhisperEngine(Path(sys.argv[1]), threads=1)
+encode = engine._model.encode
+import ctranslate2
+def run(frames):
+    encode(ctranslate2.StorageView.from_array(np.zeros((1, 80, frames), np.float32)))
+run(200), run(520)
+before = resident_mib()
+for frames in range(200, 520, 4):
+    run(frames)
+import os
+print(resident_mib() - before, "ONEDNN_PRIMITIVE_CACHE_CAPACITY" in os.environ)
+"""
+
+
+def test_clips_of_many_lengths_do_not_fill_the_memory_with_kernels(whisper_folder: Path) -> None:
+    """Without a bound the matrix library keeps 60 MiB of them here, a gigabyte in three hours."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ONEDNN")}
+    found = subprocess.run(
+        [sys.executable, "-c", _MANY_LENGTHS, str(whisper_folder)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    grown_mib, is_set = found.stdout.split()
+    assert float(grown_mib) < 35
+    assert is_set == "False"

@@ -67,6 +67,8 @@ _CAREFUL_BEAM_SIZE = 5
 # Without them the model writes Mandarin as it pleases, traditional and with no punctuation, and
 # translates Cantonese instead of writing it.
 _OWN_PROMPTS = {"zh": "以下是普通话的句子。", "yue": "以下係廣東話嘅句子。"}
+_KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+_KERNELS = 16
 _REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
@@ -333,13 +335,16 @@ def _load(folder: Path, device: str, compute: str, workers: int, threads: int) -
     import ctranslate2
 
     try:
-        return ctranslate2.models.Whisper(
+        model = ctranslate2.models.Whisper(
             str(folder),
             device=device,
             compute_type=compute,
             inter_threads=workers,
             intra_threads=threads,
         )
+        if device == "cpu":
+            _bound_kernel_cache(model)
+        return model
     except ValueError as exc:
         raise OptionInvalid(f"The device {device} cannot compute in {compute}.") from exc
     except RuntimeError as exc:
@@ -348,6 +353,26 @@ def _load(folder: Path, device: str, compute: str, workers: int, threads: int) -
                 f"The device {device} cannot be used.", "Try --device cpu."
             ) from exc
         raise WeightsInvalid("The model's weights cannot be loaded.") from exc
+
+
+def _bound_kernel_cache(model: Any) -> None:
+    """Let the matrix library keep few compiled kernels.
+
+    It keeps up to 1,024, one for each length of input it has seen and 1.3 MiB each: a long
+    recording would fill a gigabyte with them. The library reads its setting when it compiles its
+    first kernel, so one short encoding is done here and the process's environment is left as it
+    was found; a user's own setting stands.
+    """
+    import ctranslate2
+
+    if _KERNEL_CACHE in os.environ:
+        return
+    os.environ[_KERNEL_CACHE] = str(_KERNELS)
+    try:
+        silence = np.zeros((1, WHISPER_MELS, _FRAMES_PER_S), np.float32)
+        model.encode(ctranslate2.StorageView.from_array(silence), to_cpu=False)
+    finally:
+        del os.environ[_KERNEL_CACHE]
 
 
 def _compute_type(compute: str, device: str) -> str:
