@@ -15,9 +15,8 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import torch
 
@@ -47,19 +46,20 @@ class _Forbidden(Exception):
     """The pickle names something that is no part of a tensor."""
 
 
-@dataclass(frozen=True, slots=True)
-class _StorageKind:
+# What the pickle gets into its hands are tuples: its BUILD command sets attributes on anything that
+# has some, and calls the __setstate__ that even a frozen dataclass with slots brings along.
+
+
+class _StorageKind(NamedTuple):
     dtype: torch.dtype
 
 
-@dataclass(frozen=True, slots=True)
-class _Storage:
+class _Storage(NamedTuple):
     key: str
     dtype: torch.dtype
 
 
-@dataclass(frozen=True, slots=True)
-class _Laid:
+class _Laid(NamedTuple):
     """A tensor as the pickle describes it: elements counted inside its storage."""
 
     storage: _Storage
@@ -68,13 +68,7 @@ class _Laid:
     strides: Any
 
 
-@dataclass(frozen=True, slots=True)
-class _Inert:
-    """Stands for a value that says nothing about tensors, such as a device."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Maker:
+class _Maker(NamedTuple):
     """What the pickle gets for a name it may use: it can be called, and not be changed."""
 
     kind: str
@@ -88,8 +82,8 @@ class _Maker:
             return arguments[0]
         if self.kind == "tensor" and isinstance(arguments[0], _Storage):
             return _Laid(*arguments[:4])
-        if self.kind == "inert":
-            return _Inert()
+        if self.kind == "device":  # says nothing about tensors
+            return None
         raise _Forbidden("a tensor without a storage")
 
 
@@ -98,7 +92,7 @@ _MAKERS = {
     ("torch._utils", "_rebuild_tensor_v2"): _Maker("tensor"),
     ("torch._utils", "_rebuild_parameter"): _Maker("parameter"),
     ("torch", "Size"): _Maker("shape"),
-    ("torch", "device"): _Maker("inert"),
+    ("torch", "device"): _Maker("device"),
 }
 
 
@@ -112,7 +106,7 @@ class _Reader(pickle.Unpickler):
         if module in ("torch", "torch.storage") and name in _STORAGE_DTYPES:
             return _StorageKind(_STORAGE_DTYPES[name])
         if module == "torch" and name in _DTYPE_NAMES:
-            return _Inert()
+            return None
         raise _Forbidden(f"{module}.{name}"[:80])
 
     def persistent_load(self, pid: Any) -> _Storage:
