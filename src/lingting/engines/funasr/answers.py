@@ -67,11 +67,11 @@ def parse(
     raw = str(item["text"])
     tags = _TAG.findall(raw)
     plain = _TAG.sub("", raw).strip()
-    times = item.get("timestamp")
     units = [str(one) for one in item.get("words") or plain.split()]
     # Only Paraformer's own spacing is undone: its units are whole words or single characters.
-    text = plain if tags else join(plain.split())
-    timed = _timed(units, times, len(samples) / SAMPLE_RATE_HZ) if words and text else ()
+    text = plain if languages else join(plain.split())
+    duration_s = len(samples) / SAMPLE_RATE_HZ
+    timed = _timed(text, units, _pairs_ms(item.get("timestamp")), duration_s) if words else ()
     source = "toolkit" if timed else None
     if words and text and not timed:
         timed, source = spread_words(text, samples), "spread"
@@ -90,23 +90,39 @@ def spread_words(text: str, samples: NDArray[np.float32]) -> tuple[Word, ...]:
     """Words of ``text`` over what is loud, each as long as it has characters."""
     units = word_units(text)
     times = spread([float(len(unit.text)) for unit in units], samples, SAMPLE_RATE_HZ)
+    duration_s = len(samples) / SAMPLE_RATE_HZ
     return tuple(
-        Word(unit.text, round(begin, 3), round(end, 3))
+        _word(unit.text, begin, end, duration_s)
         for unit, (begin, end) in zip(units, times, strict=True)
     )
 
 
-def _timed(units: Sequence[str], times: Any, duration_s: float) -> tuple[Word, ...]:
-    """Milliseconds per unit as words, in order and inside the clip; () when they do not match."""
-    pairs = _pairs_ms(times)
-    if not units or len(pairs) != len(units):
+def _word(text: str, begin_s: float, end_s: float, duration_s: float) -> Word:
+    """Milliseconds are enough, and rounding must not leave the clip."""
+    return Word(text, min(round(begin_s, 3), duration_s), min(round(end_s, 3), duration_s))
+
+
+def _timed(
+    text: str, units: Sequence[str], times_ms: Sequence[tuple[float, float]], duration_s: float
+) -> tuple[Word, ...]:
+    """The words of ``text`` with the times of the units that spell them.
+
+    () when there is not one time for each unit, or the units spell another text. Times are put in
+    order and inside the clip.
+    """
+    spelt = [unit.replace("▁", "").strip() for unit in units]
+    if len(times_ms) != len(spelt) or "".join(spelt) != "".join(text.split()):
         return ()
+    begins = [begin for unit, (begin, _) in zip(spelt, times_ms, strict=True) for _ in unit]
+    ends = [end for unit, (_, end) in zip(spelt, times_ms, strict=True) for _ in unit]
     words: list[Word] = []
-    last = 0.0
-    for unit, (begin_ms, end_ms) in zip(units, pairs, strict=True):
-        begin = min(max(begin_ms / 1000, last), duration_s)
-        last = min(max(end_ms / 1000, begin), duration_s)
-        words.append(Word(unit, round(begin, 3), round(last, 3)))
+    at, last = 0, 0.0
+    for word in word_units(text):
+        letters = len("".join(word.text.split()))
+        begin = min(max(begins[at] / 1000, last), duration_s)
+        last = min(max(ends[at + letters - 1] / 1000, begin), duration_s)
+        words.append(_word(word.text, begin, last, duration_s))
+        at += letters
     return tuple(words)
 
 

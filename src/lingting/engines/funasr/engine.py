@@ -28,7 +28,10 @@ from lingting.languages import CHINESE, LANGUAGES, macro_language
 from lingting.transcript import ModelFacts
 
 _SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10  # shorter clips are filled up: a window of features
-_BATCH_CLIPS = {"cpu": 1, "cuda": 16}  # on a CPU a batch gains nothing and costs its padding
+# Paraformer's text changes with the clips it shares a batch with (padding reaches its predictor),
+# SenseVoice's does not; on a CPU a batch gains nothing.
+_BATCHES_EXACTLY = frozenset({"SenseVoiceSmall"})
+_BATCH_CLIPS = 16
 _BATCH_S = 240.0
 # 600 ms steps with 300 ms of look-ahead, as the model was trained.
 _STREAMING = {
@@ -73,7 +76,7 @@ class FunasrEngine:
         threads: int | None = None,
         batch_clips: int | None = None,
     ) -> None:
-        """``batch_clips`` is how many clips one call of the toolkit may have.
+        """``batch_clips`` is how many clips one call of the toolkit may have; see the note above.
 
         Raises ExtraMissing, OptionInvalid or WeightsInvalid.
         """
@@ -90,7 +93,8 @@ class FunasrEngine:
         self._lock = threading.Lock()
         self._model: Loaded | None = loaded
         self._threads = threads
-        self._batch_clips = batch_clips or _BATCH_CLIPS[loaded.device.split(":")[0]]
+        can_batch = loaded.device != "cpu" and loaded.name in _BATCHES_EXACTLY
+        self._batch_clips = batch_clips or (_BATCH_CLIPS if can_batch else 1)
         self._tags = frozenset(getattr(loaded.module, "lid_dict", ())) - {"auto", "nospeech"}
         self._takes_hotwords = hasattr(loaded.module, "generate_hotwords_list")
         self._facts = EngineFacts(
