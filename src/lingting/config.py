@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     """The longest recording accepted, in seconds."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """CPU threads of an engine; unset, it takes what the machine has."""
+    remote_key: SecretStr | None = None
+    """The key sent to a server that recognises for us; it is never shown."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """The least severe log records that are written."""
 
@@ -102,6 +104,7 @@ _ALLOWED = {
     "offline": "1 or 0",
     "max_duration_s": "seconds above 0",
     "threads": "1 to 1024",
+    "remote_key": "what the server's owner gave out",
     "log_level": "debug, info, warning or error",
 }
 

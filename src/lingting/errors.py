@@ -23,9 +23,12 @@
     │  ├─ ManifestInvalid      manifest.invalid
     │  └─ OutputUnwritable     output.unwritable
     ├─ BusyError               503  try again later
-    │  └─ ModelLocked          model.locked
+    │  ├─ ModelLocked          model.locked
+    │  └─ EngineBusy           engine.busy
     └─ FaultError              500  ours, or the machine's
        ├─ EngineFailed         engine.failed
+       ├─ EngineRefused        engine.refused
+       ├─ EngineUnreachable    engine.unreachable
        ├─ SourceUnreachable    model.source_unreachable
        └─ WeightsInvalid       model.weights_invalid
 
@@ -216,6 +219,12 @@ class ModelLocked(BusyError):
     code = "model.locked"
 
 
+class EngineBusy(BusyError):
+    """A server that recognises for us has no room now, and had none for as long as we waited."""
+
+    code = "engine.busy"
+
+
 class FaultError(LingtingError):
     """Ours, or the machine's."""
 
@@ -227,6 +236,23 @@ class EngineFailed(FaultError):
     """A recogniser failed on audio that was fine."""
 
     code = "engine.failed"
+
+
+class EngineRefused(FaultError):
+    """A server that recognises for us does not take the request: key, model or endpoint."""
+
+    code = "engine.refused"
+    status = 502
+    default_next_step = "Check the address, the model's name and LINGTING_REMOTE_KEY."
+
+
+class EngineUnreachable(FaultError):
+    """A server that recognises for us cannot be connected to."""
+
+    code = "engine.unreachable"
+    status = 502
+    retryable = True
+    default_next_step = "Check that it runs and that its address is right."
 
 
 class SourceUnreachable(FaultError):
