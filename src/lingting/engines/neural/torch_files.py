@@ -21,6 +21,7 @@ from typing import IO, Any, NamedTuple
 import torch
 
 from lingting.engines.neural.tensors import Stored, Tensors, are_sizes, invalid
+from lingting.errors import WeightsInvalid
 
 _STORAGE_DTYPES: dict[str, torch.dtype] = {
     "DoubleStorage": torch.float64,
@@ -123,7 +124,9 @@ def open_torch(path: Path) -> Tensors:
             root = _archive_root(path, members)
             _check_order(path, archive, members, root)
             state = _unpickle(path, archive, members[f"{root}/data.pkl"])
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as exc:
+    except (OSError, WeightsInvalid):
+        raise
+    except Exception as exc:  # zipfile raises many kinds for an archive that lies
         raise invalid(path, "the archive is damaged or cut short") from exc
     pieces: dict[str, tuple[Stored, ...]] = {}
     starts: dict[str, int] = {}

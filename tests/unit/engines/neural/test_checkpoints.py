@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import pickle
+import random
 import struct
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,16 @@ DTYPES = (
 
 
 def some_tensors() -> dict[str, torch.Tensor]:
-    random = torch.Generator().manual_seed(0)
+    chance = torch.Generator().manual_seed(0)
     made = {
-        f"of_{str(dtype).removeprefix('torch.')}": torch.randint(0, 2, (3, 5), generator=random).to(
+        f"of_{str(dtype).removeprefix('torch.')}": torch.randint(0, 2, (3, 5), generator=chance).to(
             dtype
         )
         for dtype in DTYPES
     }
     made["scalar"] = torch.tensor(1.5)
     made["empty"] = torch.empty(0, 4)
-    made["deep"] = torch.randn(2, 3, 4, 5, generator=random)
+    made["deep"] = torch.randn(2, 3, 4, 5, generator=chance)
     return made
 
 
@@ -273,6 +274,35 @@ def test_a_file_that_was_cut_is_refused(tmp_path: Path, share: float) -> None:
         path.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(WeightsInvalid, match=name):
             open_tensors(path).read("a")
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
+def test_a_file_with_wrong_bytes_is_read_or_refused_but_nothing_else(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    tensors = {"a": torch.ones(3, 4), "b": torch.ones(2).bfloat16()}
+    if name == "model.pt":
+        torch.save({"state_dict": tensors}, path)
+    else:
+        save_file(tensors, path)
+    whole = path.read_bytes()
+    chance = random.Random(7)  # noqa: S311
+    outcomes = Counter[str]()
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(len(whole))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            opened = open_tensors(path)
+            for tensor in opened.names():
+                opened.read(tensor)
+            outcomes["read"] += 1
+        except WeightsInvalid:
+            outcomes["refused"] += 1
+    assert outcomes["read"] > 20
+    assert outcomes["refused"] > 20
 
 
 def test_a_file_that_shrinks_while_it_is_open_is_noticed(tmp_path: Path) -> None:
