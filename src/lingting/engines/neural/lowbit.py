@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 _LEAST_PEAK = 1e-30  # rows of zeros get a scale too, whose inverse is still a number
-_WEIGHT_LEVELS = 127
+_BYTE_LEVELS = 127  # steps of an int8 on either side of zero
 _TAKE_ROWS = 8_192  # quantised at a time, so that taking a big tensor needs little beside it
 
 
@@ -50,22 +50,61 @@ class Int8Linear(nn.Module):
         self._weight = torch.ops.onednn.qlinear_prepack(rows, None) if _has_onednn() else rows
 
     def forward(self, x: Tensor) -> Tensor:
-        if self._weight is None or self._scales is None:
-            raise RuntimeError("an Int8Linear was called before it was given its weight")
         q, scales = quantised_activations(x.reshape(-1, self.in_features))
-        if _has_onednn():
-            middle = _activation_levels() + 1  # what zero becomes: these kernels want uint8
-            out: Tensor = torch.ops.onednn.qlinear_pointwise(
-                q.view(torch.uint8).add_(middle), 1.0, middle,
-                self._weight, self._scales, self._zeros,
-                None, 1.0, 0, torch.float32, "none", [], "",
-            )  # fmt: skip
+        if not _has_onednn():
+            weight, own_scales = self._taken()
+            out: Tensor = torch._int_mm(q, weight.t()).to(torch.float32).mul_(own_scales)
+            return self._finished(out, scales, x.shape)
+        middle = _levels() + 1  # what zero becomes: these kernels want uint8
+        return self._finished(
+            self._product(q.view(torch.uint8).add_(middle), middle), scales, x.shape
+        )
+
+    def after_relu(self, x: Tensor) -> Tensor:
+        """The same for ``x >= 0`` that nobody needs any more: all 256 steps are above zero."""
+        if not _has_onednn():
+            same: Tensor = self(x)
+            return same
+        rows = x.view(-1, self.in_features)
+        most = 2 * _levels() + 1
+        peaks = rows.amax(dim=1, keepdim=True).clamp_(min=_LEAST_PEAK)
+        rows.mul_(most / peaks).round_()
+        if most > _BYTE_LEVELS:  # to int8 and back by hand: the direct way is slow
+            q = rows.sub_(_BYTE_LEVELS + 1).to(torch.int8).view(torch.uint8).add_(_BYTE_LEVELS + 1)
         else:
-            out = torch._int_mm(q, self._weight.t()).to(torch.float32).mul_(self._scales)
+            q = rows.to(torch.uint8)
+        return self._finished(self._product(q, 0), peaks.mul_(1 / most), x.shape)
+
+    def _product(self, rows: Tensor, zero: int) -> Tensor:
+        """uint8 ``[n, in]`` → float32 ``[n, out]``, still to be scaled row by row."""
+        weight, scales = self._taken()
+        out: Tensor = torch.ops.onednn.qlinear_pointwise(
+            rows,
+            1.0,
+            zero,
+            weight,
+            scales,
+            self._zeros,
+            None,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
+        )
+        return out
+
+    def _finished(self, out: Tensor, scales: Tensor, shape: torch.Size) -> Tensor:
         out.mul_(scales)
         if self._bias is not None:
             out.add_(self._bias)
-        return out.view(*x.shape[:-1], self.out_features)
+        return out.view(*shape[:-1], self.out_features)
+
+    def _taken(self) -> tuple[Tensor, Tensor]:
+        if self._weight is None or self._scales is None:
+            raise RuntimeError("an Int8Linear was called before it was given its weight")
+        return self._weight, self._scales
 
 
 class Int8Embedding(nn.Module):
@@ -111,15 +150,15 @@ def quantised_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
     for first in range(0, len(weight), _TAKE_ROWS):
         part = weight[first : first + _TAKE_ROWS].to(torch.float32)
         peaks = part.abs().amax(dim=1).clamp_(min=_LEAST_PEAK)
-        rows[first : first + _TAKE_ROWS] = (part * (_WEIGHT_LEVELS / peaks)[:, None]).round_()
-        scales[first : first + _TAKE_ROWS] = peaks / _WEIGHT_LEVELS
+        rows[first : first + _TAKE_ROWS] = (part * (_BYTE_LEVELS / peaks)[:, None]).round_()
+        scales[first : first + _TAKE_ROWS] = peaks / _BYTE_LEVELS
     return rows, scales
 
 
 def quantised_activations(x: Tensor) -> tuple[Tensor, Tensor]:
     """int8 ``[n, d]`` and float32 ``[n, 1]`` with ``x ≈ int8 * scale``; each row by itself."""
     x = x.to(torch.float32)
-    levels = _activation_levels()
+    levels = _levels()
     peaks = x.abs().amax(dim=1, keepdim=True).clamp_(min=_LEAST_PEAK)
     return (x * (levels / peaks)).round_().to(torch.int8), peaks.mul_(1 / levels)
 
@@ -133,7 +172,7 @@ def _has_onednn() -> bool:
 
 
 @cache
-def _activation_levels() -> int:
+def _levels() -> int:
     """Steps on either side of zero.
 
     Processors without VNNI add pairs of products in 16 bits, which full-size bytes overflow: there

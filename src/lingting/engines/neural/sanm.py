@@ -27,9 +27,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lingting.engines.neural.lowbit import Int8Linear
 from lingting.engines.neural.transformer import Linear, padding_mask
 
 _LAYER_NORM_EPS = 1e-5
+_CHUNK_ROWS = 128  # in the feed-forward layers: 1 MB between the two of them stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,14 @@ class _Layout(Protocol):
         ...
 
     def remember(self, values: Tensor, taps: Tensor, before: int) -> Tensor:
-        """``[…, D]`` filtered along time with ``taps [D, 1, k]``, ``before`` of them back."""
+        """``[…, D]`` and itself filtered along time, ``taps [D, 1, k]``, ``before`` of them back.
+
+        Outside a clip is silence.
+        """
+        ...
+
+    def row_chunks(self, x: Tensor) -> Sequence[Tensor]:
+        """Views of the rows, as many at a time as the processor likes best."""
         ...
 
 
@@ -70,14 +79,36 @@ class _Packed:
         found = [
             _attention(clip[None], heads, None)[0] for clip in qkv.split_with_sizes(self._lengths)
         ]
-        return torch.cat(found)
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     def remember(self, values: Tensor, taps: Tensor, before: int) -> Tensor:
-        filtered = [
-            _filtered(clip[None], taps, before)[0]
-            for clip in values.split_with_sizes(self._lengths)
-        ]
-        return torch.cat(filtered)
+        """Tap by tap over all clips at once, with silence between them.
+
+        Three times as fast as the library's depthwise convolutions on frames that lie like this.
+        """
+        after = taps.shape[2] - 1 - before
+        gap = max(before, after)
+        clips = values.split_with_sizes(self._lengths)
+        pieces = [values.new_zeros(before, values.shape[1])]
+        for clip in clips:
+            pieces += [clip, values.new_zeros(gap, values.shape[1])]
+        spaced = torch.cat(pieces).to(torch.float32)
+        count = len(values) + gap * (len(clips) - 1)
+        weights = taps[:, 0].to(torch.float32).t().contiguous()
+        weights[before] += 1.0  # the frame itself is added to what the filter gives
+        out = spaced[before : before + count] * weights[before]
+        for tap, weight in enumerate(weights):
+            if tap != before:
+                out.addcmul_(spaced[tap : tap + count], weight)
+        if len(clips) > 1:
+            sizes = [len(clip) + gap for clip in clips]
+            sizes[-1] -= gap
+            parts = out.split_with_sizes(sizes)
+            out = torch.cat([part[: len(clip)] for part, clip in zip(parts, clips, strict=True)])
+        return out.to(values.dtype)
+
+    def row_chunks(self, x: Tensor) -> Sequence[Tensor]:
+        return x.split_with_sizes(_even_parts(len(x), _CHUNK_ROWS))
 
 
 class _Padded:
@@ -92,7 +123,12 @@ class _Padded:
     def remember(self, values: Tensor, taps: Tensor, before: int) -> Tensor:
         if self._mask is not None:
             values = values * self._mask[:, 0, 0, :, None]
-        return _filtered(values, taps, before)
+        after = taps.shape[2] - 1 - before
+        padded = F.pad(values.transpose(1, 2), (before, after))
+        return F.conv1d(padded, taps, groups=len(taps)).transpose(1, 2) + values
+
+    def row_chunks(self, x: Tensor) -> Sequence[Tensor]:
+        return (x,)
 
 
 def _attention(qkv: Tensor, heads: int, mask: Tensor | None) -> Tensor:
@@ -103,17 +139,11 @@ def _attention(qkv: Tensor, heads: int, mask: Tensor | None) -> Tensor:
     return found.transpose(1, 2).reshape(batch, frames, -1)
 
 
-def _filtered(values: Tensor, taps: Tensor, before: int) -> Tensor:
-    """``[B, T, D]`` and itself through the filter; outside the clip is silence."""
-    width, _, count = taps.shape
-    around = (before, count - 1 - before)
-    # As an image one column wide whose channels lie side by side, the order oneDNN is fastest in.
-    image = values.transpose(1, 2)[..., None]
-    if around[0] == around[1]:
-        filtered = F.conv2d(image, taps[..., None], padding=(before, 0), groups=width)
-    else:
-        filtered = F.conv2d(F.pad(image, (0, 0, *around)), taps[..., None], groups=width)
-    return filtered[..., 0].transpose(1, 2) + values
+def _even_parts(count: int, most: int) -> list[int]:
+    """``count`` in as few parts as ``most`` allows, all of nearly the same size."""
+    parts = max(1, -(-count // most))
+    small, more = divmod(count, parts)
+    return [small + (part < more) for part in range(parts)]
 
 
 class _Attention(nn.Module):
@@ -141,7 +171,10 @@ class _FeedForward(nn.Module):
         self.w_2 = linear(units, size, True)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.w_2(F.relu(self.w_1(x), inplace=True))
+        hidden = F.relu(self.w_1(x), inplace=True)
+        out: Tensor = (
+            self.w_2.after_relu(hidden) if isinstance(self.w_2, Int8Linear) else self.w_2(hidden)
+        )
         return out
 
 
@@ -159,8 +192,9 @@ class _Block(nn.Module):
         heard: Tensor = self.self_attn(self.norm1(x), layout)
         if self.has_residual:
             heard.add_(x)
-        out: Tensor = self.feed_forward(self.norm2(heard))
-        return out.add_(heard)
+        for rows in layout.row_chunks(heard):
+            rows.add_(self.feed_forward(self.norm2(rows)))
+        return heard
 
 
 class SanmEncoder(nn.Module):
