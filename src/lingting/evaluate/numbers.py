@@ -4,13 +4,14 @@ A reference may write 一百二十三 or 123, "twenty one" or 21. Both sides go 
 deterministic functions, so a choice of style costs nothing. This is on purpose not the product's
 own inverse text normalisation: a rule that is wrong there must cost errors here, not hide them.
 
-Chinese and English are covered; other languages keep what they have.
+Chinese and English are covered whole, 20 other languages below twenty; the rest stay as they are.
 """
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import cache
 
 from lingting.languages import is_chinese
 
@@ -44,17 +45,129 @@ _EN_ORDINALS = {
 }  # fmt: skip
 
 
+# 0 and 2 to 19 (twenty begins other numbers); an underscore is a space or a hyphen.
+_CARDINALS = {
+    "ca": (
+        "zero dos tres quatre cinc sis set vuit nou deu onze dotze tretze catorze quinze "
+        "setze disset divuit dinou"
+    ),
+    "cs": (
+        "nula dva tři čtyři pět šest sedm osm devět deset jedenáct dvanáct třináct čtrnáct "
+        "patnáct šestnáct sedmnáct osmnáct devatenáct"
+    ),
+    "da": (
+        "nul to tre fire fem seks syv otte ni ti elleve tolv tretten fjorten femten seksten "
+        "sytten atten nitten"
+    ),
+    "de": (
+        "null zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn "
+        "fünfzehn sechzehn siebzehn achtzehn neunzehn"
+    ),
+    "es": (
+        "cero dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince "
+        "dieciséis diecisiete dieciocho diecinueve"
+    ),
+    "fi": (
+        "nolla kaksi kolme neljä viisi kuusi seitsemän kahdeksan yhdeksän kymmenen yksitoista "
+        "kaksitoista kolmetoista neljätoista viisitoista kuusitoista seitsemäntoista "
+        "kahdeksantoista yhdeksäntoista"
+    ),
+    "fr": (
+        "zéro deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze "
+        "seize dix_sept dix_huit dix_neuf"
+    ),
+    "hu": (
+        "nulla kettő három négy öt hat hét nyolc kilenc tíz tizenegy tizenkettő tizenhárom "
+        "tizennégy tizenöt tizenhat tizenhét tizennyolc tizenkilenc"
+    ),
+    "id": (
+        "nol dua tiga empat lima enam tujuh delapan sembilan sepuluh sebelas dua_belas "
+        "tiga_belas empat_belas lima_belas enam_belas tujuh_belas delapan_belas "
+        "sembilan_belas"
+    ),
+    "it": (
+        "zero due tre quattro cinque sei sette otto nove dieci undici dodici tredici "
+        "quattordici quindici sedici diciassette diciotto diciannove"
+    ),
+    "nl": (
+        "nul twee drie vier vijf zes zeven acht negen tien elf twaalf dertien veertien "
+        "vijftien zestien zeventien achttien negentien"
+    ),
+    "no": (
+        "null to tre fire fem seks syv åtte ni ti elleve tolv tretten fjorten femten seksten "
+        "sytten atten nitten"
+    ),
+    "pl": (
+        "zero dwa trzy cztery pięć sześć siedem osiem dziewięć dziesięć jedenaście dwanaście "
+        "trzynaście czternaście piętnaście szesnaście siedemnaście osiemnaście dziewiętnaście "
+    ),
+    "pt": (
+        "zero dois três quatro cinco seis sete oito nove dez onze doze treze catorze quinze "
+        "dezasseis dezassete dezoito dezanove"
+    ),
+    "ro": (
+        "zero doi trei patru cinci șase șapte opt nouă zece unsprezece doisprezece "
+        "treisprezece paisprezece cincisprezece șaisprezece șaptesprezece optsprezece "
+        "nouăsprezece"
+    ),
+    "ru": (
+        "ноль два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать "
+        "тринадцать четырнадцать пятнадцать шестнадцать семнадцать восемнадцать девятнадцать "
+    ),
+    "sv": (
+        "noll två tre fyra fem sex sju åtta nio tio elva tolv tretton fjorton femton sexton "
+        "sjutton arton nitton"
+    ),
+    "tr": (
+        "sıfır iki üç dört beş altı yedi sekiz dokuz on onbir oniki onüç ondört onbeş onaltı "
+        "onyedi onsekiz ondokuz"
+    ),
+    "uk": (
+        "нуль два три чотири пять шість сім вісім девять десять одинадцять дванадцять "
+        "тринадцять чотирнадцять пятнадцять шістнадцять сімнадцять вісімнадцять девятнадцять "
+    ),
+    "vi": (
+        "không hai ba bốn năm sáu bảy tám chín mười mười_một mười_hai mười_ba mười_bốn "
+        "mười_lăm mười_sáu mười_bảy mười_tám mười_chín"
+    ),
+}
+
+
 def numbers_to_digits(text: str, language: str) -> str:
     """``text`` (lower case, half width, simplified) with its numbers in digits.
 
-    ``language`` is a BCP 47 tag; Chinese varieties, Japanese and English are changed.
+    ``language`` is a BCP 47 tag. Chinese varieties, Japanese and English are changed whole; in
+    other languages of the table below the words for 0 and 2 to 19 are, because a recording's
+    transcriber and a model choose freely between ``due`` and ``2``.
     """
     primary = language.split("-")[0]
     if is_chinese(primary) or primary == "ja":
         return _chinese(text)
     if primary == "en":
         return _english(text)
-    return text
+    return _small_cardinals(text, primary)
+
+
+def _small_cardinals(text: str, primary: str) -> str:
+    """Whole words only; "one" is left, in most languages it is the article as well."""
+    if primary not in _CARDINALS:
+        return text
+    found = _cardinal_pattern(primary)
+    values = _cardinal_values(primary)
+    return found.sub(lambda match: str(values[match[0]]), text)
+
+
+@cache
+def _cardinal_values(primary: str) -> dict[str, int]:
+    """Word or words (the hyphen is a space by now) to value."""
+    words = [word.replace("_", " ") for word in _CARDINALS[primary].split()]
+    return {words[0]: 0} | dict(zip(words[1:], range(2, 20), strict=True))
+
+
+@cache
+def _cardinal_pattern(primary: str) -> re.Pattern[str]:
+    longest_first = sorted(_cardinal_values(primary), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
 
 
 def _chinese(text: str) -> str:

@@ -43,7 +43,7 @@ def test_english_numbers(spoken: str, digits: str) -> None:
     assert numbers_to_digits(digits, "en") == digits
 
 
-def test_other_languages_keep_their_number_words() -> None:
+def test_other_languages_keep_their_larger_numbers() -> None:
     assert numbers_to_digits("vingt et un 21", "fr") == "vingt et un 21"
 
 
@@ -162,3 +162,21 @@ def test_interval_holds_the_rate_and_is_repeatable() -> None:
     assert interval(scores) == low_high
     assert interval(scores[:1]) is None
     assert interval([Score(insertions=1)] * 2) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "spoken", "digits"),
+    [
+        ("it", "premere due per cambiare", "premere 2 per cambiare"),
+        ("fr-CA", "le dix sept mai", "le 17 mai"),
+        ("vi", "mười hai phỗng", "12 phỗng"),
+        ("es", "una cosa y doce más", "una cosa y 12 más"),
+        ("de", "dreizehnte neunmal acht", "dreizehnte neunmal 8"),
+        ("sw", "mbili", "mbili"),
+    ],
+)
+def test_small_numbers_of_other_languages_are_one_style(
+    language: str, spoken: str, digits: str
+) -> None:
+    assert numbers_to_digits(spoken, language) == digits
+    assert numbers_to_digits(digits, language) == digits
