@@ -2,7 +2,7 @@
 
 ::
 
-    model = AutoModel(model="whisper-base", device="cpu")
+    model = AutoModel(model="FunAudioLLM/Fun-ASR-Nano-2512", device="cuda:0")
     model.generate(input=["a.wav", "b.mp3"], language="中文", itn=True, hotwords=["开放时间"])
     # [{"key": "a", "text": "…", "text_tn": "…", "language": "zh"}, {"key": "b", …}]
 
@@ -23,6 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lingting.api.funasr_names import (
+    CODE_OPTIONS,
+    PRECISION_OPTIONS,
+    model_name,
+    precision,
+    warn_of_code,
+)
 from lingting.audio import SAMPLE_RATE_HZ
 from lingting.errors import (
     AudioNotFound,
@@ -38,7 +45,7 @@ from lingting.vad.pack import DEFAULT_PACKING, PackOptions
 
 Result = dict[str, Any]
 
-_VAD_NAMES = frozenset({"fsmn-vad", "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"})
+_VAD = "fsmn-vad"
 _VAD_OPTIONS = {
     "max_end_silence_time": "max_end_silence_ms",
     "max_start_silence_time": "max_start_silence_ms",
@@ -109,17 +116,22 @@ class AutoModel:
         vad_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        """``model`` is a catalogue name, a folder, or ``auto``; ``device`` is ``cpu`` or ``cuda``
-        (``cuda:0`` is understood). ``vad_kwargs`` takes FunASR's names and applies them.
+        """``model`` is a catalogue name, a name of ModelScope or Hugging Face that the catalogue
+        has (``hub`` says whose), a folder, the address of a server, or ``auto``; ``device`` is
+        ``cpu`` or ``cuda`` (``cuda:0`` is understood). ``dtype``, ``bf16`` and ``fp16`` choose the
+        precision as ``compute`` does. ``vad_kwargs`` takes FunASR's names and applies them.
 
-        Raises OptionUnknown for options that do not exist, and what loading a model raises.
+        Raises OptionUnknown for options that do not exist, and what loading a model raises. Warns
+        where float16 cannot be used, and that no code of a model is run.
         """
-        _refuse_unknown(options, _NEEDLESS)
-        if options.get("vad_model") not in (None, "", *_VAD_NAMES):
+        _refuse_unknown(options, _NEEDLESS | PRECISION_OPTIONS | CODE_OPTIONS)
+        warn_of_code(options)
+        model = model_name(model, options.get("hub"))
+        if options.get("vad_model") and model_name(options["vad_model"]) != _VAD:
             raise OptionInvalid("vad_model names another detector; only fsmn-vad is there.")
         self._lock = threading.Lock()
         self._vad_options = _vad_options(vad_kwargs or {}, DEFAULT_OPTIONS)
-        self._is_vad = model in _VAD_NAMES
+        self._is_vad = model == _VAD
         self._transcriber: Transcriber | None = None
         if self._is_vad:
             from lingting import models
@@ -129,6 +141,7 @@ class AutoModel:
         else:
             from lingting.api.transcribing import load
 
+            compute = precision(compute, options, for_float16=_for_float16(model))
             self._transcriber = load(model, device=_device(device), compute=compute)
 
     def generate(
@@ -228,6 +241,17 @@ def _refuse_unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
         raise OptionUnknown(
             f"There is no option {unknown[0]}.", f"Known are: {', '.join(sorted(known))}."
         )
+
+
+def _for_float16(model: str) -> str:
+    """What a model computes in when a script asks for float16: only Whisper stays in its range."""
+    from lingting.engines import registry
+
+    try:
+        kind = registry.kind_of(model, Path(model).expanduser())
+    except LingtingError:  # auto, or what loading refuses with a better sentence
+        return "bfloat16"
+    return {registry.WHISPER: "float16", registry.FUNASR: "float32"}.get(kind, "bfloat16")
 
 
 def _device(name: str) -> str:
@@ -385,13 +409,18 @@ def _word_times(transcript: Transcript) -> Result:
 
 
 def _sentence(segment: Segment) -> Result:
-    return {
+    sentence: Result = {
         "text": segment.text,
         "start": round(segment.start_s * 1000),
         "end": round(segment.end_s * 1000),
         "timestamp": _pairs(segment.words),
         "raw_text": segment.spoken,
     }
+    if segment.emotion is not None:
+        sentence["emotion"] = segment.emotion
+    if segment.events:
+        sentence["events"] = list(segment.events)
+    return sentence
 
 
 def _pairs(words: Iterable[Word]) -> list[list[int]]:

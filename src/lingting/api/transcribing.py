@@ -26,21 +26,22 @@ def load(
 ) -> Transcriber:
     """A recogniser and a speech detector, ready for many recordings.
 
-    ``model`` is a name of the catalogue, a folder, or ``auto``: the best one installed. What the
-    embedded models lack is pulled first, unless ``LINGTING_OFFLINE=1``. ``threads=None`` takes
-    ``LINGTING_THREADS`` or all cores.
+    ``model`` is a name of the catalogue, a folder, the address of a server (``http://host/v1``,
+    with ``#model`` where it has several), or ``auto``: the best one installed. A model of the
+    catalogue that is not here is pulled first, unless ``LINGTING_OFFLINE=1``. ``threads=None``
+    takes ``LINGTING_THREADS`` or all cores.
 
-    Raises ModelUnknown, ModelNotInstalled, WeightsInvalid, SourceUnreachable or OptionInvalid.
+    Raises ModelUnknown, ModelNotInstalled, WeightsInvalid, SourceUnreachable, OptionInvalid or
+    ExtraMissing.
     """
     from lingting import models
     from lingting.config import settings
-    from lingting.engines.registry import RECOGNISERS, load_engine
+    from lingting.engines.registry import EMBEDDED, RECOGNISERS, automatic_models, load_engine
     from lingting.vad.fsmn import FsmnVad
 
-    names = {recogniser.model for recogniser in RECOGNISERS}
-    if model == "auto" and not any(_is_installed(name) for name in names):
-        models.ensure(RECOGNISERS[0].model)
-    elif model in names:
+    if model == "auto" and not any(_is_installed(name) for name in automatic_models(device)):
+        models.ensure(EMBEDDED)
+    elif model in {recogniser.model for recogniser in RECOGNISERS}:
         models.ensure(model)
     threads = settings().threads if threads is None else threads
     engine = load_engine(model, device=device, compute=compute, threads=threads)

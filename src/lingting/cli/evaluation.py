@@ -103,7 +103,7 @@ def _run(output: Output, request: _Request) -> int:
     manifest = read_manifest(request.manifest, limit=request.limit)
     engine = request.engine
     if engine.model == "auto":
-        engine = replace(engine, model=automatic_model())
+        engine = replace(engine, model=automatic_model(engine.device))
     make_ready(output, engine.model)
     make_ready(output, VAD_MODEL)
     request = replace(request, engine=engine)

@@ -36,7 +36,7 @@ def load_transcriber(
     from lingting.pipeline import Transcriber
 
     _check_runnable(request.model)
-    make_ready(output, request.model)
+    make_ready(output, request.model, request.device)
     make_ready(output, VAD_MODEL)
     vad = load_vad()
     engine = load_recogniser(request)
@@ -49,8 +49,10 @@ def load_transcriber(
 def _check_runnable(model: str) -> None:
     """Before gigabytes are fetched that nothing here can run, or anything for a misspelt name."""
     from lingting import models
-    from lingting.engines.registry import RECOGNISERS
+    from lingting.engines.registry import RECOGNISERS, is_address
 
+    if is_address(model):
+        return
     ours = [recogniser.model for recogniser in RECOGNISERS]
     is_named = model == "auto" or model in models.catalogue()
     if not is_named and not Path(model).expanduser().is_dir():
@@ -88,7 +90,7 @@ def load_recogniser(request: EngineRequest) -> Engine:
     )
 
 
-def make_ready(output: Output, model: str) -> None:
+def make_ready(output: Output, model: str, device: str = "auto") -> None:
     """Pull a model of the catalogue that is not here; ``auto`` needs any that can run.
 
     What is pulled, and how large it is, is said first. Raises ModelNotInstalled when
@@ -98,9 +100,9 @@ def make_ready(output: Output, model: str) -> None:
     from lingting.config import settings
 
     known = models.catalogue()
-    name = automatic_model() if model == "auto" else model
+    name = automatic_model(device) if model == "auto" else model
     if name not in known:
-        return  # a folder, or a name that loading refuses with a better sentence
+        return  # a folder, an address, or a name that loading refuses with a better sentence
     if models.status(name) in (models.Status.INSTALLED, models.Status.CHANGED):
         return
     if settings().offline:
@@ -118,13 +120,13 @@ def pull_one(output: Output, model: Model, *, force: bool = False) -> None:
     output.note(f"{model.id} is in {path}")
 
 
-def automatic_model() -> str:
-    """The recogniser that ``auto`` takes: the best one installed, else the first of the table."""
+def automatic_model(device: str = "auto") -> str:
+    """The recogniser that ``auto`` takes: the best one installed, else the embedded one."""
     from lingting import models
-    from lingting.engines.registry import RECOGNISERS
+    from lingting.engines.registry import EMBEDDED, automatic_models
 
     ready = (models.Status.INSTALLED, models.Status.CHANGED)
-    for recogniser in RECOGNISERS:
-        if models.status(recogniser.model) in ready:
-            return recogniser.model
-    return RECOGNISERS[0].model
+    for name in automatic_models(device):
+        if models.status(name) in ready:
+            return name
+    return EMBEDDED

@@ -34,7 +34,10 @@ _NOTES = {
 
 
 def list_(json: _Json = False, verbose: _Verbose = False) -> None:
-    """All models of the catalogue: state, size, task, languages, licence.
+    """All models of the catalogue: state, size, task, engine, languages, licence.
+
+    whisper needs no extra; nano and sensevoice run with lingting[nano], funasr with
+    lingting[funasr].
 
     "pins local" marks a model whose publisher gives no digest for some file: the first pull
     or import decides which bytes are right from then on.
@@ -152,7 +155,7 @@ def _list(output: Output, json: bool) -> int:
             output.record(_record(model))
         return DONE
     output.table(
-        ("name", "state", "size", "task", "languages", "licence", "remarks"),
+        ("name", "state", "size", "task", "engine", "languages", "licence", "remarks"),
         [_row(model) for model in known],
     )
     return DONE
@@ -167,6 +170,7 @@ def _record(model: Model) -> dict[str, Any]:
         "size_bytes": model.size_bytes or None,
         "kind": model.kind,
         "task": model.task,
+        "engine": _engine(model),
         "languages": list(model.languages),
         "licence": model.licence,
         "is_pinned": model.is_pinned,
@@ -185,8 +189,16 @@ def _row(model: Model) -> tuple[str, ...]:
     remarks = "" if model.is_pinned else "pins local"
     state = str(models.status(model))
     return (
-        model.id, state, size(model.size_bytes), model.task, languages, model.licence, remarks,
+        model.id, state, size(model.size_bytes), model.task, _engine(model) or "", languages,
+        model.licence, remarks,
     )  # fmt: skip
+
+
+def _engine(model: Model) -> str | None:
+    """Which engine runs a recogniser; None for other models, and where there is none."""
+    from lingting.engines.registry import RECOGNISERS
+
+    return next((one.kind.name for one in RECOGNISERS if one.model == model.id), None)
 
 
 def _pull(output: Output, names: list[str], force: bool) -> int:

@@ -33,6 +33,7 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+    mps = "mps"
 
 
 class Channels(StrEnum):
@@ -71,7 +72,12 @@ def transcribe(
         typer.Option("--language", "-l", help="zh, English, 粤语 …; detected when it is left out."),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A name of `lingting models list`, or a folder.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A name of `lingting models list`, a folder, or a server: http://host/v1#model.",
+        ),
     ] = "auto",
     formats: Annotated[
         list[str] | None,
@@ -106,7 +112,10 @@ def transcribe(
     ] = Channels.mix,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     compute: Annotated[
-        str, typer.Option("--compute", help="Precision: auto, int8, float16, float32 …")
+        str,
+        typer.Option(
+            "--compute", help="Precision: auto, int8, bfloat16, float32; float16 for Whisper."
+        ),
     ] = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads; all by default.")

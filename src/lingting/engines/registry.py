@@ -1,17 +1,30 @@
-"""Names to engines: a literal table; each loader imports its own engine, and only then."""
+"""Names to engines: a literal table; each loader imports its own engine, and only then.
+
+A model is named by its catalogue name, by a folder, whose files tell what it is, or by the address
+of a server. PyTorch is not imported for Whisper, CTranslate2 not for anything else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from lingting.engines.base import Engine
 from lingting.engines.guarded import GuardedEngine
-from lingting.errors import ModelNotInstalled, ModelUnknown, OptionInvalid
+from lingting.errors import ExtraMissing, ModelNotInstalled, ModelUnknown, OptionInvalid
 from lingting.transcript import ModelFacts
 
 Loader = Callable[[Path, ModelFacts, str, str, int | None], Engine]
+
+EMBEDDED = "whisper-base"
+"""What is fetched when nothing is installed: small, and runs without any extra."""
+
+_DEVICES = ("auto", "cpu", "cuda")
+_MOST_CONFIG_BYTES = 1 << 20
 
 
 def _load_whisper(
@@ -19,7 +32,50 @@ def _load_whisper(
 ) -> Engine:
     from lingting.engines.whisper import WhisperEngine
 
-    return WhisperEngine(folder, model=facts, device=device, compute=compute, threads=threads)
+    chosen = choose_device(device)
+    return WhisperEngine(folder, model=facts, device=chosen, compute=compute, threads=threads)
+
+
+def _load_nano(
+    folder: Path, facts: ModelFacts, device: str, compute: str, threads: int | None
+) -> Engine:
+    with _needs_extra(facts, "nano", "torch", "safetensors", "yaml"):
+        from lingting.engines.nano.engine import NanoEngine
+
+        return NanoEngine(folder, model=facts, device=device, compute=compute, threads=threads)
+
+
+def _load_sensevoice(
+    folder: Path, facts: ModelFacts, device: str, compute: str, threads: int | None
+) -> Engine:
+    with _needs_extra(facts, "nano", "torch", "sentencepiece", "yaml"):
+        from lingting.engines.sensevoice import load
+
+        return load(folder, facts, device, compute, threads)
+
+
+def _load_funasr(
+    folder: Path, facts: ModelFacts, device: str, compute: str, threads: int | None
+) -> Engine:
+    with _needs_extra(facts, "funasr", "torch", "funasr"):
+        from lingting.engines.funasr import load
+
+        return load(folder, facts, device, compute, threads)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An engine: its name, how it is loaded, and the packages it cannot do without."""
+
+    name: str
+    load: Loader
+    packages: tuple[str, ...] = ()
+
+
+WHISPER = Kind("whisper", _load_whisper, ("ctranslate2",))
+NANO = Kind("nano", _load_nano, ("torch",))
+SENSEVOICE = Kind("sensevoice", _load_sensevoice, ("torch",))
+FUNASR = Kind("funasr", _load_funasr, ("torch", "funasr"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +83,23 @@ class Recogniser:
     """A catalogue entry that an engine of ours can run."""
 
     model: str
-    load: Loader
+    kind: Kind
+    is_automatic: bool = True
+    """``auto`` may take it: not so where it knows one language and would spoil the others."""
 
 
-# Best first: ``auto`` takes the first one installed.
+# Best first, on a GPU: ``auto`` takes the first one installed.
 RECOGNISERS: tuple[Recogniser, ...] = (
-    Recogniser("whisper-base", _load_whisper),
-    Recogniser("whisper-base-systran", _load_whisper),
+    Recogniser("fun-asr-nano", NANO),
+    Recogniser("fun-asr-nano-textonly", NANO),
+    Recogniser("fun-asr-mlt-nano", NANO),
+    Recogniser("sensevoice-small", SENSEVOICE),
+    Recogniser("paraformer-zh", FUNASR, is_automatic=False),
+    Recogniser("whisper-base", WHISPER),
+    Recogniser("whisper-base-systran", WHISPER),
 )
+# On a CPU the same order, but for this one in front: it is many times faster there.
+_FIRST_ON_CPU = "sensevoice-small"
 
 
 def load_engine(
@@ -44,23 +109,45 @@ def load_engine(
     compute: str = "auto",
     threads: int | None = None,
 ) -> Engine:
-    """A guarded engine for a catalogue name or a model folder.
+    """A guarded engine for a catalogue name, a model folder or a server's address.
 
-    ``auto`` is the best model installed and the best device present. Raises ModelUnknown,
-    ModelNotInstalled, WeightsInvalid or OptionInvalid.
+    ``auto`` is the best model installed that can run here, on the best device present. Raises
+    ModelUnknown, ModelNotInstalled, WeightsInvalid, OptionInvalid, or ExtraMissing naming the
+    extra to install.
     """
+    if is_address(model):
+        return GuardedEngine(_load_remote(model))
     from lingting import models
 
-    name = _best_installed() if model == "auto" else model
+    name = _best_installed(device) if model == "auto" else model
     resolved = models.resolve(name)
     facts = ModelFacts(id=resolved.id, sha256=resolved.sha256)
-    loader = _loader(resolved.id, resolved.path)
-    return GuardedEngine(loader(resolved.path, facts, choose_device(device), compute, threads))
+    load = kind_of(resolved.id, resolved.path).load
+    return GuardedEngine(load(resolved.path, facts, device, compute, threads))
+
+
+def is_address(model: str) -> bool:
+    """Whether a model is a server that somebody else runs."""
+    return "://" in model or model.startswith("unix:")
+
+
+def automatic_models(device: str = "auto") -> list[str]:
+    """What ``auto`` may take on this device, best first, as far as its packages are here."""
+    names = [
+        one.model
+        for one in RECOGNISERS
+        if one.is_automatic and all(find_spec(package) for package in one.kind.packages)
+    ]
+    is_gpu = device.startswith(("cuda", "mps")) or (device == "auto" and sees_cuda())
+    if not is_gpu and _FIRST_ON_CPU in names:
+        names.remove(_FIRST_ON_CPU)
+        names.insert(0, _FIRST_ON_CPU)
+    return names
 
 
 def choose_device(device: str) -> str:
-    """``auto`` becomes CUDA where CTranslate2 sees one, else the CPU."""
-    if device not in ("auto", "cpu", "cuda"):
+    """For CTranslate2: ``auto`` becomes CUDA where it sees one, else the CPU."""
+    if device not in _DEVICES:
         raise OptionInvalid(f"device is {device}; allowed are auto, cpu and cuda.")
     if device != "auto":
         return device
@@ -69,28 +156,82 @@ def choose_device(device: str) -> str:
     return "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
 
 
-def _best_installed() -> str:
-    from lingting import models
-
-    for recogniser in RECOGNISERS:
-        try:
-            models.path(recogniser.model)
-        except ModelNotInstalled:
-            continue
-        return recogniser.model
-    first = RECOGNISERS[0].model
-    raise ModelNotInstalled(
-        "No recognition model is installed.", f"Run `lingting models pull {first} fsmn-vad`."
-    )
+def sees_cuda() -> bool:
+    """Whether the driver shows a GPU; neither PyTorch nor CTranslate2 is loaded to find out."""
+    count = ctypes.c_int(0)
+    with suppress(OSError, AttributeError):
+        driver = ctypes.CDLL("libcuda.so.1")
+        is_ready = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+        return is_ready and count.value > 0
+    return False
 
 
-def _loader(model: str, folder: Path) -> Loader:
+def kind_of(model: str, folder: Path | None = None) -> Kind:
+    """The engine of a catalogue entry, or of what lies in a folder. Raises ModelUnknown."""
     for recogniser in RECOGNISERS:
         if recogniser.model == model:
-            return recogniser.load
-    if (folder / "model.bin").is_file():  # a CTranslate2 folder given by path
-        return _load_whisper
+            return recogniser.kind
+    found = None if folder is None else _kind_of_folder(folder)
+    if found is not None:
+        return found
     raise ModelUnknown(
         "This version has no engine for that model.",
         f"Use one of: {', '.join(r.model for r in RECOGNISERS)}.",
     )
+
+
+def _kind_of_folder(folder: Path) -> Kind | None:
+    """By its files, and by what its configuration calls the model."""
+    if (folder / "model.bin").is_file():  # a CTranslate2 folder
+        return WHISPER
+    config = _config_text(folder)
+    if any(word in config for word in ("FunASRNano", "fun_asr_nano", "FunASRForConditional")):
+        return NANO
+    if "SenseVoiceSmall" in config:
+        return SENSEVOICE
+    from lingting.engines.funasr import is_toolkit_folder
+
+    return FUNASR if is_toolkit_folder(folder) else None
+
+
+def _config_text(folder: Path) -> str:
+    for name in ("config.yaml", "config.json"):
+        with suppress(OSError), (folder / name).open("rb") as file:
+            return file.read(_MOST_CONFIG_BYTES).decode("utf-8", errors="replace")
+    return ""
+
+
+def _load_remote(name: str) -> Engine:
+    from lingting.engines.remote import load, split_address
+
+    address, model = split_address(name)
+    return load(address, model=model)
+
+
+def _best_installed(device: str) -> str:
+    from lingting import models
+
+    for name in automatic_models(device):
+        try:
+            models.path(name)
+        except ModelNotInstalled:
+            continue
+        return name
+    raise ModelNotInstalled(
+        "No recognition model is installed.", f"Run `lingting models pull {EMBEDDED} fsmn-vad`."
+    )
+
+
+@contextmanager
+def _needs_extra(facts: ModelFacts, extra: str, *packages: str) -> Iterator[None]:
+    """Importing an engine whose libraries are optional: say which extra brings them."""
+    try:
+        yield
+    except ImportError as exc:
+        missing = (exc.name or "").partition(".")[0]
+        if missing not in packages:
+            raise
+        raise ExtraMissing(
+            f"The model {facts.id} needs {missing}, which is not installed.",
+            f'Run `pip install "lingting[{extra}]"`.',
+        ) from exc

@@ -33,7 +33,14 @@ from lingting.models.receipt import (
 
 FileState = Literal["ok", "missing", "changed", "unpinned"]
 
-_MAIN_FILES = ("model.bin", "model.pt", "model.onnx", "model.safetensors")
+# In the order in which engines look for them: the digest is that of the file that is loaded.
+_MAIN_FILES = (
+    "model.bin",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model.pt",
+    "model.onnx",
+)
 
 
 class Status(StrEnum):
