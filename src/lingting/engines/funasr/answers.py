@@ -9,7 +9,7 @@ times and units, words are spread over what is loud in the clip, and say so.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lingting.engines.base import SAMPLE_RATE_HZ
-from lingting.engines.neural.alignment import spread
+from lingting.engines.piece_times import spread_words, words_of_pieces
 from lingting.joining import join
-from lingting.text.units import word_units
 from lingting.transcript import Word
 
 _TAG = re.compile(r"<\|([^|<>]*)\|>")
@@ -71,7 +70,14 @@ def parse(
     # Only Paraformer's own spacing is undone: its units are whole words or single characters.
     text = plain if languages else join(plain.split())
     duration_s = len(samples) / SAMPLE_RATE_HZ
-    timed = _timed(text, units, _pairs_ms(item.get("timestamp")), duration_s) if words else ()
+    pairs = _pairs_ms(item.get("timestamp"))
+    timed: tuple[Word, ...] = ()
+    if words and len(pairs) == len(units):
+        pieces = [
+            (unit, begin / 1000, end / 1000)
+            for unit, (begin, end) in zip(units, pairs, strict=True)
+        ]
+        timed = words_of_pieces(text, pieces, duration_s)
     source = "toolkit" if timed else None
     if words and text and not timed:
         timed, source = spread_words(text, samples), "spread"
@@ -84,46 +90,6 @@ def parse(
         words_source=source if timed else None,
         is_blank=not raw.strip(),
     )
-
-
-def spread_words(text: str, samples: NDArray[np.float32]) -> tuple[Word, ...]:
-    """Words of ``text`` over what is loud, each as long as it has characters."""
-    units = word_units(text)
-    times = spread([float(len(unit.text)) for unit in units], samples, SAMPLE_RATE_HZ)
-    duration_s = len(samples) / SAMPLE_RATE_HZ
-    return tuple(
-        _word(unit.text, begin, end, duration_s)
-        for unit, (begin, end) in zip(units, times, strict=True)
-    )
-
-
-def _word(text: str, begin_s: float, end_s: float, duration_s: float) -> Word:
-    """Milliseconds are enough, and rounding must not leave the clip."""
-    return Word(text, min(round(begin_s, 3), duration_s), min(round(end_s, 3), duration_s))
-
-
-def _timed(
-    text: str, units: Sequence[str], times_ms: Sequence[tuple[float, float]], duration_s: float
-) -> tuple[Word, ...]:
-    """The words of ``text`` with the times of the units that spell them.
-
-    () when there is not one time for each unit, or the units spell another text. Times are put in
-    order and inside the clip.
-    """
-    spelt = [unit.replace("▁", "").strip() for unit in units]
-    if len(times_ms) != len(spelt) or "".join(spelt) != "".join(text.split()):
-        return ()
-    begins = [begin for unit, (begin, _) in zip(spelt, times_ms, strict=True) for _ in unit]
-    ends = [end for unit, (_, end) in zip(spelt, times_ms, strict=True) for _ in unit]
-    words: list[Word] = []
-    at, last = 0, 0.0
-    for word in word_units(text):
-        letters = len("".join(word.text.split()))
-        begin = min(max(begins[at] / 1000, last), duration_s)
-        last = min(max(ends[at + letters - 1] / 1000, begin), duration_s)
-        words.append(_word(word.text, begin, last, duration_s))
-        at += letters
-    return tuple(words)
 
 
 def _pairs_ms(times: Any) -> list[tuple[float, float]]:
