@@ -9,9 +9,10 @@ publishers' own conversion scripts, forwards; the package knows them backwards.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -137,6 +138,47 @@ def write_vllm(folder: Path, seed: int = 0, *, dtype: torch.dtype = torch.float3
     return state
 
 
+def write_sensevoice(folder: Path, seed: int = 0, *, dtype: torch.dtype = torch.float32) -> State:
+    """SenseVoiceSmall as its publisher lays it out; the vocabulary is trained on the spot."""
+    sizes = Sizes()
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces = sentence_pieces()
+    (folder / "chn_jpn_yue_eng_ko_spectok.bpe.model").write_bytes(pieces)
+    state = sensevoice_state(seed, classes=sentence_piece_count(pieces), dtype=dtype)
+    torch.save(state, folder / "model.pt")
+    write_sensevoice_yaml(folder)
+    random = torch.Generator().manual_seed(seed + 1)
+    shift = -8 - torch.rand(sizes.features, generator=random)
+    scale = 0.2 + 0.1 * torch.rand(sizes.features, generator=random)
+    (folder / "am.mvn").write_text(mvn_text(shift.tolist(), scale.tolist()), "utf-8")
+    (folder / "configuration.json").write_text(json.dumps({"framework": "pytorch"}), "utf-8")
+    return state
+
+
+def write_sensevoice_yaml(folder: Path, **changes: Any) -> None:
+    import yaml
+
+    document = {
+        "encoder": "SenseVoiceEncoderSmall",
+        "encoder_conf": encoder_conf(Sizes()),
+        "model": "SenseVoiceSmall",
+        "model_conf": {"length_normalized_loss": True, "sos": 1, "eos": 2, "ignore_id": -1},
+        "tokenizer": "SentencepiecesTokenizer",
+        "frontend": "WavFrontend",
+        "frontend_conf": {
+            "fs": 16000,
+            "window": "hamming",
+            "n_mels": 80,
+            "frame_length": 25,
+            "frame_shift": 10,
+            "lfr_m": 7,
+            "lfr_n": 6,
+            "cmvn_file": None,
+        },
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(document | changes), "utf-8")
+
+
 def write_safetensors(folder: Path, state: State, shards: int = 1) -> None:
     state = {name: tensor.contiguous() for name, tensor in state.items()}
     if shards == 1:
@@ -176,6 +218,18 @@ def canonical_state(
         branch["ctc.ctc_lo.bias"] = (sizes.ctc_classes,)
         state |= {name: _random(name, shape, random) for name, shape in branch.items()}
     return state
+
+
+def sensevoice_state(seed: int, *, classes: int, dtype: torch.dtype = torch.float32) -> State:
+    sizes = Sizes()
+    shapes = encoder_shapes(sizes, "encoder")
+    shapes |= {
+        "ctc.ctc_lo.weight": (classes, sizes.width),
+        "ctc.ctc_lo.bias": (classes,),
+        "embed.weight": (16, sizes.features),
+    }
+    random = torch.Generator().manual_seed(seed)
+    return {name: _random(name, shape, random).to(dtype) for name, shape in shapes.items()}
 
 
 def _random(name: str, shape: tuple[int, ...], random: torch.Generator) -> torch.Tensor:
@@ -510,3 +564,46 @@ def write_ctc_vocabulary(file: Path) -> None:
     tokens = [bytes([value]) for value in range(256)] + joined
     lines = [f"{base64.b64encode(token).decode()} {rank}" for rank, token in enumerate(tokens)]
     file.write_text("\n".join(lines) + "\n", "ascii")
+
+
+SENSEVOICE_TAGS = (
+    *("zh", "en", "yue", "ja", "ko", "nospeech"),
+    *("HAPPY", "SAD", "ANGRY", "NEUTRAL", "FEARFUL", "DISGUSTED", "SURPRISED", "EMO_UNKNOWN"),
+    *("BGM", "Speech", "Applause", "Laughter", "Cry", "Sneeze", "Breath", "Cough", "Event_UNK"),
+    *("withitn", "woitn"),
+)
+
+
+@cache
+def sentence_pieces() -> bytes:
+    """A sentence-piece model with SenseVoice's tags as pieces of their own; 0 is the blank."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(_TEXTS * 3),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=256,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        user_defined_symbols=[f"<|{tag}|>" for tag in SENSEVOICE_TAGS],
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def sentence_piece_count(model: bytes) -> int:
+    import sentencepiece
+
+    return int(sentencepiece.SentencePieceProcessor(model_proto=model).get_piece_size())
+
+
+def mvn_text(shift: Sequence[float], scale: Sequence[float]) -> str:
+    """A kaldi nnet of one shift and one scale, line by line as FunASR reads it."""
+    size = len(shift)
+    parts = [f"<Nnet>\n<Splice> {size} {size}\n[ 0 ]\n"]
+    for name, values in (("AddShift", shift), ("Rescale", scale)):
+        numbers = " ".join(f"{value:.8g}" for value in values)
+        parts.append(f"<{name}> {size} {size}\n<LearnRateCoef> 0 [ {numbers} ]\n")
+    return "".join(parts) + "</Nnet>\n"
