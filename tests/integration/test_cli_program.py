@@ -50,6 +50,7 @@ def test_help_answers_at_once() -> None:
 COMMANDS = (
     "transcribe", "eval", "vad", "languages", "config", "version",
     "models list", "models pull", "models verify", "models path", "models import",
+    "models convert",
 )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_languages() -> None:
         (["transcribe", "a.wav", "--json", "--output", "-"], "both claim"),
         (["transcribe", "a.wav", "--beam-size", "99"], "beam-size"),
         (["transcribe", "a.wav", "--model", "whisper-bse"], "whisper-base"),
-        (["transcribe", "a.wav", "--model", "fun-asr-nano"], "no recogniser for fun-asr-nano"),
+        (["transcribe", "a.wav", "--model", "cam++"], "no recogniser for cam++"),
         (["transcribe", "a.wav", "--output", __file__], "--output names a file"),
         (["transcribe", "a.wav", "--hotwords-file", "nothing"], "cannot be read"),
         (["transcribe", "a.wav", "--max-duration", "-1"], "max_duration_s"),
