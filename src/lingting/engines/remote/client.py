@@ -87,10 +87,9 @@ class Client:
                 max_keepalive_connections=options.concurrency,
                 keepalive_expiry=_KEEP_S,
             ),
-            # Of the environment SSL_CERT_FILE counts everywhere, proxies not on this machine.
-            verify=httpx.create_ssl_context() if address.base.startswith("https") else True,
+            verify=_trust(address),
             transport=httpx.HTTPTransport(uds=address.socket) if address.socket else None,
-            trust_env=not address.is_here,
+            trust_env=not address.is_here,  # no proxy on the way to this machine
             follow_redirects=False,
         )
 
@@ -204,6 +203,13 @@ class Client:
         raise EngineFailed(
             f"The server at {place} failed on a clip ({said}).", "Look into the server's log."
         )
+
+
+def _trust(address: Address) -> ssl.SSLContext:
+    """Who may vouch for the server: SSL_CERT_FILE's authorities, or the usual ones."""
+    if address.base.startswith("https:"):
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody: no TLS is spoken here
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
