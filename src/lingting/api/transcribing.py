@@ -36,12 +36,20 @@ def load(
     """
     from lingting import models
     from lingting.config import settings
-    from lingting.engines.registry import EMBEDDED, RECOGNISERS, automatic_models, load_engine
+    from lingting.engines.registry import (
+        EMBEDDED,
+        RECOGNISERS,
+        automatic_models,
+        check_packages,
+        kind_of,
+        load_engine,
+    )
     from lingting.vad.fsmn import FsmnVad
 
     if model == "auto" and not any(_is_installed(name) for name in automatic_models(device)):
         models.ensure(EMBEDDED)
     elif model in {recogniser.model for recogniser in RECOGNISERS}:
+        check_packages(kind_of(model))
         models.ensure(model)
     threads = settings().threads if threads is None else threads
     engine = load_engine(model, device=device, compute=compute, threads=threads)

@@ -49,7 +49,7 @@ def load_transcriber(
 def _check_runnable(model: str) -> None:
     """Before gigabytes are fetched that nothing here can run, or anything for a misspelt name."""
     from lingting import models
-    from lingting.engines.registry import RECOGNISERS, is_address
+    from lingting.engines.registry import RECOGNISERS, check_packages, is_address, kind_of
 
     if is_address(model):
         return
@@ -62,6 +62,8 @@ def _check_runnable(model: str) -> None:
             f"This version has no recogniser for {models.catalogue().get(model).id}.",
             f"Use one of: {', '.join(ours)}.",
         )
+    if model in models.catalogue():
+        check_packages(kind_of(models.catalogue().get(model).id))
 
 
 def _check_language(language: str | None, facts: EngineFacts) -> None:

@@ -7,8 +7,8 @@ of a server. PyTorch is not imported for Whisper, CTranslate2 not for anything e
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,43 +39,47 @@ def _load_whisper(
 def _load_nano(
     folder: Path, facts: ModelFacts, device: str, compute: str, threads: int | None
 ) -> Engine:
-    with _needs_extra(facts, "nano", "torch", "safetensors", "yaml"):
-        from lingting.engines.nano.engine import NanoEngine
+    from lingting.engines.nano.engine import NanoEngine
 
-        return NanoEngine(folder, model=facts, device=device, compute=compute, threads=threads)
+    return NanoEngine(folder, model=facts, device=device, compute=compute, threads=threads)
 
 
 def _load_sensevoice(
     folder: Path, facts: ModelFacts, device: str, compute: str, threads: int | None
 ) -> Engine:
-    with _needs_extra(facts, "nano", "torch", "sentencepiece", "yaml"):
-        from lingting.engines.sensevoice import load
+    from lingting.engines.sensevoice import load
 
-        return load(folder, facts, device, compute, threads)
+    return load(folder, facts, device, compute, threads)
 
 
 def _load_funasr(
     folder: Path, facts: ModelFacts, device: str, compute: str, threads: int | None
 ) -> Engine:
-    with _needs_extra(facts, "funasr", "torch", "funasr"):
-        from lingting.engines.funasr import load
+    from lingting.engines.funasr import load
 
-        return load(folder, facts, device, compute, threads)
+    return load(folder, facts, device, compute, threads)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An engine: its name, how it is loaded, and the packages it cannot do without."""
+    """An engine: its name, how it is loaded, and the extra with the packages it needs."""
 
     name: str
     load: Loader
+    extra: str | None = None
     packages: tuple[str, ...] = ()
+    """What the extra brings, as it is imported."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Packages that are not installed here; nothing is imported to find out."""
+        return tuple(package for package in self.packages if find_spec(package) is None)
 
 
-WHISPER = Kind("whisper", _load_whisper, ("ctranslate2",))
-NANO = Kind("nano", _load_nano, ("torch",))
-SENSEVOICE = Kind("sensevoice", _load_sensevoice, ("torch",))
-FUNASR = Kind("funasr", _load_funasr, ("torch", "funasr"))
+WHISPER = Kind("whisper", _load_whisper)
+NANO = Kind("nano", _load_nano, "nano", ("torch", "safetensors", "yaml"))
+SENSEVOICE = Kind("sensevoice", _load_sensevoice, "nano", ("torch", "sentencepiece", "yaml"))
+FUNASR = Kind("funasr", _load_funasr, "funasr", ("torch", "funasr"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +123,24 @@ def load_engine(
         return GuardedEngine(_load_remote(model))
     from lingting import models
 
+    for recogniser in RECOGNISERS:
+        if recogniser.model == model:
+            check_packages(recogniser.kind)  # said before the missing model: it is needed first
     name = _best_installed(device) if model == "auto" else model
     resolved = models.resolve(name)
     facts = ModelFacts(id=resolved.id, sha256=resolved.sha256)
-    load = kind_of(resolved.id, resolved.path).load
-    return GuardedEngine(load(resolved.path, facts, device, compute, threads))
+    kind = kind_of(resolved.id, resolved.path)
+    check_packages(kind)
+    return GuardedEngine(kind.load(resolved.path, facts, device, compute, threads))
+
+
+def check_packages(kind: Kind) -> None:
+    """Raises ExtraMissing, naming the extra, when the engine's packages are not installed."""
+    if kind.missing:
+        raise ExtraMissing(
+            f"The engine {kind.name} needs {', '.join(kind.missing)}, which is not installed.",
+            f'Run `pip install "lingting[{kind.extra}]"`.',
+        )
 
 
 def is_address(model: str) -> bool:
@@ -133,11 +150,7 @@ def is_address(model: str) -> bool:
 
 def automatic_models(device: str = "auto") -> list[str]:
     """What ``auto`` may take on this device, best first, as far as its packages are here."""
-    names = [
-        one.model
-        for one in RECOGNISERS
-        if one.is_automatic and all(find_spec(package) for package in one.kind.packages)
-    ]
+    names = [one.model for one in RECOGNISERS if one.is_automatic and not one.kind.missing]
     is_gpu = device.startswith(("cuda", "mps")) or (device == "auto" and sees_cuda())
     if not is_gpu and _FIRST_ON_CPU in names:
         names.remove(_FIRST_ON_CPU)
@@ -220,18 +233,3 @@ def _best_installed(device: str) -> str:
     raise ModelNotInstalled(
         "No recognition model is installed.", f"Run `lingting models pull {EMBEDDED} fsmn-vad`."
     )
-
-
-@contextmanager
-def _needs_extra(facts: ModelFacts, extra: str, *packages: str) -> Iterator[None]:
-    """Importing an engine whose libraries are optional: say which extra brings them."""
-    try:
-        yield
-    except ImportError as exc:
-        missing = (exc.name or "").partition(".")[0]
-        if missing not in packages:
-            raise
-        raise ExtraMissing(
-            f"The model {facts.id} needs {missing}, which is not installed.",
-            f'Run `pip install "lingting[{extra}]"`.',
-        ) from exc

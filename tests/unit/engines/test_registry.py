@@ -33,7 +33,6 @@ from lingting.errors import (
     OptionInvalid,
     WeightsInvalid,
 )
-from lingting.transcript import ModelFacts
 from tests.tiny_checkpoints import write_hf, write_original, write_vllm
 
 
@@ -140,34 +139,27 @@ def test_a_folder_nobody_can_run(file: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "package", "extra"),
-    [("nano.engine", "torch", "nano"), ("sensevoice", "sentencepiece", "nano"),
-     ("funasr", "funasr", "funasr")],
-)  # fmt: skip
+    ("model", "package", "extra"),
+    [
+        ("fun-asr-nano", "torch", "nano"),
+        ("sensevoice-small", "sentencepiece", "nano"),
+        ("paraformer-zh", "funasr", "funasr"),
+    ],
+)
 def test_a_missing_package_names_its_extra(
-    module: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaders = {"nano.engine": NANO, "sensevoice": SENSEVOICE, "funasr": FUNASR}
-
-    class Absent:
-        """Stands in ``sys.modules`` for an engine whose import fails."""
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-
-    monkeypatch.setitem(sys.modules, f"lingting.engines.{module}", Absent())  # type: ignore[arg-type]
-    with pytest.raises(ExtraMissing, match=rf"needs {package}.*lingting\[{extra}\]"):
-        loaders[module].load(tmp_path, ModelFacts("model"), "cpu", "auto", None)
+    """Before it is said that the model is not installed: two gigabytes would be of no use."""
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == package else object())
+    with pytest.raises(ExtraMissing, match=rf"needs {package}, .*lingting\[{extra}\]"):
+        load_engine(model)
 
 
-def test_our_own_faulty_import_is_not_called_a_missing_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "lingting.engines.nano.engine", None)
-    with pytest.raises(ImportError):
-        NANO.load(tmp_path, ModelFacts("model"), "cpu", "auto", None)
+def test_a_folder_whose_engine_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_original(tmp_path / "nano")
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "torch" else object())
+    with pytest.raises(ExtraMissing, match="nano needs torch"):
+        load_engine(str(tmp_path / "nano"))
 
 
 WHAT_IS_LOADED = """
