@@ -79,7 +79,8 @@ class Segment:
     language: str | None = None
     words: tuple[Word, ...] = ()
     words_source: str | None = None
-    """Where the times come from: ``attention``, ``ctc`` or ``spread`` (see docs/models.md)."""
+    """Where the times come from: ``attention``, ``ctc``, ``toolkit``, ``server`` or ``spread``
+    (see docs/models.md)."""
     edits: tuple[Edit, ...] = ()
     confidence: float | None = None
     speaker: str | None = None

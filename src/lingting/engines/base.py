@@ -77,7 +77,8 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
     """Seconds from the start of the clip, monotonic, inside the clip."""
     words_source: str | None = None
-    """Where the times come from: ``attention``, ``ctc``, ``spread`` or ``server``."""
+    """Where the times come from: ``attention``, ``ctc``, ``spread``, ``server`` or ``toolkit``;
+    docs/models.md says what each is worth."""
     emotion: str | None = None
     """Lower-case English name of what the voice sounds like, where the model says so."""
     events: tuple[str, ...] = ()

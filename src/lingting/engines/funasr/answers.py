@@ -18,28 +18,11 @@ from numpy.typing import NDArray
 
 from lingting.engines.base import SAMPLE_RATE_HZ
 from lingting.engines.piece_times import spread_words, words_of_pieces
+from lingting.engines.sensevoice.labels import read_labels
 from lingting.joining import join
 from lingting.transcript import Word
 
 _TAG = re.compile(r"<\|([^|<>]*)\|>")
-_EMOTIONS = {
-    "HAPPY": "happy",
-    "SAD": "sad",
-    "ANGRY": "angry",
-    "NEUTRAL": "neutral",
-    "FEARFUL": "fearful",
-    "DISGUSTED": "disgusted",
-    "SURPRISED": "surprised",
-}
-_EVENTS = {
-    "BGM": "music",
-    "Applause": "applause",
-    "Laughter": "laughter",
-    "Cry": "crying",
-    "Sneeze": "sneeze",
-    "Cough": "cough",
-    "Breath": "breath",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +48,7 @@ def parse(
     """An entry of the toolkit's list. ``languages`` are the codes it tags."""
     raw = str(item["text"])
     tags = _TAG.findall(raw)
+    labels = read_labels(tags)
     plain = _TAG.sub("", raw).strip()
     units = [str(one) for one in item.get("words") or plain.split()]
     # Only Paraformer's own spacing is undone: its units are whole words or single characters.
@@ -83,9 +67,9 @@ def parse(
         timed, source = spread_words(text, samples), "spread"
     return Answer(
         text=text,
-        language=next((tag for tag in tags if tag in languages), None),
-        emotion=next((_EMOTIONS[tag] for tag in tags if tag in _EMOTIONS), None),
-        events=tuple(dict.fromkeys(_EVENTS[tag] for tag in tags if tag in _EVENTS)),
+        language=labels.language if labels.language in languages else None,
+        emotion=labels.emotion,
+        events=labels.events,
         words=timed,
         words_source=source if timed else None,
         is_blank=not raw.strip(),
