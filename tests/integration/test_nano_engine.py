@@ -265,6 +265,11 @@ def test_small_encoder_batches_change_nothing(
     monkeypatch.setitem(engine_module._BATCH_FRAMES, "cpu", 70)
     monkeypatch.setattr(engine_module, "_GROUP_CLIPS", 2)
     assert [one.text for one in heard(engine, clips)] == expected
+    monkeypatch.setattr(engine_module, "_GROUP_CLIPS", 99)
+    before = torch.get_num_threads()
+    beside = load(folders["original"], threads=2)  # a batch on each core
+    assert [one.text for one in heard(beside, clips)] == expected
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("compute", ["bfloat16", "int8"])
@@ -422,6 +427,7 @@ def test_too_little_memory_halves_the_batch_and_is_told(
     engine = load(folders["original"])
     expected = [one.text for one in heard(engine, clips)]
     scarce = _Scarce(most=2)
+    monkeypatch.setitem(engine_module._BATCH_FRAMES, "cpu", 2_000)
     monkeypatch.setattr(Networks, "encode", lambda self, *args: scarce(self, *args))
     found = heard(engine, clips)
     assert [one.text for one in found] == expected

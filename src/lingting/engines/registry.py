@@ -145,7 +145,9 @@ def check_packages(kind: Kind) -> None:
 
 def is_address(model: str) -> bool:
     """Whether a model is a server that somebody else runs."""
-    return "://" in model or model.startswith("unix:")
+    from lingting.engines import remote
+
+    return remote.is_address(model)
 
 
 def automatic_models(device: str = "auto") -> list[str]:

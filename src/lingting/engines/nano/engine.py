@@ -58,7 +58,9 @@ AudioRows = Literal["trained", "all"]
 _R = TypeVar("_R")
 
 _GROUP_CLIPS = 256  # decoded together; bounds what waits between encoder and decoder
-_BATCH_FRAMES = {"cpu": 2_000, "cuda": 16_000}  # of 60 ms, padding included
+# Frames of 60 ms that are encoded together, padding included: on a CPU as many as stay in a
+# core's cache, each core with a batch of its own.
+_BATCH_FRAMES = {"cpu": 256, "cuda": 16_000}
 _TOKENS_PER_S = 16.0  # Mandarin needs 3, what is spelt in bytes up to 12
 _TOKENS_MIN = 24
 _TOKENS_MOST = 512
@@ -215,17 +217,33 @@ class NanoEngine:
         return works
 
     def _encode_all(self, works: Sequence[_Work]) -> None:
+        device = self._loaded().device
+        batches = list(_batches(works, _BATCH_FRAMES.get(device.type, 2_000)))
+        if device.type != "cpu" or self._threads < 2 or len(batches) < 2:
+            for batch in batches:
+                self._encode_batch(batch)
+            return
+        before = torch.get_num_threads()
+        workers = min(self._threads, len(batches))
+        try:
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as p:
+                list(p.map(self._encode_batch, batches))
+        finally:
+            # A thread's count is its own, but new threads begin with the count set last.
+            torch.set_num_threads(before)
+
+    def _encode_batch(self, batch: Sequence[_Work]) -> None:
         networks = self._loaded()
-        for batch in _batches(works, _BATCH_FRAMES.get(networks.device.type, 2_000)):
+        with torch.inference_mode():  # a thread does not inherit it
             survived = devices.with_less_memory(
-                lambda part: _encode(self._loaded(), part),
+                lambda part: _encode(networks, part),
                 batch,
                 device=networks.device,
-                on_cpu=self._elsewhere(lambda spare, part: _encode(spare, part)),
+                on_cpu=self._elsewhere(_encode),
             )
-            for work, encoded in zip(batch, survived.results, strict=True):
-                work.encoded = encoded
-                work.notes += survived.notes
+        for work, encoded in zip(batch, survived.results, strict=True):
+            work.encoded = encoded
+            work.notes += survived.notes
 
     def _generate_all(self, works: Sequence[_Work]) -> None:
         networks = self._loaded()
