@@ -52,10 +52,9 @@ def parse_config(path: Path, language_model: Path | None = None) -> NanoConfig:
     document = _Part(path, "", read_document(path))
     if "audio_encoder_conf" in document:
         return _toolkit(document, _qwen_part(document, language_model))
-    if "encoder_config" in document:
-        return _port_split(document)
-    if "audio_config" in document:
-        return _port(document)
+    for key in ("audio_config", "encoder_config"):
+        if key in document:
+            return _port(document, document.part(key))
     raise invalid(path, "it describes no Fun-ASR-Nano model")
 
 
@@ -107,6 +106,10 @@ class _Part:
         if type(value) is not int or not least <= value <= 1 << 24:
             raise invalid(self.path, f"{self.name}{key} must be a whole number from {least}")
         return value
+
+    def first_size(self, keys: tuple[str, ...], default: int) -> int:
+        """The first of several names for the same number."""
+        return self.size(next((key for key in keys if key in self), keys[0]), default)
 
     def number(self, key: str, default: float) -> float:
         value = self.values.get(key, default)
@@ -210,69 +213,49 @@ def _adaptor(part: _Part, input_size: int, output_size: int, blocks: int) -> Ada
     )
 
 
-def _port_split(document: _Part) -> NanoConfig:
-    """The first generation, revision 972ee603 of the Hugging Face conversion."""
-    encoder = document.part("encoder_config")
+def _port(document: _Part, encoder: _Part) -> NanoConfig:
+    """Every generation of the Hugging Face conversion; only names changed between them."""
     encoder.needs("num_mel_bins", _MELS, _MELS)
     encoder.needs("num_stacked_frames", _STACKED, _STACKED)
     decoder = _qwen(document.part("text_config"))
+    num_blocks, tp_blocks = _port_layers(encoder)
     sanm = SanmConfig(
         input_size=_MELS * _STACKED,
-        output_size=encoder.size("d_model", 512),
-        attention_heads=encoder.size("encoder_attention_heads", 4),
-        linear_units=encoder.size("encoder_ffn_dim", 2048),
-        num_blocks=encoder.size("encoder_layers", 50),
-        tp_blocks=encoder.size("num_timestamp_prediction_blocks", 20, least=0),
-        kernel_size=encoder.size("kernel_size", 11),
+        output_size=encoder.first_size(("hidden_size", "d_model"), 512),
+        attention_heads=encoder.first_size(("num_attention_heads", "encoder_attention_heads"), 4),
+        linear_units=encoder.first_size(("intermediate_size", "encoder_ffn_dim"), 2048),
+        num_blocks=num_blocks,
+        tp_blocks=tp_blocks,
+        kernel_size=encoder.first_size(("fsmn_kernel_size", "kernel_size"), 11),
         sanm_shift=0,
     )
+    apart = document.part("adaptor_config")  # the first generation had adaptor_… in the document
     adaptor = AdaptorConfig(
         input_size=sanm.output_size,
-        projector_size=document.size("adaptor_intermediate_size", 2048),
+        projector_size=apart.size(
+            "projector_hidden_size", document.size("adaptor_intermediate_size", 2048)
+        ),
         output_size=decoder.hidden_size,
-        attention_heads=document.size("adaptor_num_attention_heads", 8),
-        linear_units=decoder.hidden_size // 4,
-        num_blocks=document.size("adaptor_num_hidden_layers", 2, least=0),
-        layer_norm_eps=_PORT_EPS,
+        attention_heads=apart.size(
+            "num_attention_heads", document.size("adaptor_num_attention_heads", 8)
+        ),
+        linear_units=apart.size("intermediate_size", decoder.hidden_size // 4),
+        num_blocks=apart.size(
+            "num_hidden_layers", document.size("adaptor_num_hidden_layers", 2, least=0), least=0
+        ),
+        layer_norm_eps=apart.number("layer_norm_eps", _PORT_EPS),
     )
     return NanoConfig(sanm, adaptor, decoder)
 
 
-def _port(document: _Part) -> NanoConfig:
-    """The later generations. Their layer count once left out the 20 layers for times."""
-    encoder = document.part("audio_config")
-    encoder.needs("num_mel_bins", _MELS, _MELS)
-    encoder.needs("num_stacked_frames", _STACKED, _STACKED)
-    if "num_timestamp_prediction_blocks" in encoder:
-        tp_blocks = encoder.size("num_timestamp_prediction_blocks", 20, least=0)
-        num_blocks = encoder.size("num_hidden_layers", encoder.size("encoder_layers", 50))
-    else:
+def _port_layers(encoder: _Part) -> tuple[int, int]:
+    """Layers for the text and for times; where both are called layers, the first counts both."""
+    if "num_timestamp_prediction_layers" in encoder:
         tp_blocks = encoder.size("num_timestamp_prediction_layers", 20, least=0)
         num_blocks = encoder.size("num_hidden_layers", 70) - tp_blocks
+    else:
+        tp_blocks = encoder.size("num_timestamp_prediction_blocks", 20, least=0)
+        num_blocks = encoder.first_size(("num_hidden_layers", "encoder_layers"), 50)
     if num_blocks < 1:
-        raise invalid(document.path, "audio_config.num_hidden_layers is too small")
-    decoder = _qwen(document.part("text_config"))
-    adaptor = document.part("adaptor_config")
-    sanm = SanmConfig(
-        input_size=_MELS * _STACKED,
-        output_size=encoder.size("hidden_size", 512),
-        attention_heads=encoder.size("num_attention_heads", 4),
-        linear_units=encoder.size("intermediate_size", 2048),
-        num_blocks=num_blocks,
-        tp_blocks=tp_blocks,
-        kernel_size=encoder.size("fsmn_kernel_size", encoder.size("kernel_size", 11)),
-        sanm_shift=0,
-    )
-    return NanoConfig(
-        sanm,
-        AdaptorConfig(
-            input_size=sanm.output_size,
-            projector_size=adaptor.size("projector_hidden_size", 2048),
-            output_size=decoder.hidden_size,
-            attention_heads=adaptor.size("num_attention_heads", 8),
-            linear_units=adaptor.size("intermediate_size", decoder.hidden_size // 4),
-            num_blocks=adaptor.size("num_hidden_layers", 2, least=0),
-            layer_norm_eps=adaptor.number("layer_norm_eps", _PORT_EPS),
-        ),
-        decoder,
-    )
+        raise invalid(encoder.path, f"{encoder.name}num_hidden_layers is too small")
+    return num_blocks, tp_blocks
