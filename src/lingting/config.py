@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_data_home)
     """Where models and everything else that is kept live."""
     offline: bool = False
-    """No network at all: models are imported from folders, never downloaded."""
+    """Nothing is downloaded: models are imported from folders. A server you name is still asked."""
     max_duration_s: float = Field(default=12 * 3600.0, gt=0, allow_inf_nan=False)
     """The longest recording accepted, in seconds."""
     threads: int | None = Field(default=None, ge=1, le=1024)
