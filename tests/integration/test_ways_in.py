@@ -1,8 +1,10 @@
-"""A Nano checkpoint through every way in: command line, AutoModel, transcribe()."""
+"""Engines through every way in: command line, AutoModel, transcribe(); by folder and by address."""
 
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,17 @@ import pytest
 
 import lingting
 from lingting import AutoModel
+from lingting.api.automodel import _sentence
+from lingting.engines.base import Clip, Hypothesis
 from lingting.engines.nano import engine as engine_module
+from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import OptionInvalid
+from lingting.pipeline import Transcriber
+from lingting.text.writers import write
 from lingting.transcript import Transcript
+from lingting.vad.fsmn import FsmnVad
 from tests.integration.test_cli_program import lingting as program
-from tests.tiny_checkpoints import write_hf, write_original
+from tests.tiny_checkpoints import write_hf, write_original, write_sensevoice
 
 pytestmark = [pytest.mark.model, pytest.mark.speech]
 
@@ -104,3 +112,46 @@ def test_the_list_tells_which_engine_runs_a_model() -> None:
     assert engines["paraformer-zh"] == "funasr"
     assert engines["whisper-base"] == "whisper"
     assert engines["fsmn-vad"] is None
+
+
+def test_sensevoice_by_its_folder(tmp_path: Path, vad_folder: Path, speech_dir: Path) -> None:
+    write_sensevoice(tmp_path / "SenseVoiceSmall")
+    done = program(
+        "transcribe", speech_dir / CLIP, "--model", tmp_path / "SenseVoiceSmall", "--json",
+        "--device", "cpu", "--threads", "1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)["transcript"]
+    assert row["model"]["id"] == "SenseVoiceSmall"
+    assert row["model"]["compute"] == "torch int8"
+    for segment in row["segments"]:
+        assert segment["emotion"] is None or segment["emotion"].islower()
+        assert isinstance(segment["events"], list)
+
+
+def test_a_server_nobody_runs(vad_folder: Path, speech_dir: Path) -> None:
+    """The address reaches the remote engine; it is no folder and no misspelt name."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can answer there
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/v1#fun-asr-nano"
+        done = program("transcribe", speech_dir / CLIP, "--model", address)
+    assert done.returncode == 1
+    assert "[engine.unreachable]" in done.stderr
+
+
+def test_emotion_and_events_reach_every_form(vad_folder: Path, speech_dir: Path) -> None:
+    def hears(clip: Clip) -> Hypothesis:
+        return Hypothesis("开放时间。", "zh", emotion="happy", events=("music", "laughter"))
+
+    heard = Transcriber(ScriptedEngine(hears), FsmnVad(vad_folder)).transcribe(speech_dir / CLIP)
+    assert heard.segments
+    document = json.loads(write(heard, "json"))
+    for segment in document["segments"]:
+        assert segment["emotion"] == "happy"
+        assert segment["events"] == ["music", "laughter"]
+        assert segment["words_source"] is None
+    assert Transcript.from_dict(document) == heard
+    assert "happy" not in heard.text
+    sentence = _sentence(heard.segments[0])
+    assert (sentence["emotion"], sentence["events"]) == ("happy", ["music", "laughter"])
+    assert "emotion" not in _sentence(replace(heard.segments[0], emotion=None, events=()))
