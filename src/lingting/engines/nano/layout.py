@@ -34,11 +34,13 @@ from lingting.engines.nano.tokenizer import QwenTokenizer
 from lingting.engines.neural.checkpoints import (
     WEIGHT_FILES,
     Tensors,
-    check_digest,
+    check_receipt,
+    find_weights,
     invalid,
     open_tensors,
 )
 from lingting.errors import WeightsInvalid
+from lingting.models.receipt import read_receipt
 
 CTC_VOCABULARY = "multilingual.tiktoken"
 _QWEN_FOLDER = "Qwen3-0.6B"
@@ -74,7 +76,6 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    weights: Path
     config: Path
     tokenizer: Path
     language_model: Path | None
@@ -89,8 +90,8 @@ def open_checkpoint(model: Path | str, *, sha256: str | None = None) -> Checkpoi
     """
     folder = _folder(model)
     files = _find(folder)
-    tensors = open_tensors(files.weights, sha256=sha256)
-    _check_receipt(folder, tensors)
+    tensors = open_tensors(folder, sha256=sha256)
+    _check_companions(folder, files)
     naming = naming_of(tensors.names())
     if naming is None:
         raise invalid(tensors.path, "it holds no Fun-ASR-Nano model")
@@ -147,9 +148,10 @@ def _original_kind(config: Path) -> str:
 
 def _find(folder: Path) -> _Files:
     """The files of a checkpoint. Raises WeightsInvalid with one sentence on all that is missing."""
-    weights = _first(folder, WEIGHT_FILES)
+    weights = find_weights(folder)
     config = _first(folder, _CONFIGS)
-    tokenizer = _tokenizer_folder(folder)
+    is_apart = config is None or config.suffix == ".yaml"
+    tokenizer = _tokenizer_folder(folder, is_apart)
     language_model: Path | None = None
     missing: list[str] = []
     if weights is None:
@@ -157,9 +159,8 @@ def _find(folder: Path) -> _Files:
     if config is None:
         missing.append(" or ".join(_CONFIGS))
     if tokenizer is None:
-        is_apart = config is None or config.suffix == ".yaml"
         missing.append(f"{_QWEN_FOLDER}/{TOKENIZER_FILE}" if is_apart else TOKENIZER_FILE)
-    if config is not None and config.suffix == ".yaml":
+    if config is not None and is_apart:
         language_model = (tokenizer or folder / _QWEN_FOLDER) / "config.json"
         if not language_model.is_file():
             missing.append(f"{language_model.parent.name}/config.json")
@@ -168,16 +169,17 @@ def _find(folder: Path) -> _Files:
             f"The model folder lacks {_listed(missing)}.",
             "Give the folder the model's files lie in, or fetch the model again.",
         )
-    return _Files(weights, config, tokenizer, language_model)
+    return _Files(config, tokenizer, language_model)
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _tokenizer_folder(folder: Path) -> Path | None:
-    """The folder itself, Qwen3-0.6B in it, or the only other one that holds a tokenizer."""
-    for candidate in (folder, folder / _QWEN_FOLDER):
+def _tokenizer_folder(folder: Path, is_apart: bool) -> Path | None:
+    """Qwen3-0.6B in the folder, the folder itself, or the only other one with a tokenizer."""
+    inner = folder / _QWEN_FOLDER
+    for candidate in (inner, folder) if is_apart else (folder, inner):
         if (candidate / TOKENIZER_FILE).is_file():
             return candidate
     others = [found.parent for found in sorted(folder.glob(f"*/{TOKENIZER_FILE}"))]
@@ -188,25 +190,12 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _check_receipt(folder: Path, tensors: Tensors) -> None:
-    """A file that changed since it was installed is hashed again before any of it is used.
-
-    Weights that were laid beside an installed model's own are refused.
-    """
-    from lingting.models.receipt import read_receipt
-
+def _check_companions(folder: Path, files: _Files) -> None:
+    """Configuration and tokenizer of an installed model are those that were installed."""
     receipt = read_receipt(folder)
-    if receipt is None:
-        return
-    for file in {stored.file for pieces in tensors.pieces.values() for stored in pieces}:
-        if file.name not in receipt.files:
-            raise invalid(file, "it is not one of the files that were installed")
-    for path, entry in receipt.files.items():
-        found = (folder / path).stat() if (folder / path).is_file() else None
-        if found is None:
-            continue  # what is needed was found, the rest may be missing
-        if (found.st_size, found.st_mtime_ns) != (entry.size_bytes, entry.mtime_ns):
-            check_digest(folder / path, entry.sha256)
+    if receipt is not None:
+        used = (files.config, files.tokenizer / TOKENIZER_FILE, files.language_model)
+        check_receipt(receipt, folder, [file for file in used if file is not None])
 
 
 def _canonical(tensors: Tensors, naming: str, config: NanoConfig) -> Tensors:

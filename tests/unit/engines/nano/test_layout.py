@@ -296,11 +296,33 @@ def test_an_installed_file_that_changed_is_refused(tmp_path: Path) -> None:
             open_checkpoint(tmp_path / "model")
 
 
-def test_weights_laid_beside_an_installed_models_own_are_refused(tmp_path: Path) -> None:
-    write_original(tmp_path)
+def test_weights_laid_beside_an_installed_models_own_are_not_used(tmp_path: Path) -> None:
+    state = write_original(tmp_path)
     installed(tmp_path)
     write_safetensors(tmp_path, canonical_state(seed=1))
-    with pytest.raises(WeightsInvalid, match=r"model\.safetensors .* not one of the files"):
+    found = open_checkpoint(tmp_path)
+    assert found.tensors.path.name == "model.pt"
+    name = "audio_encoder.after_norm.weight"
+    assert torch.equal(found.tensors.read(name), state[name])
+
+
+def test_a_shard_that_was_not_installed_is_refused(tmp_path: Path) -> None:
+    write_hf(tmp_path, shards=2)
+    (tmp_path / "model-00002-of-00002.safetensors").rename(tmp_path / "elsewhere")
+    installed(tmp_path)
+    (tmp_path / "elsewhere").rename(tmp_path / "model-00002-of-00002.safetensors")
+    with pytest.raises(WeightsInvalid, match=r"model-00002.* not one of the files"):
+        open_checkpoint(tmp_path)
+
+
+def test_a_tokenizer_that_was_not_installed_is_not_used(tmp_path: Path) -> None:
+    write_original(tmp_path)
+    installed(tmp_path)
+    write_tokenizer(tmp_path)
+    assert open_checkpoint(tmp_path).tokenizer == tmp_path / "Qwen3-0.6B"
+    (tmp_path / "Qwen3-0.6B" / "tokenizer.json").rename(tmp_path / "gone.json")
+    (tmp_path / "config.json").write_bytes((tmp_path / "Qwen3-0.6B" / "config.json").read_bytes())
+    with pytest.raises(WeightsInvalid, match=r"lacks .*config\.json|not one of the files"):
         open_checkpoint(tmp_path)
 
 
