@@ -61,7 +61,9 @@ _GROUP_CLIPS = 256  # decoded together; bounds what waits between encoder and de
 # Frames of 60 ms that are encoded together, padding included: on a CPU as many as stay in a
 # core's cache, each core with a batch of its own.
 _BATCH_FRAMES = {"cpu": 256, "cuda": 16_000}
-_TOKENS_PER_S = 16.0  # Mandarin needs 3, what is spelt in bytes up to 12
+# More than anybody says; a loop ends there, and each clip's place in the cache is as long.
+_TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes
+_TOKENS_PER_S_NANO = 10.0  # Chinese, English and Japanese: Mandarin needs 3, digits up to 6
 _TOKENS_MIN = 24
 _TOKENS_MOST = 512
 _SHORTEST_S = 0.1
@@ -124,6 +126,8 @@ class NanoEngine:
         self._spelling = _spelling(self._checkpoint)
         facts = model or ModelFacts(id=folder.name)
         self._languages = _languages(facts)
+        is_nano = self._languages <= NANO_LANGUAGES
+        self._tokens_per_s = _TOKENS_PER_S_NANO if is_nano else _TOKENS_PER_S
         with devices.using_threads(self._threads):
             self._networks: Networks | None = load_networks(self._checkpoint, chosen, computed)
         self._spare: Networks | None = None
@@ -201,19 +205,12 @@ class NanoEngine:
             )
 
     def _run(self, works: list[_Work]) -> list[_Work]:
-        """Encode in batches, decode together; when that fails, each clip by itself."""
-        try:
-            with _engine_errors():
-                self._encode_all(works)
-                self._generate_all(works)
-                for work in works:
-                    work.hypothesis = self._hypothesis(work)
-        except EngineFailed as error:
-            if len(works) == 1:
-                works[0].hypothesis = _settled(works[0].clip, error)
-                return works
-            for work in works:
-                self._run([work])
+        """Encode in batches, decode together; every clip has its hypothesis afterwards."""
+        self._encode_all(works)
+        _contained(self._generate_all, [work for work in works if work.hypothesis is None])
+        for work in works:
+            if work.hypothesis is None:
+                _contained(self._finish, [work])
         return works
 
     def _encode_all(self, works: Sequence[_Work]) -> None:
@@ -221,13 +218,13 @@ class NanoEngine:
         batches = list(_batches(works, _BATCH_FRAMES.get(device.type, 2_000)))
         if device.type != "cpu" or self._threads < 2 or len(batches) < 2:
             for batch in batches:
-                self._encode_batch(batch)
+                _contained(self._encode_batch, batch)
             return
         before = torch.get_num_threads()
         workers = min(self._threads, len(batches))
         try:
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as p:
-                list(p.map(self._encode_batch, batches))
+                list(p.map(lambda batch: _contained(self._encode_batch, batch), batches))
         finally:
             # A thread's count is its own, but new threads begin with the count set last.
             torch.set_num_threads(before)
@@ -248,7 +245,7 @@ class NanoEngine:
     def _generate_all(self, works: Sequence[_Work]) -> None:
         networks = self._loaded()
         survived = devices.with_less_memory(
-            lambda part: self._generate(self._loaded(), part),
+            lambda part: self._generate(networks, part),
             works,
             device=networks.device,
             on_cpu=self._elsewhere(self._generate),
@@ -256,6 +253,10 @@ class NanoEngine:
         for work, generated in zip(works, survived.results, strict=True):
             work.generated = generated
             work.notes += survived.notes
+
+    def _finish(self, works: Sequence[_Work]) -> None:
+        for work in works:
+            work.hypothesis = self._hypothesis(work)
 
     def _generate(self, networks: Networks, works: Sequence[_Work]) -> list[Generated]:
         requests = [self._request(networks, work) for work in works]
@@ -280,7 +281,8 @@ class NanoEngine:
             networks.decoder.embed(self._tokenizer.encode(prompt.after)),
         ]
         dtype = networks.decoder.dtype
-        return Request(torch.cat([part.to(dtype) for part in parts]), _most_tokens(work.clip))
+        most = _most_tokens(work.clip, self._tokens_per_s)
+        return Request(torch.cat([part.to(dtype) for part in parts]), most)
 
     def _hotwords(self, work: _Work) -> tuple[str, ...]:
         """At most 20; none where hardly anybody speaks: they would be heard there."""
@@ -432,9 +434,9 @@ def _is_weak(clip: Clip) -> bool:
     return clip.speech_score is not None and clip.speech_score < _WEAK_SPEECH
 
 
-def _most_tokens(clip: Clip) -> int:
+def _most_tokens(clip: Clip, tokens_per_s: float = _TOKENS_PER_S) -> int:
     """More than speech of that length can need, so that a loop ends early."""
-    return min(_TOKENS_MOST, _TOKENS_MIN + math.ceil(_TOKENS_PER_S * clip.duration_s))
+    return min(_TOKENS_MOST, _TOKENS_MIN + math.ceil(tokens_per_s * clip.duration_s))
 
 
 def _plain(text: str) -> str:
@@ -470,10 +472,23 @@ def _languages(facts: ModelFacts) -> frozenset[str]:
     return NANO_LANGUAGES if "nano" in name else NANO_LANGUAGES | MLT_LANGUAGES
 
 
+def _contained(run: Callable[[Sequence[_Work]], None], works: Sequence[_Work]) -> None:
+    """``run`` on all clips; when it fails, on each by itself, so that one spoils no other."""
+    try:
+        with _engine_errors():
+            run(works)
+    except EngineFailed as error:
+        if len(works) == 1:
+            works[0].hypothesis = _settled(works[0].clip, error)
+            return
+        for work in works:
+            _contained(run, [work])
+
+
 @contextmanager
 def _engine_errors() -> Iterator[None]:
     """PyTorch speaks in RuntimeError; the cause stays attached."""
     try:
         yield
-    except (RuntimeError, ValueError, IndexError) as exc:
+    except (RuntimeError, ValueError, IndexError, MemoryError) as exc:
         raise EngineFailed("The recogniser failed on a batch of clips.") from exc
