@@ -20,11 +20,13 @@ from lingting.audio.decode import read_all
 from lingting.engines.base import Clip, Engine, Hypothesis, RecognizeOptions
 from lingting.engines.guarded import GuardedEngine
 from lingting.engines.nano import engine as engine_module
-from lingting.engines.nano.engine import NanoEngine, trained_rows
+from lingting.engines.nano import work as work_module
+from lingting.engines.nano.engine import NanoEngine
 from lingting.engines.nano.generation import Generated, Generator
 from lingting.engines.nano.networks import Networks
 from lingting.engines.nano.prompt import PromptOptions, build
 from lingting.engines.nano.tokenizer import QwenTokenizer
+from lingting.engines.nano.work import trained_rows
 from lingting.engines.neural import devices
 from lingting.engines.neural.frontend import lfr_features
 from lingting.errors import (
@@ -70,7 +72,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(autouse=True)
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random models never end by themselves; the tests need not wait for 500 tokens."""
-    monkeypatch.setattr(engine_module, "_TOKENS_MOST", MOST_TOKENS)
+    monkeypatch.setattr(work_module, "_TOKENS_MOST", MOST_TOKENS)
 
 
 @pytest.fixture
@@ -207,7 +209,7 @@ def test_tokens_are_those_of_the_reference(
         context=options.get("prompt", ""),
     )
     expected = [
-        reference.tokens(samples, asked, rows=rows, most=engine_module._most_tokens(Clip(samples)))
+        reference.tokens(samples, asked, rows=rows, most=work_module.most_tokens(Clip(samples)))
         for samples in clips
     ]
     assert written == expected
@@ -226,7 +228,7 @@ def test_all_rows_are_what_the_port_itself_does(
 ) -> None:
     heard(load(folders["flat"], audio_rows="all"), clips[:2], language="zh")
     for tokens, samples in zip(written, clips[:2], strict=True):
-        most = engine_module._most_tokens(Clip(samples))
+        most = work_module.most_tokens(Clip(samples))
         asked = PromptOptions(language="zh")
         assert tokens == reference.tokens_by_placeholders(samples, asked, most)
 

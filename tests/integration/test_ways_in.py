@@ -14,7 +14,7 @@ import lingting
 from lingting import AutoModel
 from lingting.api.automodel import _sentence
 from lingting.engines.base import Clip, Hypothesis
-from lingting.engines.nano import engine as engine_module
+from lingting.engines.nano import work as work_module
 from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import OptionInvalid
 from lingting.pipeline import Transcriber
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_TOKENS_MOST", 12)
+    monkeypatch.setattr(work_module, "_TOKENS_MOST", 12)
 
 
 def test_the_command_line(folder: Path, vad_folder: Path, speech_dir: Path) -> None:

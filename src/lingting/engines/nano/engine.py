@@ -24,17 +24,14 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lingting.engines.base import (
-    SAMPLE_RATE_HZ,
     Clip,
     EngineFacts,
     Hypothesis,
@@ -48,6 +45,18 @@ from lingting.engines.nano.layout import Checkpoint, known_languages, open_check
 from lingting.engines.nano.networks import Encoded, Networks, load_networks
 from lingting.engines.nano.prompt import MLT_LANGUAGES, NANO_LANGUAGES, PromptOptions, build
 from lingting.engines.nano.timing import aligned_words, spread_words, with_confidences
+from lingting.engines.nano.work import (
+    TOKENS_PER_S,
+    TOKENS_PER_S_NANO,
+    Work,
+    batches,
+    contained,
+    gate,
+    is_weak,
+    most_tokens,
+    settled,
+    trained_rows,
+)
 from lingting.engines.neural import devices
 from lingting.engines.neural.frontend import lfr_features
 from lingting.errors import EngineFailed, LingtingError, OptionInvalid
@@ -61,40 +70,7 @@ _GROUP_CLIPS = 256  # decoded together; bounds what waits between encoder and de
 # Frames of 60 ms that are encoded together, padding included: on a CPU as many as stay in a
 # core's cache, each core with a batch of its own.
 _BATCH_FRAMES = {"cpu": 256, "cuda": 16_000}
-# More than anybody says; a loop ends there, and each clip's place in the cache is as long.
-_TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes
-_TOKENS_PER_S_NANO = 10.0  # Chinese, English and Japanese: Mandarin needs 3, digits up to 6
-_TOKENS_MIN = 24
-_TOKENS_MOST = 512
-_SHORTEST_S = 0.1
-_SILENT = 3e-4  # amplitude (-70 dB) that not one window of a silent clip reaches
-_WINDOW_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
-_WEAK_SPEECH = 0.68  # a detector's mean score below which a clip is hardly speech
 _NO_TEXT = re.compile(r"/sil\b|[\x00-\x08\x0e-\x1f\x7f\ufffd]")  # a mark for silence, no characters
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    """One clip on its way."""
-
-    at: int
-    clip: Clip
-    features: NDArray[np.float32]
-    kept: int
-    """Rows of the adaptor that the language model reads."""
-    wants_branch: bool
-    notes: list[str] = field(default_factory=list)
-    encoded: Encoded | None = None
-    generated: Generated | None = None
-    hypothesis: Hypothesis | None = None
-
-    @property
-    def frames(self) -> int:
-        return len(self.features)
-
-    @property
-    def options(self) -> RecognizeOptions:
-        return self.clip.options
 
 
 class NanoEngine:
@@ -127,7 +103,7 @@ class NanoEngine:
         facts = model or ModelFacts(id=folder.name)
         self._languages = _languages(facts)
         is_nano = self._languages <= NANO_LANGUAGES
-        self._tokens_per_s = _TOKENS_PER_S_NANO if is_nano else _TOKENS_PER_S
+        self._tokens_per_s = TOKENS_PER_S_NANO if is_nano else TOKENS_PER_S
         with devices.using_threads(self._threads):
             self._networks: Networks | None = load_networks(self._checkpoint, chosen, computed)
         self._spare: Networks | None = None
@@ -165,35 +141,33 @@ class NanoEngine:
                 works = []
                 group = list(enumerate(clips[first : first + _GROUP_CLIPS], first))
                 for (at, clip), begun in zip(group, self._begin_all(group), strict=True):
-                    if isinstance(begun, _Work):
+                    if isinstance(begun, Work):
                         works.append(begun)
                     else:
-                        results[at] = _settled(clip, begun)
+                        results[at] = settled(clip, begun)
                 for work in self._run(works):
                     results[work.at] = work.hypothesis
         assert all(result is not None for result in results)
         return [result for result in results if result is not None]
 
-    def _begin_all(
-        self, group: Sequence[tuple[int, Clip]]
-    ) -> Iterator[_Work | LingtingError | str]:
+    def _begin_all(self, group: Sequence[tuple[int, Clip]]) -> Iterator[Work | LingtingError | str]:
         """Features of each clip, an error, or the note that says why it is not decoded."""
         with ThreadPoolExecutor(self._threads) as pool:
             yield from pool.map(lambda one: self._begin(*one), group)
 
-    def _begin(self, at: int, clip: Clip) -> _Work | LingtingError | str:
+    def _begin(self, at: int, clip: Clip) -> Work | LingtingError | str:
         try:
             check_clip(clip)
             self._check_options(clip.options)
         except LingtingError as error:
             return error
-        gate = _gate(clip)
-        if gate is not None:
-            return gate
+        silence = gate(clip)
+        if silence is not None:
+            return silence
         features = lfr_features(np.ascontiguousarray(clip.samples, np.float32))
         kept = len(features) if self._takes_all else trained_rows(len(features))
-        wants_hotwords = len(clip.options.hotwords) > MOST_HOTWORDS and not _is_weak(clip)
-        return _Work(
+        wants_hotwords = len(clip.options.hotwords) > MOST_HOTWORDS and not is_weak(clip)
+        return Work(
             at, clip, features, kept, self.has_ctc and (clip.options.words or wants_hotwords)
         )
 
@@ -204,32 +178,32 @@ class NanoEngine:
                 f"temperature is {options.temperature}; this model decodes at 0 only."
             )
 
-    def _run(self, works: list[_Work]) -> list[_Work]:
+    def _run(self, works: list[Work]) -> list[Work]:
         """Encode in batches, decode together; every clip has its hypothesis afterwards."""
         self._encode_all(works)
-        _contained(self._generate_all, [work for work in works if work.hypothesis is None])
+        contained(self._generate_all, [work for work in works if work.hypothesis is None])
         for work in works:
             if work.hypothesis is None:
-                _contained(self._finish, [work])
+                contained(self._finish, [work])
         return works
 
-    def _encode_all(self, works: Sequence[_Work]) -> None:
+    def _encode_all(self, works: Sequence[Work]) -> None:
         device = self._loaded().device
-        batches = list(_batches(works, _BATCH_FRAMES.get(device.type, 2_000)))
-        if device.type != "cpu" or self._threads < 2 or len(batches) < 2:
-            for batch in batches:
-                _contained(self._encode_batch, batch)
+        parts = list(batches(works, _BATCH_FRAMES.get(device.type, 2_000)))
+        if device.type != "cpu" or self._threads < 2 or len(parts) < 2:
+            for batch in parts:
+                contained(self._encode_batch, batch)
             return
         before = torch.get_num_threads()
-        workers = min(self._threads, len(batches))
+        workers = min(self._threads, len(parts))
         try:
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as p:
-                list(p.map(lambda batch: _contained(self._encode_batch, batch), batches))
+                list(p.map(lambda batch: contained(self._encode_batch, batch), parts))
         finally:
             # A thread's count is its own, but new threads begin with the count set last.
             torch.set_num_threads(before)
 
-    def _encode_batch(self, batch: Sequence[_Work]) -> None:
+    def _encode_batch(self, batch: Sequence[Work]) -> None:
         networks = self._loaded()
         with torch.inference_mode():  # a thread does not inherit it
             survived = devices.with_less_memory(
@@ -242,7 +216,7 @@ class NanoEngine:
             work.encoded = encoded
             work.notes += survived.notes
 
-    def _generate_all(self, works: Sequence[_Work]) -> None:
+    def _generate_all(self, works: Sequence[Work]) -> None:
         networks = self._loaded()
         survived = devices.with_less_memory(
             lambda part: self._generate(networks, part),
@@ -254,16 +228,16 @@ class NanoEngine:
             work.generated = generated
             work.notes += survived.notes
 
-    def _finish(self, works: Sequence[_Work]) -> None:
+    def _finish(self, works: Sequence[Work]) -> None:
         for work in works:
             work.hypothesis = self._hypothesis(work)
 
-    def _generate(self, networks: Networks, works: Sequence[_Work]) -> list[Generated]:
+    def _generate(self, networks: Networks, works: Sequence[Work]) -> list[Generated]:
         requests = [self._request(networks, work) for work in works]
         generator = Generator(networks.decoder, eos_ids=self._tokenizer.eos_ids)
         return generator.generate(requests)
 
-    def _request(self, networks: Networks, work: _Work) -> Request:
+    def _request(self, networks: Networks, work: Work) -> Request:
         """Prompt and audio rows of one clip, in the decoder's own numbers."""
         assert work.encoded is not None
         prompt = build(
@@ -281,22 +255,22 @@ class NanoEngine:
             networks.decoder.embed(self._tokenizer.encode(prompt.after)),
         ]
         dtype = networks.decoder.dtype
-        most = _most_tokens(work.clip, self._tokens_per_s)
+        most = most_tokens(work.clip, self._tokens_per_s)
         return Request(torch.cat([part.to(dtype) for part in parts]), most)
 
-    def _hotwords(self, work: _Work) -> tuple[str, ...]:
+    def _hotwords(self, work: Work) -> tuple[str, ...]:
         """At most 20; none where hardly anybody speaks: they would be heard there."""
         hotwords = work.options.hotwords
         if not hotwords:
             return ()
-        if _is_weak(work.clip):
+        if is_weak(work.clip):
             work.notes.append("hotwords.none_on_weak_speech")
             return ()
         chosen = choose(hotwords, self._first_text(work))
         work.notes += chosen.notes
         return chosen.words
 
-    def _first_text(self, work: _Work) -> str | None:
+    def _first_text(self, work: Work) -> str | None:
         ctc = self._loaded().ctc
         if ctc is None or self._spelling is None:
             return None
@@ -307,7 +281,7 @@ class NanoEngine:
             return None
         return self._spelling.decode(ctc.heard(work.encoded.branch))
 
-    def _hypothesis(self, work: _Work) -> Hypothesis:
+    def _hypothesis(self, work: Work) -> Hypothesis:
         generated = work.generated
         assert generated is not None
         text = _plain(self._tokenizer.decode(generated.tokens))
@@ -328,7 +302,7 @@ class NanoEngine:
             notes=tuple(dict.fromkeys(work.notes)),
         )
 
-    def _words(self, work: _Work, text: str) -> tuple[tuple[Word, ...], str | None]:
+    def _words(self, work: Work, text: str) -> tuple[tuple[Word, ...], str | None]:
         """Words with times and with the probabilities of the tokens that wrote them."""
         assert work.generated is not None
         if not text:
@@ -341,7 +315,7 @@ class NanoEngine:
             words = with_confidences(text, words, ends, work.generated.logprobs)
         return words, source if words else None
 
-    def _aligned(self, work: _Work, text: str) -> tuple[Word, ...] | None:
+    def _aligned(self, work: Work, text: str) -> tuple[Word, ...] | None:
         branch = None if work.encoded is None else work.encoded.branch
         ctc = self._loaded().ctc
         if branch is None or ctc is None or self._spelling is None:
@@ -371,13 +345,13 @@ class NanoEngine:
         return self._networks
 
     def _elsewhere(
-        self, run: Callable[[Networks, Sequence[_Work]], list[_R]]
-    ) -> Callable[[Sequence[_Work]], list[_R]] | None:
+        self, run: Callable[[Networks, Sequence[Work]], list[_R]]
+    ) -> Callable[[Sequence[Work]], list[_R]] | None:
         """``run`` on the CPU, for what does not fit on the device; None when that is the CPU."""
         if self._loaded().device.type == "cpu":
             return None
 
-        def on_cpu(works: Sequence[_Work]) -> list[_R]:
+        def on_cpu(works: Sequence[Work]) -> list[_R]:
             if self._spare is None:
                 cpu = torch.device("cpu")
                 self._spare = load_networks(
@@ -388,55 +362,12 @@ class NanoEngine:
         return on_cpu
 
 
-def trained_rows(frames: int) -> int:
-    """How many of the adaptor's rows the language model was trained to read: about an eighth.
-
-    Three times the length of a convolution of stride 2, from funasr's ``fun_asr_nano``.
-    """
-    for _ in range(3):
-        frames = 1 + (frames - 1) // 2
-    return frames
-
-
-def _encode(networks: Networks, works: Sequence[_Work]) -> list[Encoded]:
+def _encode(networks: Networks, works: Sequence[Work]) -> list[Encoded]:
     return networks.encode(
         [work.features for work in works],
         [work.kept for work in works],
         [work.wants_branch for work in works],
     )
-
-
-def _batches(works: Sequence[_Work], most_frames: int) -> Iterator[list[_Work]]:
-    """Clips of similar length, the longest first, bounded frames with padding."""
-    batch: list[_Work] = []
-    for work in sorted(works, key=lambda one: (-one.frames, one.at)):
-        if batch and (len(batch) + 1) * batch[0].frames > most_frames:
-            yield batch
-            batch = []
-        batch.append(work)
-    if batch:
-        yield batch
-
-
-def _gate(clip: Clip) -> str | None:
-    """Why a clip is not worth decoding: too short for a sound of speech, or silent."""
-    if clip.duration_s < _SHORTEST_S:
-        return "gate.short"
-    if clip.speech_s is not None and clip.speech_s <= 0.0:
-        return "gate.silence"
-    count = len(clip.samples) // _WINDOW_SAMPLES
-    windows = clip.samples[: count * _WINDOW_SAMPLES].reshape(count, _WINDOW_SAMPLES)
-    loudest = float(np.sqrt(np.square(windows.astype(np.float64)).mean(axis=1)).max())
-    return "gate.silence" if loudest < _SILENT else None
-
-
-def _is_weak(clip: Clip) -> bool:
-    return clip.speech_score is not None and clip.speech_score < _WEAK_SPEECH
-
-
-def _most_tokens(clip: Clip, tokens_per_s: float = _TOKENS_PER_S) -> int:
-    """More than speech of that length can need, so that a loop ends early."""
-    return min(_TOKENS_MOST, _TOKENS_MIN + math.ceil(tokens_per_s * clip.duration_s))
 
 
 def _plain(text: str) -> str:
@@ -446,13 +377,6 @@ def _plain(text: str) -> str:
 
 def _confidence(logprobs: Sequence[float]) -> float | None:
     return math.exp(min(0.0, sum(logprobs) / len(logprobs))) if logprobs else None
-
-
-def _settled(clip: Clip, why: LingtingError | str) -> Hypothesis:
-    """What stands for a clip that was not decoded: its error, or a note."""
-    if isinstance(why, LingtingError):
-        return Hypothesis("", clip.options.language, error=why)
-    return Hypothesis("", clip.options.language, notes=(why,))
 
 
 def _spelling(checkpoint: Checkpoint) -> CtcSpelling | None:
@@ -470,25 +394,3 @@ def _languages(facts: ModelFacts) -> frozenset[str]:
     if "mlt" in name:
         return MLT_LANGUAGES
     return NANO_LANGUAGES if "nano" in name else NANO_LANGUAGES | MLT_LANGUAGES
-
-
-def _contained(run: Callable[[Sequence[_Work]], None], works: Sequence[_Work]) -> None:
-    """``run`` on all clips; when it fails, on each by itself, so that one spoils no other."""
-    try:
-        with _engine_errors():
-            run(works)
-    except EngineFailed as error:
-        if len(works) == 1:
-            works[0].hypothesis = _settled(works[0].clip, error)
-            return
-        for work in works:
-            _contained(run, [work])
-
-
-@contextmanager
-def _engine_errors() -> Iterator[None]:
-    """PyTorch speaks in RuntimeError; the cause stays attached."""
-    try:
-        yield
-    except (RuntimeError, ValueError, IndexError, MemoryError) as exc:
-        raise EngineFailed("The recogniser failed on a batch of clips.") from exc
