@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 import torch
 
+from lingting import models
 from lingting.engines.nano.adaptor import Adaptor, AdaptorConfig
 from lingting.engines.nano.config import parse_config
 from lingting.engines.nano.decoder import Qwen3, Qwen3Config
 from lingting.engines.nano.layout import open_checkpoint
 from lingting.engines.nano.names import canonical_sources, naming_of
 from lingting.engines.nano.prompt import PromptOptions, build
+from lingting.engines.neural.checkpoints import open_tensors
 from lingting.engines.neural.sanm import SanmConfig, SanmEncoder
+from lingting.errors import ModelNotInstalled
 from tests.tiny_checkpoints import (
     Sizes,
     canonical_state,
@@ -33,6 +36,22 @@ def only_our_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@pytest.mark.model
+def test_a_published_file_is_read_as_pytorch_reads_it() -> None:
+    """FSMN-VAD's model.pt, the one published pickle that every test machine has."""
+    try:
+        path = models.path("fsmn-vad") / "model.pt"
+    except ModelNotInstalled:
+        pytest.skip("fsmn-vad is not installed: lingting models pull fsmn-vad")
+    theirs = torch.load(path, map_location="cpu", weights_only=True)
+    ours = open_tensors(path)
+    assert set(ours.names()) == set(theirs)
+    assert len(theirs) > 10
+    for name, tensor in theirs.items():
+        assert torch.equal(ours.read(name), tensor), name
+    assert open_tensors(path.parent).names() == ours.names()
 
 
 def shapes(module: torch.nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
