@@ -260,6 +260,25 @@ def test_another_models_tokenizer_is_refused(tmp_path: Path) -> None:
         open_checkpoint(tmp_path).open_tokenizer()
 
 
+def test_code_that_lies_beside_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    sentinel = tmp_path / "sentinel"
+    code = f"import pathlib\npathlib.Path({str(sentinel)!r}).touch()\n"
+    write_original(tmp_path / "original")
+    remote = {"trust_remote_code": True, "remote_code": "./model.py"}
+    write_yaml(tmp_path / "original", Sizes(), **remote)
+    write_hf(tmp_path / "port")
+    config = tmp_path / "port" / "config.json"
+    own = {"AutoConfig": "model.Config", "AutoModel": "model.Model"}
+    config.write_text(
+        json.dumps(json.loads(config.read_text("utf-8")) | {"auto_map": own}), "utf-8"
+    )
+    for folder in (tmp_path / "original", tmp_path / "port"):
+        for name in ("model.py", "requirements.txt", "__init__.py", "setup.py"):
+            (folder / name).write_text(code, "utf-8")
+        open_checkpoint(folder).open_tokenizer()
+    assert not sentinel.exists()
+
+
 # Digests.
 
 
