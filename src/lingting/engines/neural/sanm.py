@@ -31,7 +31,9 @@ from lingting.engines.neural.lowbit import Int8Linear
 from lingting.engines.neural.transformer import Linear, padding_mask
 
 _LAYER_NORM_EPS = 1e-5
-_CHUNK_ROWS = 128  # in the feed-forward layers: 1 MB between the two of them stays in the cache
+_CHUNK_ROWS = (
+    256  # in the feed-forward layers: what lies between the two of them stays in the cache
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from lingting.audio.features import read_cmvn
 from lingting.engines.base import Clip, EngineFacts, Hypothesis
 from lingting.engines.clips import check_clip
 from lingting.engines.nano.timing import with_confidences
+from lingting.engines.nano.work import gate
 from lingting.engines.neural import devices
 from lingting.engines.neural.frontend import FEATURE_SIZE, FRAME_S, lfr_features, lfr_frames
 from lingting.engines.piece_times import words_of_pieces
@@ -120,9 +121,15 @@ class SenseVoiceEngine:
         tasks: list[_Task] = []
         for at, clip in enumerate(clips):
             try:
-                tasks.append(self._task(at, clip))
+                task = self._task(at, clip)
             except LingtingError as error:
                 results[at] = Hypothesis("", clip.options.language, error=error)
+                continue
+            why = gate(clip)
+            if why is not None:
+                results[at] = Hypothesis("", clip.options.language, notes=(*task.notes, why))
+            else:
+                tasks.append(task)
         most = _BATCH_FRAMES.get(self._device.type, _BATCH_FRAMES_ELSEWHERE)
         batches = sorted(_batches(tasks, most), key=_cost, reverse=True)
         for batch, hypotheses in zip(batches, self._run_all(batches), strict=True):

@@ -75,7 +75,7 @@ class SenseVoiceNetwork(nn.Module):
 def load_network(
     folder: Path, classes: int, device: torch.device, compute: Compute
 ) -> SenseVoiceNetwork:
-    """The network of a folder with config.yaml and model.pt, filled tensor by tensor.
+    """The network of a folder with config.yaml and its weights, filled tensor by tensor.
 
     Raises WeightsInvalid naming the file and the tensor that is missing, left over or mis-shaped.
     """
@@ -83,7 +83,7 @@ def load_network(
     linear: Any = Int8Linear if compute.int8 else nn.Linear
     with torch.device("meta"):
         network = SenseVoiceNetwork(config, classes, linear)
-    fill(network, open_tensors(folder / "model.pt"), device=device, dtype=compute.dtype)
+    fill(network, open_tensors(folder), device=device, dtype=compute.dtype)
     return network
 
 
