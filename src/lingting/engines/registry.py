@@ -96,9 +96,12 @@ class Recogniser:
 RECOGNISERS: tuple[Recogniser, ...] = (
     Recogniser("fun-asr-nano", NANO),
     Recogniser("fun-asr-nano-textonly", NANO),
+    Recogniser("fun-asr-nano-hf", NANO),
+    Recogniser("fun-asr-nano-vllm", NANO),
     Recogniser("fun-asr-mlt-nano", NANO),
     Recogniser("sensevoice-small", SENSEVOICE),
     Recogniser("paraformer-zh", FUNASR, is_automatic=False),
+    Recogniser("paraformer-zh-streaming", FUNASR, is_automatic=False),
     Recogniser("whisper-base", WHISPER),
     Recogniser("whisper-base-systran", WHISPER),
 )
