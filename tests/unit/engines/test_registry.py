@@ -72,7 +72,8 @@ def test_a_name_nobody_knows() -> None:
 
 def test_best_first_on_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpu = automatic_models("cuda:0")
-    assert on_gpu[:3] == ["fun-asr-nano", "fun-asr-nano-textonly", "fun-asr-mlt-nano"]
+    nano = ["fun-asr-nano", "fun-asr-nano-textonly", "fun-asr-nano-hf", "fun-asr-nano-vllm"]
+    assert on_gpu[:5] == [*nano, "fun-asr-mlt-nano"]
     on_cpu = automatic_models("cpu")
     assert on_cpu[:2] == ["sensevoice-small", "fun-asr-nano"]
     for order in (on_gpu, on_cpu):
