@@ -263,7 +263,10 @@ def test_options_that_do_not_exist(
     ("options", "error"),
     [
         ({"model": "whisper-bass"}, ModelUnknown),
-        ({"model": "whisper-base", "dtype": "bf16"}, OptionUnknown),
+        ({"model": "whisper-base", "device": "cpu", "dtype": "bf16"}, OptionInvalid),
+        ({"model": "whisper-base", "dtype": "fp8"}, OptionInvalid),
+        ({"model": "whisper-base", "hub": "somewhere"}, OptionInvalid),
+        ({"model": "whisper-base", "quantize": True}, OptionUnknown),
         ({"model": "whisper-base", "vad_model": "silero-vad"}, OptionInvalid),
         ({"model": "whisper-base", "vad_kwargs": {"max_silence": 3}}, OptionUnknown),
         ({"model": "whisper-base", "device": "cuda:1"}, OptionInvalid),
