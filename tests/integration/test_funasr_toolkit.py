@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_toolkit as tiny
-import yaml
 from numpy.typing import NDArray
 
 from lingting.audio.decode import read_all
@@ -188,8 +187,10 @@ def test_options_reach_the_model_clip_by_clip(
 ) -> None:
     engine = engine_of(folders["SenseVoiceSmall"], batch_clips=8)
     asked: list[tuple[str, bool]] = []
+    caches: list[dict[str, Any]] = []
 
     def look(usual: Inference, given: Any) -> Any:
+        caches.append(given["cache"])
         asked.extend((given["language"], given["use_itn"]) for _ in given["data_in"])
         return usual(**given)
 
@@ -205,6 +206,8 @@ def test_options_reach_the_model_clip_by_clip(
         ]
     )
     assert sorted(asked) == sorted(wanted)
+    assert caches == [{}] * 3
+    assert len({id(one) for one in caches}) == 3  # nothing goes from one caller to the next
     assert heard[0].language == "ja"
     assert "language.wuu_as_zh" in heard[2].notes
     assert isinstance(heard[3].error, LanguageUnsupported)
@@ -472,6 +475,20 @@ def test_threads_outside_notice_nothing(
     assert [record.message for record in caplog.records] == ["also from outside"]
 
 
+def test_a_root_logger_without_handlers_stays_so(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``logging.info`` configures it for the whole process, and the toolkit uses nothing else."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with FENCE.inside():
+        logging.info("from inside")
+        other = threading.Thread(target=lambda: logging.getLogger("other").warning("not inside"))
+        other.start()
+        other.join()
+    assert logging.getLogger().handlers == []
+    assert capfd.readouterr().err == "not inside\n"
+
+
 def test_no_host_is_looked_up_for_what_looks_like_an_address(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -533,9 +550,7 @@ def test_code_beside_the_weights_is_never_run(folders: dict[str, Path], tmp_path
     trace = tmp_path / "ran"
     (folder / "model.py").write_text(f"open({str(trace)!r}, 'w')", "utf-8")
     (folder / "requirements.txt").write_text("surely-not-a-package", "utf-8")
-    config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-    config |= {"trust_remote_code": True, "remote_code": str(folder / "model.py")}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    break_config(folder, trust_remote_code=True, remote_code=str(folder / "model.py"))
     engine_of(folder).close()
     assert not trace.exists()
 
@@ -580,6 +595,8 @@ def test_prefixed_and_wrapped_weights_are_found(
 
 
 def break_config(folder: Path, **changes: Any) -> None:
+    import yaml  # comes with the toolkit
+
     config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
     (folder / "config.yaml").write_text(yaml.safe_dump(config | changes), "utf-8")
 

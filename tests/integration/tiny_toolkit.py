@@ -11,8 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 CHARACTERS = "的一是不了在人有我他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生"
 WORDS = ("hello", "world", "speech", "a", "b", "c")
 _TAGS = [
@@ -218,6 +216,8 @@ def _speech_parts() -> dict[str, Any]:
 
 def _written(folder: Path, config: dict[str, Any], metas: dict[str, Any] | None = None) -> Path:
     """The folder with configuration, vocabulary, statistics and weights."""
+    import yaml
+
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), "utf-8")
     if metas is not None:
