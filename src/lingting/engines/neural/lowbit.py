@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 _LEAST_PEAK = 1e-30  # rows of zeros get a scale too, whose inverse is still a number
@@ -78,6 +79,10 @@ class Int8Linear(nn.Module):
     def _product(self, rows: Tensor, zero: int) -> Tensor:
         """uint8 ``[n, in]`` → float32 ``[n, out]``, still to be scaled row by row."""
         weight, scales = self._taken()
+        count = len(rows)
+        extra = _shape_rows(count) - count
+        if extra:
+            rows = F.pad(rows, (0, 0, 0, extra))
         out: Tensor = torch.ops.onednn.qlinear_pointwise(
             rows,
             1.0,
@@ -93,7 +98,7 @@ class Int8Linear(nn.Module):
             [],
             "",
         )
-        return out
+        return out[:count]
 
     def _finished(self, out: Tensor, scales: Tensor, shape: torch.Size) -> Tensor:
         out.mul_(scales)
@@ -161,6 +166,18 @@ def quantised_activations(x: Tensor) -> tuple[Tensor, Tensor]:
     levels = _levels()
     peaks = x.abs().amax(dim=1, keepdim=True).clamp_(min=_LEAST_PEAK)
     return (x * (levels / peaks)).round_().to(torch.int8), peaks.mul_(1 / levels)
+
+
+def _shape_rows(count: int) -> int:
+    """So many rows or a few more, of which there are not many different ones.
+
+    oneDNN compiles a kernel for each shape it meets and keeps a thousand of them, a third of a
+    megabyte each: without this, hours of clips of all lengths would add hundreds of megabytes.
+    """
+    if count <= 16:
+        return count
+    step = max(16, 1 << (count.bit_length() - 5))
+    return -(-count // step) * step
 
 
 @cache

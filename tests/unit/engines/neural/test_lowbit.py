@@ -124,3 +124,11 @@ def test_weights_use_the_whole_byte() -> None:
     rows, scales = quantised_rows(torch.tensor([[0.5, -1.0], [0.0, 0.0], [3.0, 1.5]]))
     assert rows.tolist() == [[64, -127], [0, 0], [127, 64]]
     assert torch.allclose(scales[[0, 2]] * 127, torch.tensor([1.0, 3.0]))
+
+
+def test_few_different_shapes_reach_the_kernels() -> None:
+    """Each one is compiled and kept."""
+    shapes = {lowbit._shape_rows(count) for count in range(1, 2_001)}
+    assert len(shapes) < 90
+    for count in (1, 16, 17, 100, 255, 256, 257, 504, 1_999):
+        assert count <= lowbit._shape_rows(count) <= max(count + 15, 1.07 * count)
