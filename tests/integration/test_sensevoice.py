@@ -189,6 +189,17 @@ def test_log_probabilities_and_text_are_the_packages(
     assert any(texts)
 
 
+def test_padded_as_on_a_gpu_or_packed_as_on_a_cpu(folder: Path, engine: Engine) -> None:
+    network = load_network(folder, len(engine._spelling), CPU, FLOAT)  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    clips = [torch.randn(count, 560) for count in (9, 1, 30)]
+    asked = network.embed(torch.tensor([queries("auto", True)] * 3))
+    with torch.inference_mode():
+        packed, padded = network._packed(asked, clips), network._padded(asked, clips)
+    assert packed.shape == (9 + 1 + 30 + 3 * 4, 32)
+    assert torch.allclose(packed, padded, rtol=0, atol=1e-6)
+
+
 # Behaviour ----------------------------------------------------------------------------------------
 
 

@@ -54,22 +54,29 @@ class SenseVoiceNetwork(nn.Module):
         """
         asked = self.embed(queries).to(features.dtype)
         clips = features.split_with_sizes(list(lengths))
-        count = queries.shape[1]
-        rows = [length + count for length in lengths]
-        if features.device.type == "cpu":
-            pairs = zip(asked, clips, strict=True)
-            packed = torch.cat([part for pair in pairs for part in pair])
-            frames = self.encoder.forward_packed(packed, rows)
-        else:
-            padded = features.new_zeros(len(rows), max(rows), features.shape[1])
-            for row, (asking, clip) in enumerate(zip(asked, clips, strict=True)):
-                padded[row, :count] = asking
-                padded[row, count : count + len(clip)] = clip
-            sizes = torch.tensor(rows, device=features.device)
-            is_real = torch.arange(max(rows), device=features.device) < sizes[:, None]
-            frames = self.encoder(padded, sizes)[is_real]
+        is_cpu = features.device.type == "cpu"
+        frames = self._packed(asked, clips) if is_cpu else self._padded(asked, clips)
         logits: Tensor = self.ctc.ctc_lo(frames)
         return logits
+
+    def _packed(self, asked: Tensor, clips: Sequence[Tensor]) -> Tensor:
+        rows = [asked.shape[1] + len(clip) for clip in clips]
+        pairs = zip(asked, clips, strict=True)
+        return self.encoder.forward_packed(
+            torch.cat([part for pair in pairs for part in pair]), rows
+        )
+
+    def _padded(self, asked: Tensor, clips: Sequence[Tensor]) -> Tensor:
+        count = asked.shape[1]
+        sizes = torch.tensor([count + len(clip) for clip in clips], device=asked.device)
+        longest = count + max(len(clip) for clip in clips)
+        padded = asked.new_zeros(len(clips), longest, asked.shape[2])
+        padded[:, :count] = asked
+        for row, clip in zip(padded, clips, strict=True):
+            row[count : count + len(clip)] = clip
+        is_real = torch.arange(longest, device=asked.device) < sizes[:, None]
+        frames: Tensor = self.encoder(padded, sizes)
+        return frames[is_real]
 
 
 def load_network(
