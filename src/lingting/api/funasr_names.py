@@ -20,6 +20,8 @@ _NANO_NAMES = frozenset({
     "funaudiollm/fun-asr-nano-2512", "fun-asr-nano-2512", "fun-asr-nano",
 })  # fmt: skip
 _MODELS = {
+    "FunAudioLLM/Fun-ASR-Nano-2512-hf": "fun-asr-nano-hf",
+    "FunAudioLLM/Fun-ASR-Nano-2512-vllm": "fun-asr-nano-vllm",
     "FunAudioLLM/Fun-ASR-MLT-Nano-2512": "fun-asr-mlt-nano",
     "Fun-ASR-MLT-Nano-2512": "fun-asr-mlt-nano",
     "iic/SenseVoiceSmall": "sensevoice-small",
@@ -30,6 +32,9 @@ _MODELS = {
     "funasr/paraformer-zh": "paraformer-zh",
     "iic/speech_seaco_paraformer_large_asr_nat-zh-cn-16k-common-vocab8404-pytorch":
         "paraformer-zh",
+    "funasr/paraformer-zh-streaming": "paraformer-zh-streaming",
+    "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online":
+        "paraformer-zh-streaming",
     "funasr/fsmn-vad": "fsmn-vad",
     "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch": "fsmn-vad",
 }  # fmt: skip

@@ -24,6 +24,7 @@ from lingting.errors import OptionInvalid
         ("fun-asr-nano", None, "fun-asr-nano"),
         ("fun-asr-nano-textonly", None, "fun-asr-nano-textonly"),
         ("FunAudioLLM/Fun-ASR-MLT-Nano-2512", "hf", "fun-asr-mlt-nano"),
+        ("FunAudioLLM/Fun-ASR-Nano-2512-hf", None, "fun-asr-nano-hf"),
         ("iic/SenseVoiceSmall", None, "sensevoice-small"),
         ("FunAudioLLM/SenseVoiceSmall", "hf", "sensevoice-small"),
         ("paraformer-zh", None, "paraformer-zh"),
