@@ -4,7 +4,7 @@ A reference may write 一百二十三 or 123, "twenty one" or 21. Both sides go 
 deterministic functions, so a choice of style costs nothing. This is on purpose not the product's
 own inverse text normalisation: a rule that is wrong there must cost errors here, not hide them.
 
-Chinese and English are covered whole, 20 other languages below twenty; the rest stay as they are.
+Chinese and English are covered whole, 21 other languages below twenty; the rest stay as they are.
 """
 
 from __future__ import annotations
@@ -47,6 +47,10 @@ _EN_ORDINALS = {
 
 # 0 and 2 to 19 (twenty begins other numbers); an underscore is a space or a hyphen.
 _CARDINALS = {
+    "ar": (
+        "صفر اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة عشرة أحد_عشر اثنا_عشر ثلاثة_عشر "
+        "أربعة_عشر خمسة_عشر ستة_عشر سبعة_عشر ثمانية_عشر تسعة_عشر"
+    ),
     "ca": (
         "zero dos tres quatre cinc sis set vuit nou deu onze dotze tretze catorze quinze "
         "setze disset divuit dinou"

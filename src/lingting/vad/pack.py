@@ -53,8 +53,8 @@ class PackOptions:
     """Real audio kept before and after a clip; at most half of the gap to its neighbour."""
     max_pause_s: float = 1.0
     """A pause inside a clip is shortened to this."""
-    max_gap_s: float = 5.0
-    """Spans further apart than this never share a clip."""
+    max_gap_s: float = 10.0
+    """Spans further apart than this never share a clip: a lone word is heard better with others."""
     max_extent_s: float = 60.0
     """From the first to the last span of a clip in the file; bounds what a stream must hold."""
 

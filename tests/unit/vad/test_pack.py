@@ -173,11 +173,11 @@ def test_three_minutes_without_a_pause() -> None:
 
 
 def test_a_long_pause_is_shortened_and_a_longer_one_parts_clips() -> None:
-    spans = [Span(1.0, 3.0), Span(6.0, 8.0), Span(15.0, 16.0)]
-    clips = pack(spans, loud(2_000), 20.0)
+    spans = [Span(1.0, 3.0), Span(6.0, 8.0), Span(19.0, 20.0)]
+    clips = pack(spans, loud(2_500), 25.0)
     assert [clip.pieces for clip in clips] == [
         (Span(0.85, 3.5), Span(5.5, 8.15)),
-        (Span(14.85, 16.15),),
+        (Span(18.85, 20.15),),
     ]
 
 
