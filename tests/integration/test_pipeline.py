@@ -236,7 +236,7 @@ def test_an_error_of_one_clip_marks_its_segment_only(
         return length_of(clip)
 
     samples = np.concatenate(
-        [clips["platforms"], silence(7), clips["jfk"], silence(7), clips["italian"]]
+        [clips["platforms"], silence(12), clips["jfk"], silence(12), clips["italian"]]
     )
     transcriber, _ = scripted(vad, script)
     first, second = transcriber.transcribe_many([Source(samples), Source(clips["platforms"])])
@@ -520,7 +520,7 @@ def detecting(uncertain: float) -> Script:
 def test_short_clips_follow_the_language_of_their_recording(
     vad: FsmnVad, clips: dict[str, Floats]
 ) -> None:
-    samples = np.concatenate([clips["jfk"], silence(7), clips["platforms"]])
+    samples = np.concatenate([clips["jfk"], silence(12), clips["platforms"]])
     transcriber, engine = scripted(vad, detecting(0.99), PipelineOptions(itn=False))
     both, alone = transcriber.transcribe_many([Source(samples), Source(clips["platforms"])])
     assert both.unwrap().language == "de"
@@ -536,7 +536,7 @@ def test_a_failed_second_hearing_keeps_the_first(vad: FsmnVad, clips: dict[str, 
             raise EngineFailed("Broken.")
         return detecting(0.5)(clip)
 
-    samples = np.concatenate([clips["jfk"], silence(7), clips["platforms"]])
+    samples = np.concatenate([clips["jfk"], silence(12), clips["platforms"]])
     transcriber, _ = scripted(vad, script, PipelineOptions(itn=False))
     transcript = transcriber.transcribe(samples)
     assert [one.text for one in transcript.segments] == ["lang", "kurz"]

@@ -201,11 +201,11 @@ def test_spans_out_of_order_are_refused() -> None:
 
 def test_a_clip_is_out_as_soon_as_nothing_can_join_it() -> None:
     packer = Packer()
-    frames = loud(900)
+    frames = loud(1_400)
     first = SpeechEnd(Span(1.0, 3.0))
-    assert packer.feed([first], Progress(None, 700), frames) == []
-    nothing = FrameScores(900, np.empty(0, np.float32), np.empty(0, np.float32))
-    (clip,) = packer.feed([], Progress(None, 801), nothing)
+    assert packer.feed([first], Progress(None, 1_200), frames) == []
+    nothing = FrameScores(1_400, np.empty(0, np.float32), np.empty(0, np.float32))
+    (clip,) = packer.feed([], Progress(None, 1_301), nothing)
     assert clip.speech == (Span(1.0, 3.0),)
 
 
