@@ -77,7 +77,7 @@ class Kind:
 
 
 WHISPER = Kind("whisper", _load_whisper)
-NANO = Kind("nano", _load_nano, "nano", ("torch", "safetensors", "yaml"))
+NANO = Kind("nano", _load_nano, "nano", ("torch", "yaml"))
 SENSEVOICE = Kind("sensevoice", _load_sensevoice, "nano", ("torch", "sentencepiece", "yaml"))
 FUNASR = Kind("funasr", _load_funasr, "funasr", ("torch", "funasr"))
 
