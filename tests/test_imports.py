@@ -6,6 +6,7 @@ import sys
 import pytest
 
 HEAVY = {"torch", "ctranslate2", "onnxruntime", "av", "transformers", "opencc", "tokenizers"}
+HEAVY |= {"sqlalchemy", "alembic"}
 DEVELOPMENT = {"pytest", "hypothesis", "mypy", "ruff", "funasr", "faster_whisper"}
 
 
@@ -25,7 +26,9 @@ def test_import_lingting_loads_nothing_heavy() -> None:
     assert not loaded & (HEAVY | DEVELOPMENT | {"pydantic", "numpy", "rich", "typer"})
 
 
-@pytest.mark.parametrize("argument", ["--help", "transcribe --help", "models --help"])
+@pytest.mark.parametrize(
+    "argument", ["--help", "transcribe --help", "models --help", "history --help"]
+)
 def test_help_loads_no_model_library(argument: str) -> None:
     loaded = loaded_after(
         f"import sys; sys.argv = ['lingting', *{argument!r}.split()]\n"

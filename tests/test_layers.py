@@ -19,6 +19,7 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
 OWNERS = {
+    "alembic": ("lingting.store",),
     "av": ("lingting.audio",),
     "ctranslate2": ("lingting.engines",),
     "docx": ("lingting.text.writers",),
@@ -32,6 +33,7 @@ OWNERS = {
     "rich": ("lingting.cli",),
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
+    "sqlalchemy": ("lingting.store",),
     "tiktoken": (),
     "tokenizers": ("lingting.engines.whisper_tokens", "lingting.engines.nano"),
     "torch": (
@@ -131,6 +133,7 @@ def test_every_part_has_a_layer() -> None:
         ("pipeline.py", "import onnxruntime as o"),
         ("pipeline.py", "from lingting.engines.whisper import Whisper"),
         ("cli/new.py", "from av.audio import stream"),
+        ("cli/new.py", "from sqlalchemy import select"),
     ],
 )
 def test_a_wrong_import_is_found(

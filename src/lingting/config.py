@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     """Where models and everything else that is kept live."""
     offline: bool = False
     """Nothing is downloaded: models are imported from folders. A server you name is still asked."""
+    data_dir: Path | None = None
+    """Where kept recordings and their database live; unset, the folder ``data`` of the home."""
+    database_url: SecretStr | None = None
+    """A Postgres database for the history, instead of an SQLite file in the data folder."""
+    keep: bool = False
+    """`lingting transcribe` keeps every recording and transcript in the history."""
     max_duration_s: float = Field(default=12 * 3600.0, gt=0, allow_inf_nan=False)
     """The longest recording accepted, in seconds."""
     threads: int | None = Field(default=None, ge=1, le=1024)
@@ -75,10 +81,15 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """The least severe log records that are written."""
 
-    @field_validator("home")
+    @field_validator("home", "data_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @property
+    def data_folder(self) -> Path:
+        """``data_dir``, or its default."""
+        return self.data_dir or self.home / "data"
 
     @property
     def models_dir(self) -> Path:
@@ -102,6 +113,9 @@ class Settings(BaseSettings):
 _ALLOWED = {
     "home": "a folder",
     "offline": "1 or 0",
+    "data_dir": "a folder",
+    "database_url": "postgresql://user:password@host/name",
+    "keep": "1 or 0",
     "max_duration_s": "seconds above 0",
     "threads": "1 to 1024",
     "remote_key": "what the server's owner gave out",

@@ -21,15 +21,24 @@
     │  ├─ ModelNotInstalled    model.not_installed
     │  ├─ ExtraMissing         install.extra_missing
     │  ├─ ManifestInvalid      manifest.invalid
-    │  └─ OutputUnwritable     output.unwritable
+    │  ├─ OutputUnwritable     output.unwritable
+    │  ├─ RecordingNotFound    store.recording_not_found
+    │  ├─ RevisionNotFound     store.revision_not_found
+    │  ├─ RevisionConflict     store.revision_conflict
+    │  ├─ StoreNotEmpty        store.not_empty
+    │  └─ BackupInvalid        backup.invalid
     ├─ BusyError               503  try again later
     │  ├─ ModelLocked          model.locked
-    │  └─ EngineBusy           engine.busy
+    │  ├─ EngineBusy           engine.busy
+    │  └─ StoreBusy            store.busy
     └─ FaultError              500  ours, or the machine's
        ├─ EngineFailed         engine.failed
        ├─ EngineRefused        engine.refused
        ├─ EngineUnreachable    engine.unreachable
        ├─ SourceUnreachable    model.source_unreachable
+       ├─ StoreUnreachable     store.unreachable
+       ├─ StoreSchema          store.schema
+       ├─ StoreDamaged         store.damaged
        └─ WeightsInvalid       model.weights_invalid
 
 The sentence says what was given and what is allowed, the next step says what to do. Neither ever
@@ -198,6 +207,46 @@ class OutputUnwritable(RequestError):
     default_next_step = "Choose another folder with --output, or free some space."
 
 
+class RecordingNotFound(RequestError):
+    """The history holds no recording with this id."""
+
+    code = "store.recording_not_found"
+    status = 404
+    default_next_step = "See `lingting history list`, with --deleted for what was deleted."
+
+
+class RevisionNotFound(RequestError):
+    """The recording's transcript has no such revision."""
+
+    code = "store.revision_not_found"
+    status = 404
+    default_next_step = "See `lingting history show` with the recording's id and --revisions."
+
+
+class RevisionConflict(RequestError):
+    """Somebody else changed the transcript since it was read."""
+
+    code = "store.revision_conflict"
+    status = 409
+    default_next_step = "Read the transcript again and make the change there."
+
+
+class StoreNotEmpty(RequestError):
+    """A restore would take the place of recordings that are there."""
+
+    code = "store.not_empty"
+    status = 409
+    default_next_step = "Restore into another LINGTING_DATA_DIR, or give --replace."
+
+
+class BackupInvalid(RequestError):
+    """The file is no backup of ours, is cut off, or does not match its own digests."""
+
+    code = "backup.invalid"
+    status = 422
+    default_next_step = "Use another backup; nothing was changed."
+
+
 class BusyError(LingtingError):
     """Not now; the same request can succeed later."""
 
@@ -223,6 +272,12 @@ class EngineBusy(BusyError):
     """A server that recognises for us has no room now, and had none for as long as we waited."""
 
     code = "engine.busy"
+
+
+class StoreBusy(BusyError):
+    """Others write to the history, or a backup or purge is under way."""
+
+    code = "store.busy"
 
 
 class FaultError(LingtingError):
@@ -269,3 +324,24 @@ class WeightsInvalid(FaultError):
 
     code = "model.weights_invalid"
     default_next_step = "Run `lingting models pull` with its name and --force."
+
+
+class StoreUnreachable(FaultError):
+    """The database of the history cannot be opened or used."""
+
+    code = "store.unreachable"
+    default_next_step = "Check LINGTING_DATABASE_URL, LINGTING_DATA_DIR, its permissions and space."
+
+
+class StoreSchema(FaultError):
+    """The database has another schema than this version of Lingting uses."""
+
+    code = "store.schema"
+    default_next_step = "Run `lingting db upgrade`."
+
+
+class StoreDamaged(FaultError):
+    """Audio that is missing or not what was kept, or rows that contradict each other."""
+
+    code = "store.damaged"
+    default_next_step = "Run `lingting db check --audio`, and restore from a backup."

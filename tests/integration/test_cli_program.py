@@ -50,7 +50,9 @@ def test_help_answers_at_once() -> None:
 COMMANDS = (
     "transcribe", "eval", "vad", "languages", "config", "version",
     "models list", "models pull", "models verify", "models path", "models import",
-    "models convert",
+    "models convert", "history list", "history show", "history export", "history search",
+    "history tag", "history delete", "history undo", "history purge", "backup", "restore",
+    "db upgrade", "db check",
 )  # fmt: skip
 
 

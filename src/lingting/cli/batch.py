@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lingting.cli.display import Display, clock, open_display
 from lingting.cli.failures import DONE, SOME_FAILED, code_of_stop, explained
 from lingting.cli.inputs import Input
+from lingting.cli.keeping import Keeper
 from lingting.cli.output import Output, shown
 from lingting.cli.stopping import StoppableInput, Stops
 from lingting.cli.targets import check_writable, is_finished, make_folder
@@ -51,6 +52,8 @@ class Result:
     status: Status
     transcript: Transcript | None = None
     error: LingtingError | None = None
+    recording_id: str | None = None
+    """Where it is in the history, when it was kept."""
 
     @property
     def has_gaps(self) -> bool:
@@ -61,7 +64,15 @@ class Result:
 class Batch:
     """The run of one command."""
 
-    def __init__(self, jobs: Sequence[Job], wish: Wish, output: Output, stops: Stops) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        wish: Wish,
+        output: Output,
+        stops: Stops,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self._keeper = keeper
         self._jobs = jobs
         self._wish = wish
         self._output = output
@@ -90,7 +101,7 @@ class Batch:
         """Failed or skipped before any audio is read; None for what there is to do."""
         if job.input.error is not None:
             return Result("failed", error=job.input.error)
-        if not self._wish.force and is_finished(job.input, job.targets):
+        if not self._wish.force and is_finished(job.input, job.targets) and self._is_kept(job):
             return Result("skipped")
         if job.input.is_stdin and (sys.stdin is None or sys.stdin.isatty()):
             return Result(
@@ -105,6 +116,10 @@ class Batch:
         except LingtingError as error:
             return Result("failed", error=error)
         return None
+
+    def _is_kept(self, job: Job) -> bool:
+        """Nothing has to be kept any more."""
+        return self._keeper is None or self._keeper.has(job.input)
 
     def _run(self, transcriber: Transcriber | None, display: Display) -> None:
         results = self._recognised(transcriber, display)
@@ -144,6 +159,10 @@ class Batch:
         for at, job in enumerate(self._jobs):
             if self._settled[at] is None:
                 given = self._stdin() if job.input.is_stdin else job.input.name
+                if self._keeper is not None:
+                    if job.input.is_stdin:
+                        given = self._keeper.receive(job.input, given)
+                    self._keeper.note(job.input)
                 yield Source(given, key=str(at))
 
     def _stdin(self) -> Any:
@@ -153,7 +172,7 @@ class Batch:
         return StoppableInput(sys.stdin.fileno(), self._stops)
 
     def _written(self, job: Job, transcript: Transcript) -> Result:
-        """Save every format; what cannot be saved is this recording's failure."""
+        """Save every format and keep it; what cannot be saved is this recording's failure."""
         from lingting.text.writers import save, write
 
         title = shown(job.input.path.stem) if job.input.path else None
@@ -162,9 +181,11 @@ class Batch:
             for target, name in zip(job.targets, self._wish.formats, strict=False):
                 make_folder(target.parent)
                 save(target, write(transcript, name, words=self._wish.words, title=title))
+            kept = self._keeper.keep(job.input, transcript) if self._keeper else None
         except Exception as exc:
             return Result("failed", error=explained(exc, self._output))
-        return Result("done", transcript=transcript)
+        recording_id = kept.recording.id if kept else None
+        return Result("done", transcript=transcript, recording_id=recording_id)
 
     def _tell(self, job: Job, result: Result) -> None:
         """Data on stdout, then what a person should know on stderr."""
@@ -232,6 +253,8 @@ def _record(job: Job, result: Result) -> dict[str, Any]:
         record["transcript"] = result.transcript.as_dict()
     if result.error is not None:
         record["error"] = result.error.as_dict()
+    if result.recording_id is not None:
+        record["recording"] = result.recording_id
     written = job.targets if result.status != "failed" else ()
     return {**record, "outputs": [str(target) for target in written]}
 
@@ -243,6 +266,8 @@ def _line(job: Job, result: Result) -> str:
     heard = f"{result.transcript.duration_s:.1f} s of audio"
     if not result.transcript.text:
         heard += ", no speech found"
+    if result.recording_id is not None:
+        heard += f", kept as {result.recording_id}"
     return f"{heard} -> {where}" if where else heard
 
 

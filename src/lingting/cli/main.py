@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lingting.cli import about, evaluation, models, speech, transcribe
+from lingting.cli import about, database, evaluation, history, models, speech, transcribe
 from lingting.cli.failures import exit_code_of
 from lingting.cli.output import Output, keep_standard_streams_apart
 
@@ -46,6 +46,14 @@ _add(app, "eval", evaluation.evaluate)
 app.add_typer(models.app, name="models")
 for _name, _command in models.COMMANDS.items():
     _add(models.app, _name, _command)
+app.add_typer(history.app, name="history")
+for _name, _command in history.COMMANDS.items():
+    _add(history.app, _name, _command)
+_add(app, "backup", database.backup)
+_add(app, "restore", database.restore)
+app.add_typer(database.app, name="db")
+for _name, _command in database.COMMANDS.items():
+    _add(database.app, _name, _command)
 _add(app, "languages", about.languages)
 _add(app, "config", about.config)
 _add(app, "version", about.version)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
     from lingting.cli.batch import Job, Wish
+    from lingting.cli.keeping import Keeper
     from lingting.pipeline import PipelineOptions
 
 _MAX_HOTWORDS_BYTES = 1 << 20
@@ -51,6 +53,8 @@ class Request:
     json: bool
     words: bool
     force: bool
+    keep: bool | None
+    """None: as the setting says."""
     recursive: bool
     hotwords: Sequence[str]
     hotwords_file: Path | None
@@ -133,6 +137,14 @@ def transcribe(
         bool, typer.Option("--recursive/--no-recursive", help="Search folders inside folders.")
     ] = True,
     force: Annotated[bool, typer.Option("--force", help="Do finished files again.")] = False,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Keep recording and transcript in the history; LINGTING_KEEP.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object per recording on standard output.")
     ] = False,
@@ -159,6 +171,7 @@ def transcribe(
     Examples:
       lingting transcribe talk.mp3
       lingting transcribe lectures/ --format srt,docx --output texts
+      lingting transcribe talk.mp3 --keep
       lingting transcribe call.wav --channels split --language 粤语 --json
       ffmpeg -i in.mkv -f wav - | lingting transcribe - > text.txt
     """
@@ -170,6 +183,7 @@ def transcribe(
         json=json,
         words=words,
         force=force,
+        keep=keep,
         recursive=recursive,
         hotwords=hotword or (),
         hotwords_file=hotwords_file,
@@ -199,8 +213,8 @@ def run_request(output: Output, request: Request) -> int:
         output.check_data()
     options = _options(request)
     jobs = _jobs(request, wish)
-    with stoppable() as stops:
-        batch = Batch(jobs, wish, output, stops)
+    with _kept(request) as keeper, stoppable() as stops:
+        batch = Batch(jobs, wish, output, stops, keeper)
         if not batch.needs_engine:
             return batch.run(None)
         transcriber = load_transcriber(output, request.engine, options)
@@ -208,6 +222,22 @@ def run_request(output: Output, request: Request) -> int:
             return batch.run(transcriber)
         finally:
             transcriber.close()
+
+
+@contextmanager
+def _kept(request: Request) -> Iterator[Keeper | None]:
+    """The history to put results into, when it is wanted."""
+    from lingting.config import settings
+
+    is_wanted = settings().keep if request.keep is None else request.keep
+    if not is_wanted:
+        yield None
+        return
+    from lingting.cli.keeping import Keeper
+    from lingting.store import open_store
+
+    with open_store() as store:
+        yield Keeper(store)
 
 
 def parse_formats(given: Sequence[str]) -> tuple[str, ...]:

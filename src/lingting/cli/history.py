@@ -1,0 +1,419 @@
+"""``lingting history``: what was kept, to be listed, read, searched, exported and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.output import Output, shown
+from lingting.errors import OptionInvalid, RequestError
+
+if TYPE_CHECKING:
+    from lingting.store import Recording, Store
+    from lingting.transcript import Transcript
+
+app = typer.Typer(
+    help="List, read, search, export and delete what was kept.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+_Id = Annotated[
+    str, typer.Argument(metavar="ID", help="As listed, or how it begins.", show_default=False)
+]
+_Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="As listed, or how it begins.", show_default=False),
+]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
+_EXCERPT_CHARS = 40
+_MAX_NAME_CHARS = 80
+
+
+def list_(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Those that were deleted.")] = False,
+    json: _Json = False,
+    verbose: _Verbose = False,
+) -> None:
+    """The recordings that were kept, the newest first.
+
+    \b
+    Example:
+      lingting history list --limit 100 --tag lectures
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _list(out, limit, tag, deleted, json)))
+
+
+def show(
+    id: _Id,
+    revision: Annotated[
+        int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
+    ] = None,
+    revisions: Annotated[
+        bool, typer.Option("--revisions", help="List the states instead of the text.")
+    ] = False,
+    json: _Json = False,
+    verbose: _Verbose = False,
+) -> None:
+    """One transcript with times, or the list of its revisions.
+
+    \b
+    Example:
+      lingting history show k7mqx2
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _show(out, id, revision, revisions, json)))
+
+
+def export(
+    ids: _Ids,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="txt, srt, vtt, json, csv, md, docx; several with commas or repeated.",
+        ),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR", help="A folder, or - for stdout.")
+    ] = ".",
+    audio: Annotated[bool, typer.Option("--audio", help="The recording itself too.")] = False,
+    words: Annotated[bool, typer.Option("--words", help="Time every word.")] = False,
+    revision: Annotated[
+        int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Write kept transcripts as files, named after the recording and its id.
+
+    \b
+    Example:
+      lingting history export k7mqx2 --format srt,docx --output texts
+    """
+    out = Output(verbose=verbose)
+    work = lambda: _export(out, ids, formats or (), output, audio, words, revision)  # noqa: E731
+    raise typer.Exit(exit_code_of(out, work))
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What was said.", show_default=False)],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
+    json: _Json = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Find segments that hold a text, the newest first.
+
+    It compares plain text and reads every segment that was kept.
+
+    \b
+    Example:
+      lingting history search 退款
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _search(out, text, limit, json)))
+
+
+def tag(
+    id: _Id,
+    tags: Annotated[
+        list[str] | None, typer.Argument(metavar="[TAG...]", help="Tags to add.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="TAG", help="Take away; repeatable.")
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Add and remove tags; prints those it has now.
+
+    \b
+    Example:
+      lingting history tag k7mqx2 lectures 2026 --remove draft
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _tag(out, id, tags or (), remove or ())))
+
+
+def delete(ids: _Ids, verbose: _Verbose = False) -> None:
+    """Take recordings out of the history; `undo` brings them back.
+
+    \b
+    Example:
+      lingting history delete k7mqx2
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _delete)))
+
+
+def undo(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID...]", help="What was deleted last when it is left out."),
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Bring back what was deleted.
+
+    \b
+    Example:
+      lingting history undo
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids or [None], _undo)))
+
+
+def purge(ids: _Ids, verbose: _Verbose = False) -> None:
+    """Remove deleted recordings for good, audio and text; prints a receipt for each.
+
+    A recording is deleted first and purged then. Backups that were made before still hold it.
+
+    \b
+    Example:
+      lingting history purge k7mqx2
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _purge)))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "show": show,
+    "export": export,
+    "search": search,
+    "tag": tag,
+    "delete": delete,
+    "undo": undo,
+    "purge": purge,
+}
+
+
+def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: bool) -> int:
+    from lingting.cli.display import clock
+    from lingting.store import all_recordings, open_store
+
+    with open_store() as store:
+        found = all_recordings(store, is_deleted=is_deleted, tag=tag, page_size=min(limit, 500))
+        recordings = list(islice(found, limit))
+    if json:
+        for one in recordings:
+            output.record(record_of(one))
+        return DONE
+    rows = [
+        (
+            one.id, _local(one.created_at), clock(one.duration_s), one.language or "",
+            ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
+        )
+        for one in recordings
+    ]  # fmt: skip
+    output.table(("id", "kept", "length", "language", "tags", "name", "text"), rows)
+    return DONE
+
+
+def _show(output: Output, id: str, number: int | None, revisions: bool, json: bool) -> int:
+    from lingting.cli.display import clock
+    from lingting.store import open_store
+
+    with open_store() as store:
+        if revisions:
+            return _show_revisions(output, store, id, json)
+        if json:
+            record = record_of(store.recording(id))
+            output.record({**record, "transcript": store.transcript(id, number).as_dict()})
+            return DONE
+        for segment in store.segments(id, number):
+            text = segment.text or f"[{segment.failure.code}]" if segment.failure else segment.text
+            who = f"{shown(segment.speaker)}: " if segment.speaker else ""
+            output.data(f"{clock(segment.start_s)}\t{who}{shown_line(text)}\n")
+    return DONE
+
+
+def _show_revisions(output: Output, store: Store, id: str, json: bool) -> int:
+    found = store.revisions(id)
+    if json:
+        for one in found:
+            output.record({**asdict(one), "created_at": one.created_at.isoformat()})
+        return DONE
+    rows = [
+        (
+            f"{one.number}{' *' if one.is_current else ''}", _local(one.created_at), one.origin,
+            one.author or "", one.model or "", str(one.segments),
+            "" if one.restored_from is None else f"as {one.restored_from}",
+        )
+        for one in found
+    ]  # fmt: skip
+    output.table(("revision", "made", "by", "author", "model", "segments", "restored"), rows)
+    return DONE
+
+
+def _export(
+    output: Output,
+    ids: list[str],
+    given: list[str] | tuple[()],
+    target: str,
+    audio: bool,
+    words: bool,
+    revision: int | None,
+) -> int:
+    from lingting.cli.transcribe import parse_formats
+    from lingting.text.writers import write
+
+    formats = parse_formats(given) or (() if audio else ("txt",))
+    if target == "-":
+        if len(ids) != 1 or len(formats) != 1 or audio:
+            raise OptionInvalid("--output - takes one recording in one format.", "Give a folder.")
+        from lingting.store import open_store
+
+        output.check_data()
+        with open_store() as store:
+            title = shown(Path(store.recording(ids[0]).name).stem)
+            transcript = store.transcript(ids[0], revision)
+        output.data_bytes(write(transcript, formats[0], words=words, title=title))
+        return DONE
+    folder = Path(target)
+
+    def one(output: Output, store: Store, id: str | None) -> None:
+        assert id is not None
+        recording = store.recording(id)
+        for path in _written(store, recording, folder, formats, audio, words, revision):
+            output.note(shown(str(path)))
+
+    return _each(output, list(ids), one)
+
+
+def _written(
+    store: Store,
+    recording: Recording,
+    folder: Path,
+    formats: tuple[str, ...],
+    audio: bool,
+    words: bool,
+    revision: int | None,
+) -> Iterator[Path]:
+    from lingting.cli.targets import make_folder
+    from lingting.text.writers import FORMATS, save, write
+
+    make_folder(folder)
+    stem, suffix = file_name(recording.name)
+    if audio:
+        path = folder / f"{stem}.{recording.id}{suffix}"
+        with store.blobs.open(recording.digest) as stream:
+            save(path, stream.read())
+        yield path
+    if not formats:
+        return
+    transcript: Transcript = store.transcript(recording.id, revision)
+    title = shown(Path(recording.name).stem)
+    for name in formats:
+        path = folder / f"{stem}.{recording.id}{FORMATS[name].suffix}"
+        save(path, write(transcript, name, words=words, title=title))
+        yield path
+
+
+def _search(output: Output, text: str, limit: int, json: bool) -> int:
+    from lingting.cli.display import clock
+    from lingting.store import open_store
+
+    with open_store() as store:
+        hits = store.search(text, limit=limit)
+    if json:
+        for hit in hits:
+            segment = hit.segment
+            output.record(
+                {
+                    "id": hit.recording_id, "name": hit.recording_name, "position": hit.position,
+                    "start_s": segment.start_s, "end_s": segment.end_s, "text": segment.text,
+                }
+            )  # fmt: skip
+        return DONE
+    rows = [
+        (hit.recording_id, clock(hit.segment.start_s), hit.recording_name, hit.segment.text)
+        for hit in hits
+    ]
+    output.table(("id", "at", "name", "text"), rows)
+    return DONE
+
+
+def _tag(output: Output, id: str, add: list[str] | tuple[()], remove: list[str] | tuple[()]) -> int:
+    from lingting.store import open_store
+
+    with open_store() as store:
+        is_change = bool(add or remove)
+        found = store.tag(id, add=add, remove=remove) if is_change else store.recording(id)
+    output.data("".join(f"{shown(one)}\n" for one in found.tags))
+    return DONE
+
+
+def _delete(output: Output, store: Store, id: str | None) -> None:
+    assert id is not None
+    found = store.delete(id)
+    output.note(f"{found.id} is deleted; `lingting history undo {found.id}` brings it back")
+
+
+def _undo(output: Output, store: Store, id: str | None) -> None:
+    found = store.undo(id)
+    output.note(f"{found.id} is in the history")
+
+
+def _purge(output: Output, store: Store, id: str | None) -> None:
+    assert id is not None
+    receipt = store.purge(id)
+    output.record({**asdict(receipt), "purged_at": receipt.purged_at.isoformat()})
+
+
+def _each(
+    output: Output,
+    ids: list[str] | list[None],
+    work: Callable[[Output, Store, str | None], None],
+) -> int:
+    """One after another; one that fails does not keep the others back."""
+    from lingting.store import open_store
+
+    codes = []
+    with open_store() as store:
+        for id in ids:
+            try:
+                work(output, store, id)
+            except Exception as exc:
+                error = explained(exc, output)
+                output.error(error, id)
+                codes.append(2 if isinstance(error, RequestError) else FAULT)
+    if not codes:
+        return DONE
+    return codes[0] if len(codes) == len(ids) else SOME_FAILED
+
+
+def record_of(one: Recording) -> dict[str, Any]:
+    """A recording as JSON."""
+    deleted = one.deleted_at.isoformat() if one.deleted_at else None
+    return {**asdict(one), "created_at": one.created_at.isoformat(), "deleted_at": deleted}
+
+
+def file_name(name: str) -> tuple[str, str]:
+    """Stem and suffix fit for any folder: no separators, no control characters, not too long.
+
+    ``../a\\nb.mp3`` → ``("a_b", ".mp3")``
+    """
+    base = Path(name.replace("\\", "/").replace("\0", "")).name
+    clean = "".join(char if char.isprintable() else "_" for char in base).strip(". ")
+    path = Path(clean or "recording")
+    return path.stem[:_MAX_NAME_CHARS], path.suffix[:10]
+
+
+def shown_line(text: str) -> str:
+    """Text on one line, whole; nothing in it moves the cursor."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _local(time: datetime) -> str:
+    return time.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,57 @@
+"""The history: recordings, their audio, and transcripts with every revision.
+
+>>> from lingting.store import open_store
+>>> with open_store() as store:
+...     for recording in store.recordings(limit=10):
+...         print(recording.id, recording.name, recording.excerpt)
+
+SQLAlchemy is imported when a store is opened, not before. Which tables there are and which come
+later is in ``schema``; what a crash can leave behind is in ``store``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lingting.store.records import (
+    Blob,
+    Checkup,
+    Cursor,
+    Hit,
+    Kept,
+    Receipt,
+    Recording,
+    Revision,
+)
+
+if TYPE_CHECKING:
+    from lingting.store.backup import restore
+    from lingting.store.store import Store, all_recordings, cursor_of, open_store
+
+__all__ = [
+    "Blob",
+    "Checkup",
+    "Cursor",
+    "Hit",
+    "Kept",
+    "Receipt",
+    "Recording",
+    "Revision",
+    "Store",
+    "all_recordings",
+    "cursor_of",
+    "open_store",
+    "restore",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"Store", "all_recordings", "cursor_of", "open_store"}:
+        from lingting.store import store
+
+        return getattr(store, name)
+    if name == "restore":
+        from lingting.store.backup import restore
+
+        return restore
+    raise AttributeError(f"module 'lingting.store' has no attribute {name!r}")

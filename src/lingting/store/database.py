@@ -1,0 +1,191 @@
+"""One SQL database: SQLite in WAL mode, or Postgres by URL; every write is one transaction.
+
+SQLite lets many read while one writes. A write takes its turn at once (``BEGIN IMMEDIATE``), so it
+can never fail half-way because somebody else wrote in between; it waits for others up to the busy
+time-out and then says so with ``StoreBusy``.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import Session
+
+from lingting.errors import ExtraMissing, OptionInvalid, StoreBusy, StoreUnreachable
+
+BUSY_TIMEOUT_S = 30.0
+_FILE = "lingting.db"
+_WRITES = "lingting_writes"
+
+
+class Database:
+    """Connections to the one database of a store."""
+
+    def __init__(self, engine: Engine, file: Path | None) -> None:
+        self._readers = engine
+        self._writer = engine.execution_options(**{_WRITES: True})
+        self._turn = threading.Lock()
+        self.file = file
+        """The SQLite file; None for a server."""
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.file is not None
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the database; nothing is written."""
+        with mapped_errors(), self._readers.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin(), Session(connection) as session:
+                yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes are all there when the block ends, or none of them.
+
+        Raises StoreBusy when others write for longer than the time-out.
+        """
+        with self.connect_to_write() as connection, Session(connection) as session:
+            yield session
+            session.flush()
+
+    @contextmanager
+    def connect_to_write(self) -> Iterator[Connection]:
+        """The same as a bare connection, in a transaction."""
+        if self.is_sqlite:
+            if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+                raise StoreBusy("Another thread writes to the history for too long.")
+            try:
+                with mapped_errors(), self._writer.begin() as connection:
+                    yield connection
+            finally:
+                self._turn.release()
+        else:
+            with mapped_errors(), self._writer.begin() as connection:
+                yield connection
+
+    def lock(self, session: Session, key: int) -> None:
+        """Until the transaction ends, nobody else is past a lock of the same key (64 bits).
+
+        SQLite has one writer at a time anyway.
+        """
+        if not self.is_sqlite:
+            session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
+
+    def forget_removed(self) -> None:
+        """Take what was deleted out of SQLite's log too; Postgres needs its own VACUUM."""
+        if self.is_sqlite:
+            with mapped_errors(), self._readers.connect() as connection:
+                driver = connection.connection.cursor()
+                driver.execute("pragma wal_checkpoint(truncate)")
+                driver.close()
+
+    def close(self) -> None:
+        self._readers.dispose()
+
+
+def open_database(url: str | None, folder: Path) -> Database:
+    """The database at ``url``, or the SQLite file in ``folder``; connects when it is first used.
+
+    Raises OptionInvalid for a URL that is neither, ExtraMissing without the driver of Postgres.
+    """
+    if url is None:
+        return _open_sqlite(folder / _FILE)
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise OptionInvalid("A history in memory would be lost; name a file.")
+        return _open_sqlite(Path(parsed.database).expanduser().absolute())
+    return _open_postgres(parsed)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except ArgumentError as exc:
+        raise OptionInvalid("LINGTING_DATABASE_URL is no database URL.") from exc
+    if backend == "postgres":
+        parsed, backend = parsed.set(drivername="postgresql"), "postgresql"
+    if backend not in {"postgresql", "sqlite"}:
+        raise OptionInvalid(
+            "LINGTING_DATABASE_URL names another kind of database; allowed are postgresql, sqlite."
+        )
+    return parsed
+
+
+def _open_sqlite(file: Path) -> Database:
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(file)),
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+        json_serializer=_to_json,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, see below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode = wal",
+            "synchronous = full",  # what was kept survives a power cut, not only a crash
+            "foreign_keys = on",
+            "secure_delete = on",  # a purge leaves nothing in free pages
+            "cache_size = -16384",
+        ):
+            cursor.execute(f"pragma {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+    return Database(engine, file)
+
+
+def _open_postgres(url: URL) -> Database:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        engine = create_engine(
+            url, pool_pre_ping=True, pool_size=5, max_overflow=10, json_serializer=_to_json,
+            connect_args={"connect_timeout": 10},
+        )  # fmt: skip
+    except (ModuleNotFoundError, NoSuchModuleError) as exc:
+        raise ExtraMissing(
+            "The driver of Postgres is missing.", "Run `pip install lingting[postgres]`."
+        ) from exc
+    return Database(engine, None)
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """What the database says, as our errors. Its own sentence may quote rows and is left out."""
+    try:
+        yield
+    except OperationalError as exc:
+        told = str(exc.orig).lower()
+        if "locked" in told or "deadlock" in told or "timeout" in told:
+            raise StoreBusy("Others write to the history for too long.") from exc
+        if "full" in told or "no space" in told:
+            raise StoreUnreachable("The disk is full.", "Free some space, then try again.") from exc
+        raise StoreUnreachable("The database cannot be opened or used.") from exc
+    except DBAPIError as exc:
+        raise StoreUnreachable(
+            f"The database refused ({type(exc.orig).__name__}).", "Run `lingting db check`."
+        ) from exc

@@ -1,0 +1,482 @@
+"""The store: one database and one blob store as one thing that loses nothing.
+
+Audio is durable before a row speaks of it, so a crash in between leaves audio without a row, which
+is found by ``check`` and taken up when the same audio is kept again; it never leaves a row without
+audio. A purge goes the other way round: rows first, with a receipt that says ``pending`` until the
+audio is gone too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from filelock import FileLock, Timeout
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
+
+from lingting.errors import (
+    OptionInvalid,
+    RecordingNotFound,
+    StoreBusy,
+    StoreDamaged,
+    StoreUnreachable,
+)
+from lingting.store import changes, migrating, queries
+from lingting.store.blobs import BlobStore, FolderBlobs
+from lingting.store.database import Database, open_database
+from lingting.store.records import (
+    Blob,
+    Checkup,
+    Cursor,
+    Hit,
+    Kept,
+    Receipt,
+    Recording,
+    Revision,
+)
+from lingting.store.rows import storable, storable_name
+from lingting.store.schema import (
+    BlobRow,
+    ReceiptRow,
+    RecordingRow,
+    RevisionRow,
+    RevisionSegmentRow,
+    SettingRow,
+    TagRow,
+    TranscriptRow,
+)
+from lingting.transcript import Segment, Transcript
+
+_LOCK_TIMEOUT_S = 10.0
+_KEEP_TRIES = 3
+_PAGE_SEGMENTS = 1_000
+_MAX_TAG_CHARS = 100
+
+
+class Store:
+    """Recordings and their transcripts. Made by ``open_store``; may be used by many threads."""
+
+    def __init__(self, database: Database, blobs: BlobStore, folder: Path) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.folder = folder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; calling it twice is fine."""
+        self.database.close()
+
+    # Keeping -----------------------------------------------------------------------------------
+
+    def keep(
+        self,
+        audio: Path | IO[bytes] | Blob,
+        transcript: Transcript,
+        *,
+        name: str,
+        peaks: bytes | None = None,
+        owner: str | None = None,
+        department: str | None = None,
+    ) -> Kept:
+        """Keep a recording with what a recogniser wrote; both are durable when it returns.
+
+        The same audio under the same name of the same owner is the same recording: another
+        transcript becomes another revision of it, the same transcript changes nothing. So a run
+        that was killed can simply be done again. The same audio under another name is another
+        recording, whose bytes are stored once.
+        """
+        for _ in range(_KEEP_TRIES):
+            blob = audio if isinstance(audio, Blob) else self._put(audio)
+            with self.database.write() as session:
+                self._lock_blob(session, blob.digest)
+                if self.blobs.has(blob.digest):
+                    return self._keep(session, blob, transcript, name, peaks, owner, department)
+            # A purge of the same audio took it away between the two.
+            if not isinstance(audio, Path):
+                break
+        raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
+
+    def _put(self, audio: Path | IO[bytes]) -> Blob:
+        if not isinstance(audio, Path):
+            return self.blobs.put(audio)
+        try:
+            stream = audio.open("rb")
+        except OSError as exc:
+            raise StoreUnreachable(
+                f"The recording cannot be read again: {exc.strerror}.", "Check the file."
+            ) from exc
+        with stream:
+            return self.blobs.put(stream)
+
+    def _keep(
+        self,
+        session: Session,
+        blob: Blob,
+        transcript: Transcript,
+        name: str,
+        peaks: bytes | None,
+        owner: str | None,
+        department: str | None,
+    ) -> Kept:
+        transcript = changes.storable_transcript(transcript)
+        name = storable_name(name)
+        changes.note_blob(session, blob, peaks)
+        found = changes.same_recording(session, blob.digest, name, owner)
+        recording_id = found or changes.add_recording(
+            session, blob.digest, name, transcript, owner=owner, department=department
+        )
+        is_changed = changes.add_machine_revision(session, recording_id, transcript)
+        session.flush()
+        return Kept(queries.recording(session, recording_id), found is None, is_changed)
+
+    def _lock_blob(self, session: Session, digest: str) -> None:
+        """Keeping and purging the same audio take turns."""
+        self.database.lock(session, int(digest[:15], 16))
+
+    def has_kept(self, digest: str, *, name: str, owner: str | None = None) -> bool:
+        """True when a recording with this audio and name is in the history."""
+        with self.database.read() as session:
+            return changes.same_recording(session, digest, storable_name(name), owner) is not None
+
+    # Reading -----------------------------------------------------------------------------------
+
+    def recordings(
+        self,
+        *,
+        limit: int = 50,
+        after: Cursor | None = None,
+        is_deleted: bool = False,
+        tag: str | None = None,
+    ) -> list[Recording]:
+        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``."""
+        with self.database.read() as session:
+            return queries.page(session, after=after, limit=limit, is_deleted=is_deleted, tag=tag)
+
+    def recording(self, recording_id: str) -> Recording:
+        """By its id or its first characters, deleted or not. Raises RecordingNotFound."""
+        with self.database.read() as session:
+            return queries.recording(session, queries.whole_id(session, recording_id))
+
+    def transcript(self, recording_id: str, revision: int | None = None) -> Transcript:
+        """The current revision, or the one with that number; equal to what was kept."""
+        with self.database.read() as session:
+            whole = queries.whole_id(session, recording_id)
+            return queries.transcript(session, queries.revision_row(session, whole, revision))
+
+    def segments(
+        self, recording_id: str, revision: int | None = None, *, start: int = 0
+    ) -> Iterator[Segment]:
+        """Segments one after another, from position ``start``; memory is that of a page.
+
+        Revisions never change, so the pages fit together whatever others do meanwhile.
+        """
+        after = start - 1
+        with self.database.read() as session:
+            whole = queries.whole_id(session, recording_id)
+            row = queries.revision_row(session, whole, revision)
+            revision_id, count = row.id, row.segment_count
+        while after < count - 1:
+            with self.database.read() as session:
+                page = queries.segments(session, revision_id, after=after, limit=_PAGE_SEGMENTS)
+            if not page:
+                raise RecordingNotFound("The recording was purged while it was read.")
+            yield from (segment for _, _, segment in page)
+            after = page[-1][0]
+
+    def revisions(self, recording_id: str) -> list[Revision]:
+        """Every state of the transcript, the oldest first."""
+        with self.database.read() as session:
+            return queries.revisions(session, queries.whole_id(session, recording_id))
+
+    def search(
+        self, wanted: str, *, limit: int = 50, after: tuple[int, int] | None = None
+    ) -> list[Hit]:
+        """Segments whose text holds ``wanted``, see ``queries.search``.
+
+        Letters match whatever their case, beyond ASCII on Postgres only.
+        """
+        wanted = storable(wanted.strip())
+        if not wanted:
+            raise OptionInvalid("Nothing is searched for.", "Give at least one character.")
+        with self.database.read() as session:
+            return queries.search(session, wanted, limit=limit, after=after)
+
+    def peaks(self, digest: str) -> bytes | None:
+        """What ``keep`` was given for this audio."""
+        with self.database.read() as session:
+            return session.scalar(select(BlobRow.peaks).where(BlobRow.digest == digest))
+
+    # Changing ----------------------------------------------------------------------------------
+
+    def revise(
+        self,
+        recording_id: str,
+        transcript: Transcript,
+        *,
+        based_on: int,
+        author: str | None = None,
+    ) -> int:
+        """A person's correction of revision ``based_on``, which must be the current one.
+
+        The number of the new revision. Raises RevisionConflict when somebody was quicker.
+        """
+        transcript = changes.storable_transcript(transcript)
+        with self.database.write() as session:
+            whole = queries.whole_id(session, recording_id)
+            return changes.add_human_revision(
+                session, whole, transcript, author=author, based_on=based_on
+            )
+
+    def restore_revision(self, recording_id: str, number: int, *, author: str | None = None) -> int:
+        """Make an earlier state current again, as a new revision; its number."""
+        with self.database.write() as session:
+            whole = queries.whole_id(session, recording_id)
+            return changes.restore_revision(session, whole, number, author=author)
+
+    def tag(
+        self, recording_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> Recording:
+        """Add and remove tags; a tag that is there already, or not there, is no error."""
+        added, removed = ({_tag(one) for one in tags} for tags in (add, remove))
+        with self.database.write() as session:
+            whole = queries.whole_id(session, recording_id)
+            changes.locked_transcript(session, whole)
+            session.execute(
+                delete(TagRow).where(TagRow.recording_id == whole, TagRow.tag.in_(removed))
+            )
+            there = set(session.scalars(select(TagRow.tag).where(TagRow.recording_id == whole)))
+            session.add_all(TagRow(recording_id=whole, tag=one) for one in added - there)
+            session.flush()
+            return queries.recording(session, whole)
+
+    def tags(self) -> list[tuple[str, int]]:
+        """Every tag in use with the number of its recordings."""
+        with self.database.read() as session:
+            return queries.tags(session)
+
+    def delete(self, recording_id: str) -> Recording:
+        """Out of the history, and all there still: ``undo`` brings it back."""
+        with self.database.write() as session:
+            row = self._row(session, recording_id)
+            if row.deleted_at is None:
+                row.deleted_at = changes.now()
+            session.flush()
+            return queries.recording(session, row.id)
+
+    def undo(self, recording_id: str | None = None) -> Recording:
+        """Bring back what was deleted; without an id, what was deleted last."""
+        with self.database.write() as session:
+            if recording_id is not None:
+                row = self._row(session, recording_id)
+            else:
+                query = select(RecordingRow).where(RecordingRow.deleted_at.is_not(None))
+                newest = query.order_by(RecordingRow.deleted_at.desc(), RecordingRow.id).limit(1)
+                found = session.scalars(newest).first()
+                if found is None:
+                    raise RecordingNotFound("No recording is deleted.", "There is nothing to undo.")
+                row = found
+            row.deleted_at = None
+            session.flush()
+            return queries.recording(session, row.id)
+
+    def purge(self, recording_id: str, *, author: str | None = None) -> Receipt:
+        """Remove a deleted recording for good: rows, and audio that no other recording has.
+
+        Raises OptionInvalid for one that was not deleted first, StoreBusy while a backup runs.
+        """
+        with self.hold():
+            with self.database.write() as session:
+                row = self._row(session, recording_id)
+                if row.deleted_at is None:
+                    raise OptionInvalid("Only a deleted recording is purged.", "Delete it first.")
+                receipt = changes.remove_recording(session, row.id, author)
+            receipt = self._finish_purge(receipt.id, receipt.digest)
+            self.database.forget_removed()
+        return receipt
+
+    def _finish_purge(self, receipt_id: int, digest: str) -> Receipt:
+        """Remove the audio unless it is in use. Keeping the same audio waits until it is decided.
+
+        Killed before the end, it is done again: removing what is gone changes nothing.
+        """
+        with self.database.write() as session:
+            self._lock_blob(session, digest)
+            row = session.get_one(ReceiptRow, receipt_id)
+            users = select(func.count()).where(RecordingRow.digest == digest)
+            if session.scalar(users):
+                row.audio = "shared"
+            else:
+                session.execute(delete(BlobRow).where(BlobRow.digest == digest))
+                self.blobs.remove(digest)
+                row.audio = "removed"
+            session.flush()
+            return changes.receipt_of(row)
+
+    def receipts(self) -> list[Receipt]:
+        """What was purged, the newest first."""
+        with self.database.read() as session:
+            rows = session.scalars(select(ReceiptRow).order_by(ReceiptRow.id.desc()))
+            return [changes.receipt_of(row) for row in rows]
+
+    # Settings ----------------------------------------------------------------------------------
+
+    def setting(self, name: str) -> Any:
+        """A value that was set in this store; None when it never was."""
+        with self.database.read() as session:
+            row = session.get(SettingRow, name)
+            return None if row is None else row.value
+
+    def set_setting(self, name: str, value: Any) -> None:
+        """Keep a JSON value under a name of at most 100 characters."""
+        with self.database.write() as session:
+            session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
+
+    # Care --------------------------------------------------------------------------------------
+
+    def check(self, *, audio: bool = False) -> Checkup:
+        """Compare rows and audio, and finish what was interrupted. ``audio`` reads every byte.
+
+        Nothing that somebody gave is removed: audio without a row stays where it is.
+        """
+        with self.database.read() as session:
+            pending = session.execute(
+                select(ReceiptRow.id, ReceiptRow.digest).where(ReceiptRow.audio == "pending")
+            ).all()
+        if pending:
+            with self.hold():
+                for receipt_id, digest in pending:
+                    self._finish_purge(receipt_id, digest)
+        there = set(self.blobs.digests())
+        # Read after the folder: audio that is kept meanwhile has no row yet, which is no fault.
+        with self.database.read() as session:
+            known = set(session.scalars(select(BlobRow.digest)))
+            recordings = session.scalar(select(func.count()).select_from(RecordingRow)) or 0
+            faults = tuple(self._row_faults(session))
+        missing = sorted(one for one in known - there if not self.blobs.has(one))
+        damaged = sorted(one for one in known & there if audio and not self.blobs.is_intact(one))
+        return Checkup(
+            recordings=recordings,
+            blobs=len(known),
+            orphan_blobs=tuple(sorted(there - known)),
+            missing_blobs=tuple(missing),
+            damaged_blobs=tuple(damaged),
+            row_faults=faults,
+            finished_purges=len(pending),
+            removed_leftovers=self.blobs.remove_leftovers(),
+        )
+
+    def _row_faults(self, session: Session) -> Iterator[str]:
+        if self.database.is_sqlite:
+            for (found,) in session.execute(text("pragma integrity_check")):
+                if found != "ok":
+                    yield "The database file is damaged."
+            for table, *_ in session.execute(text("pragma foreign_key_check")):
+                yield f"A row of {table} leads nowhere."
+        links = (
+            select(RevisionSegmentRow.revision_id, func.count().label("links"))
+            .group_by(RevisionSegmentRow.revision_id)
+            .subquery()
+        )
+        wrong = (
+            select(func.count())
+            .select_from(RevisionRow)
+            .outerjoin(links, links.c.revision_id == RevisionRow.id)
+            .where(RevisionRow.segment_count != func.coalesce(links.c.links, 0))
+        )
+        if count := session.scalar(wrong):
+            yield f"{count} revisions do not have all their segments."
+        current = (RevisionRow.transcript_id == TranscriptRow.id) & (
+            RevisionRow.number == TranscriptRow.current_number
+        )
+        without = (
+            select(func.count())
+            .select_from(RecordingRow)
+            .outerjoin(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
+            .outerjoin(RevisionRow, current)
+            .where(RevisionRow.id.is_(None))
+        )
+        if count := session.scalar(without):
+            yield f"{count} recordings have no transcript."
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Audio is not removed while a backup copies it, and the other way round."""
+        try:
+            with FileLock(self.folder / "audio.lock", timeout=_LOCK_TIMEOUT_S):
+                yield
+        except Timeout as exc:
+            raise StoreBusy("A backup or a purge is under way.", retry_after_s=30.0) from exc
+
+    def _row(self, session: Session, recording_id: str) -> RecordingRow:
+        whole = queries.whole_id(session, recording_id)
+        changes.locked_transcript(session, whole)
+        return session.get_one(RecordingRow, whole)
+
+
+def open_store(folder: Path | str | None = None, *, url: str | None = None) -> Store:
+    """The store in ``folder`` (None: LINGTING_DATA_DIR), with its database at ``url``.
+
+    Without ``url`` the database is LINGTING_DATABASE_URL or the SQLite file in the folder. An empty
+    database gets its tables; an older one is left as it is, and StoreSchema says how to upgrade it.
+    """
+    database, blobs, place = parts(folder, url)
+    try:
+        migrating.prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return Store(database, blobs, place)
+
+
+def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderBlobs, Path]:
+    """Database, blobs and folder of a store that may not be there yet, or be of another schema."""
+    from lingting.config import settings
+
+    now = settings()
+    place = now.data_folder if folder is None else Path(folder).expanduser().absolute()
+    if url is None and folder is None and now.database_url is not None:
+        url = now.database_url.get_secret_value()
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StoreUnreachable(f"The data folder cannot be made: {exc.strerror}.") from exc
+    return open_database(url, place), FolderBlobs(place / "blobs"), place
+
+
+def cursor_of(recording: Recording) -> Cursor:
+    """Where the next page begins."""
+    return Cursor(recording.created_at, recording.id)
+
+
+def all_recordings(
+    store: Store, *, is_deleted: bool = False, tag: str | None = None, page_size: int = 500
+) -> Iterator[Recording]:
+    """Every recording, page after page."""
+    after: Cursor | None = None
+    while True:
+        page = store.recordings(limit=page_size, after=after, is_deleted=is_deleted, tag=tag)
+        yield from page
+        if len(page) < page_size:
+            return
+        after = cursor_of(page[-1])
+
+
+def _tag(given: str) -> str:
+    tag = " ".join(storable(given).split())
+    if not 0 < len(tag) <= _MAX_TAG_CHARS:
+        raise OptionInvalid(f"A tag has 1 to {_MAX_TAG_CHARS} characters; this one has {len(tag)}.")
+    return tag
