@@ -12,6 +12,7 @@ import sys
 import tarfile
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -457,3 +458,17 @@ def test_files_are_the_owners_only(tmp_path: Path) -> None:
         mode = store.blobs.path(digest).stat().st_mode
     assert mode & 0o077 == 0
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+def test_no_error_quotes_what_was_said(tmp_path: Path) -> None:
+    """Not even in the traceback that --verbose shows."""
+    said = "Quincunxes"
+    with open_store(tmp_path) as store:
+        with store.database.connect_to_write() as connection:
+            connection.exec_driver_sql("drop table words")
+            connection.exec_driver_sql("drop table segments")
+        with pytest.raises(StoreUnreachable) as caught:
+            store.keep(io.BytesIO(AUDIO), plain_transcript(1, said), name=f"{said}.wav")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "no such table" in shown
+    assert said not in shown

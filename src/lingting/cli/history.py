@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
 from lingting.cli.output import Output, shown
-from lingting.errors import OptionInvalid, RequestError
+from lingting.errors import OptionInvalid, OutputUnwritable, RequestError
 
 if TYPE_CHECKING:
     from lingting.store import Recording, Store
@@ -35,6 +38,7 @@ _Ids = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _EXCERPT_CHARS = 40
+_COPY_BYTES = 1 << 20
 _MAX_NAME_CHARS = 80
 
 
@@ -308,7 +312,7 @@ def _written(
     if audio:
         path = folder / f"{stem}.{recording.id}{suffix}"
         with store.blobs.open(recording.digest) as stream:
-            save(path, stream.read())
+            _copy(stream, path)
         yield path
     if not formats:
         return
@@ -318,6 +322,21 @@ def _written(
         path = folder / f"{stem}.{recording.id}{FORMATS[name].suffix}"
         save(path, write(transcript, name, words=words, title=title))
         yield path
+
+
+def _copy(stream: BinaryIO, target: Path) -> None:
+    """A recording of any size, which appears when it is whole."""
+    part = target.with_name(f".lingting-{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            shutil.copyfileobj(stream, file, _COPY_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except OSError as exc:
+        raise OutputUnwritable(f"The recording cannot be written: {exc.strerror}.") from exc
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _search(output: Output, text: str, limit: int, json: bool) -> int:

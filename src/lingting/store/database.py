@@ -130,6 +130,7 @@ def _open_sqlite(file: Path) -> Database:
         URL.create("sqlite+pysqlite", database=str(file)),
         connect_args={"timeout": BUSY_TIMEOUT_S},
         json_serializer=_to_json,
+        hide_parameters=True,  # they are transcripts, and exceptions are shown with --verbose
     )
 
     @event.listens_for(engine, "connect")
@@ -160,6 +161,7 @@ def _open_postgres(url: URL) -> Database:
     try:
         engine = create_engine(
             url, pool_pre_ping=True, pool_size=5, max_overflow=10, json_serializer=_to_json,
+            hide_parameters=True,
             connect_args={"connect_timeout": 10},
         )  # fmt: skip
     except (ModuleNotFoundError, NoSuchModuleError) as exc:
