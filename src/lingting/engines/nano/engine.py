@@ -32,26 +32,26 @@ import numpy as np
 import torch
 
 from lingting.engines.base import (
+    BATCH_S,
     Clip,
     EngineFacts,
     Hypothesis,
     RecognizeOptions,
 )
-from lingting.engines.clips import check_clip
+from lingting.engines.clips import check_clip, gate
 from lingting.engines.nano.ctc_spelling import CtcSpelling
 from lingting.engines.nano.generation import Generated, Generator, Request
 from lingting.engines.nano.hotwords import MOST_HOTWORDS, choose
 from lingting.engines.nano.layout import Checkpoint, known_languages, open_checkpoint
 from lingting.engines.nano.networks import Encoded, Networks, load_networks
 from lingting.engines.nano.prompt import MLT_LANGUAGES, NANO_LANGUAGES, PromptOptions, build
-from lingting.engines.nano.timing import aligned_words, spread_words, with_confidences
+from lingting.engines.nano.timing import aligned_words
 from lingting.engines.nano.work import (
     TOKENS_PER_S,
     TOKENS_PER_S_NANO,
     Work,
     batches,
     contained,
-    gate,
     is_weak,
     most_tokens,
     settled,
@@ -59,6 +59,7 @@ from lingting.engines.nano.work import (
 )
 from lingting.engines.neural import devices
 from lingting.engines.neural.frontend import lfr_features
+from lingting.engines.piece_times import spread_words, with_confidences
 from lingting.errors import EngineFailed, LingtingError, OptionInvalid
 from lingting.text.judging import language_of_text
 from lingting.transcript import ModelFacts, Word
@@ -70,6 +71,8 @@ _GROUP_CLIPS = 256  # decoded together; bounds what waits between encoder and de
 # Frames of 60 ms that are encoded together, padding included: on a CPU as many as stay in a
 # core's cache, each core with a batch of its own.
 _BATCH_FRAMES = {"cpu": 256, "cuda": 16_000}
+# Seconds of audio one call should bring: as many full clips as are decoded together.
+_BATCH_S = {"cuda": 25.0 * _GROUP_CLIPS}
 _NO_TEXT = re.compile(r"/sil\b|[\x00-\x08\x0e-\x1f\x7f\ufffd]")  # a mark for silence, no characters
 
 
@@ -113,6 +116,7 @@ class NanoEngine:
             has_words=True,
             has_detection=True,
             writes_numbers=True,
+            batch_s=_BATCH_S.get(chosen.type, BATCH_S),
             device=str(chosen),
         )
 

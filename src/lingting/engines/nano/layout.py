@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 
 from lingting.engines.nano.adaptor import Adaptor
-from lingting.engines.nano.config import CtcConfig, NanoConfig, parse_config, read_document
+from lingting.engines.nano.config import CtcConfig, NanoConfig, parse_config
 from lingting.engines.nano.ctc import CtcBranch
 from lingting.engines.nano.names import CTC_PREFIXES, PREFIXES, canonical_sources, naming_of
 from lingting.engines.nano.tokenizer import FILE as TOKENIZER_FILE
@@ -39,6 +39,7 @@ from lingting.engines.neural.checkpoints import (
     invalid,
     open_tensors,
 )
+from lingting.engines.neural.documents import read_document
 from lingting.errors import WeightsInvalid
 from lingting.models.receipt import read_receipt
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lingting.engines.base import SAMPLE_RATE_HZ, Clip, Hypothesis, RecognizeOptions
+from lingting.engines.base import Clip, Hypothesis, RecognizeOptions
 from lingting.engines.nano.generation import Generated
 from lingting.engines.nano.networks import Encoded
 from lingting.errors import EngineFailed, LingtingError
@@ -20,9 +20,6 @@ TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes
 TOKENS_PER_S_NANO = 10.0  # Chinese, English and Japanese: Mandarin needs 3, digits up to 6
 _TOKENS_MIN = 24
 _TOKENS_MOST = 512
-_SHORTEST_S = 0.1
-_SILENT = 3e-4  # amplitude (-70 dB) that not one window of a silent clip reaches
-_WINDOW_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
 _WEAK_SPEECH = 0.68  # a detector's mean score below which a clip is hardly speech
 
 
@@ -70,18 +67,6 @@ def batches(works: Sequence[Work], most_frames: int) -> Iterator[list[Work]]:
         batch.append(work)
     if batch:
         yield batch
-
-
-def gate(clip: Clip) -> str | None:
-    """Why a clip is not worth decoding: too short for a sound of speech, or silent."""
-    if clip.duration_s < _SHORTEST_S:
-        return "gate.short"
-    if clip.speech_s is not None and clip.speech_s <= 0.0:
-        return "gate.silence"
-    count = len(clip.samples) // _WINDOW_SAMPLES
-    windows = clip.samples[: count * _WINDOW_SAMPLES].reshape(count, _WINDOW_SAMPLES)
-    loudest = float(np.sqrt(np.square(windows.astype(np.float64)).mean(axis=1)).max())
-    return "gate.silence" if loudest < _SILENT else None
 
 
 def is_weak(clip: Clip) -> bool:

@@ -18,13 +18,11 @@ import numpy as np
 import torch
 
 from lingting.audio.features import read_cmvn
-from lingting.engines.base import Clip, EngineFacts, Hypothesis
-from lingting.engines.clips import check_clip
-from lingting.engines.nano.timing import with_confidences
-from lingting.engines.nano.work import gate
+from lingting.engines.base import BATCH_S, Clip, EngineFacts, Hypothesis
+from lingting.engines.clips import check_clip, gate
 from lingting.engines.neural import devices
 from lingting.engines.neural.frontend import FEATURE_SIZE, FRAME_S, lfr_features, lfr_frames
-from lingting.engines.piece_times import words_of_pieces
+from lingting.engines.piece_times import with_confidences, words_of_pieces
 from lingting.engines.sensevoice.labels import (
     LANGUAGES_KNOWN,
     NO_SPEECH,
@@ -43,6 +41,7 @@ from lingting.transcript import ModelFacts, Word
 # would gain nothing, fewer would read the weights more often than needed.
 _BATCH_FRAMES = {"cpu": 256}
 _BATCH_FRAMES_ELSEWHERE = 8_000
+_BATCH_S = {"cuda": 1_200.0}  # of audio in one call: a few such batches
 _HELD_S = 0.3  # CTC tells where a token is, not how long: silence behind it is its own up to here
 _VOCABULARY = "chn_jpn_yue_eng_ko_spectok.bpe.model"
 
@@ -101,6 +100,7 @@ class SenseVoiceEngine:
             has_words=True,
             has_detection=True,
             writes_numbers=True,
+            batch_s=_BATCH_S.get(self._device.type, BATCH_S),
             device=str(self._device),
         )
 

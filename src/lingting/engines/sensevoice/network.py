@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lingting.engines.nano.config import read_document
 from lingting.engines.neural.checkpoints import open_tensors
 from lingting.engines.neural.devices import Compute
+from lingting.engines.neural.documents import read_document
 from lingting.engines.neural.filling import fill
 from lingting.engines.neural.frontend import FEATURE_SIZE
 from lingting.engines.neural.lowbit import Int8Linear
