@@ -51,6 +51,7 @@ NAMES = (
     "zh-sensevoice-opening.mp3",
 )
 MOST_TOKENS = 12
+engine_encode = engine_module._encode
 
 
 @pytest.fixture(scope="module")
@@ -456,7 +457,7 @@ def test_what_does_not_fit_on_a_gpu_runs_on_the_cpu(
 ) -> None:
     """A CUDA device in name only: all that it is asked for fails as out of memory."""
     engine = load(folders["original"])
-    expected = [one.text for one in heard(engine, clips[:2])]
+    expected = [(one.text, one.words) for one in heard(engine, clips[:2], words=True)]
     full = Networks(
         torch.device("cuda"), *(getattr(engine._networks, name) for name in (
             "compute", "encoder", "adaptor", "decoder", "ctc",
@@ -482,9 +483,51 @@ def test_what_does_not_fit_on_a_gpu_runs_on_the_cpu(
     monkeypatch.setattr(Networks, "encode", encode)
     monkeypatch.setattr(engine, "_generate", generate)
     monkeypatch.setattr(engine, "_networks", full)
-    found = heard(engine, clips[:2])
-    assert [one.text for one in found] == expected
+    found = heard(engine, clips[:2], words=True)
+    assert [(one.text, one.words) for one in found] == expected
     assert all({"memory.halved", "memory.cpu"} <= set(one.notes) for one in found)
+
+
+def test_clips_encoded_in_other_numbers_go_on_in_the_decoders(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a lack of memory: float32 from the CPU, and a bfloat16 model to go on."""
+    engine = NanoEngine(folders["original"], device="cpu", compute="bfloat16", threads=1)
+    other = load(folders["original"])
+    monkeypatch.setattr(
+        engine_module, "_encode", lambda _, works: engine_encode(other._networks, works)
+    )
+    found = heard(engine, clips[:2], words=True)
+    assert [one.error for one in found] == [None, None]
+    assert any(one.words_source == "ctc" for one in found)
+
+
+def test_one_decoder_serves_every_call(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it keeps on a GPU is of use; a lack of memory makes it let go."""
+    made, forgotten = [], []
+
+    class Counted(Generator):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+        def forget(self) -> None:
+            super().forget()
+            forgotten.append(self)
+
+    monkeypatch.setattr(engine_module, "Generator", Counted)
+    engine = load(folders["original"])
+    heard(engine, clips[:2])
+    heard(engine, clips[2:4])
+    assert len(made) == 1
+    assert forgotten == []
+    scarce = _Scarce(most=1)
+    monkeypatch.setitem(engine_module._BATCH_FRAMES, "cpu", 2_000)
+    monkeypatch.setattr(Networks, "encode", lambda self, *args: scarce(self, *args))
+    heard(engine, clips[:2])
+    assert forgotten == made
 
 
 def test_a_fault_inside_a_batch_stays_with_its_clip(

@@ -108,7 +108,9 @@ class NanoEngine:
         is_nano = self._languages <= NANO_LANGUAGES
         self._tokens_per_s = TOKENS_PER_S_NANO if is_nano else TOKENS_PER_S
         with devices.using_threads(self._threads):
-            self._networks: Networks | None = load_networks(self._checkpoint, chosen, computed)
+            networks = load_networks(self._checkpoint, chosen, computed)
+        self._networks: Networks | None = networks
+        self._generator: Generator | None = self._generator_for(networks)
         self._spare: Networks | None = None
         self._facts = EngineFacts(
             model=replace(facts, compute=f"torch {computed.name}"),
@@ -132,6 +134,7 @@ class NanoEngine:
     def close(self) -> None:
         device = None if self._networks is None else self._networks.device
         self._networks = self._spare = None
+        self._generator = None
         if device is not None:
             devices.release(device)
 
@@ -215,9 +218,10 @@ class NanoEngine:
                 batch,
                 device=networks.device,
                 on_cpu=self._elsewhere(_encode),
+                forget=self._forget,
             )
         for work, encoded in zip(batch, survived.results, strict=True):
-            work.encoded = encoded
+            work.encoded = encoded.on(networks.decoder.device, networks.decoder.dtype)
             work.notes += survived.notes
 
     def _generate_all(self, works: Sequence[Work]) -> None:
@@ -227,6 +231,7 @@ class NanoEngine:
             works,
             device=networks.device,
             on_cpu=self._elsewhere(self._generate),
+            forget=self._forget,
         )
         for work, generated in zip(works, survived.results, strict=True):
             work.generated = generated
@@ -238,8 +243,17 @@ class NanoEngine:
 
     def _generate(self, networks: Networks, works: Sequence[Work]) -> list[Generated]:
         requests = [self._request(networks, work) for work in works]
-        generator = Generator(networks.decoder, eos_ids=self._tokenizer.eos_ids)
+        is_spare = networks is not self._networks
+        generator = self._generator_for(networks) if is_spare else self._generator
+        assert generator is not None
         return generator.generate(requests)
+
+    def _generator_for(self, networks: Networks) -> Generator:
+        return Generator(networks.decoder, eos_ids=self._tokenizer.eos_ids)
+
+    def _forget(self) -> None:
+        if self._generator is not None:
+            self._generator.forget()
 
     def _request(self, networks: Networks, work: Work) -> Request:
         """Prompt and audio rows of one clip, in the decoder's own numbers."""
@@ -255,7 +269,7 @@ class NanoEngine:
         )
         parts = [
             networks.decoder.embed(self._tokenizer.encode(prompt.before)),
-            work.encoded.rows.to(networks.device),
+            work.encoded.rows.to(networks.decoder.device),
             networks.decoder.embed(self._tokenizer.encode(prompt.after)),
         ]
         dtype = networks.decoder.dtype

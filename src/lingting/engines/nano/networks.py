@@ -33,6 +33,11 @@ class Encoded:
     branch: torch.Tensor | None = None
     """What the CTC branch's class layer reads ``[T, width]``, where it was asked for."""
 
+    def on(self, device: torch.device, dtype: torch.dtype) -> Encoded:
+        """The same where the decoder is, in its numbers; a clip may have been encoded elsewhere."""
+        branch = None if self.branch is None else self.branch.to(device, dtype)
+        return Encoded(self.rows.to(device, dtype), branch)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Networks:

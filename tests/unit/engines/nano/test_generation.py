@@ -113,10 +113,52 @@ def test_the_cache_has_the_places_that_the_budget_allows(model: Qwen3) -> None:
         assert generator._writer_for(rows, TokenBudget(1024, tokens, 6)).cache.slots == slots
 
 
+def test_on_cuda_the_cache_stays_grows_and_is_as_small_as_the_call(model: Qwen3) -> None:
+    """Shown on the CPU; nothing is recorded here."""
+    generator = Generator(model, eos_ids=(), budget=TokenBudget(1024, 100_000, 256))
+    generator._stays = True
+    few, others, many = requests(3), requests(4, seed=7), requests(9, seed=8)
+    sizes, caches = [], []
+    for asked in (few, others, many, few):
+        found = generator.generate(asked)
+        assert [one.tokens for one in found] == [
+            one.tokens for one in Generator(model, eos_ids=()).generate(asked)
+        ]
+        assert generator._kept is not None
+        caches.append(generator._kept.cache)
+        sizes.append((caches[-1].slots, caches[-1].capacity))
+    assert sizes == [(4, 256), (4, 256), (16, 256), (16, 256)]
+    assert caches[0] is caches[1]
+    assert caches[2] is caches[3]
+    generator.generate([Request(torch.randn(250, CONFIG.hidden_size), 30)])
+    assert generator._kept.cache.capacity == 512
+    generator.forget()
+    assert generator._kept is None
+
+
+def test_what_a_cache_holds_counts_as_free_for_the_next(
+    model: Qwen3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def measured(model: Qwen3, device: torch.device, held_bytes: int) -> TokenBudget:
+        seen.append(held_bytes)
+        return BUDGETS[0]
+
+    monkeypatch.setattr(TokenBudget, "measured", staticmethod(measured))
+    generator = Generator(model, eos_ids=())
+    generator._stays = True
+    generator.generate(requests(3))
+    generator.generate(requests(3))
+    assert seen == [0, 2 * 3 * 4 * 2 * 256 * 16 * 4]  # keys and values: layers, slots, heads, …
+
+
 def test_a_budget_is_a_share_of_free_memory(model: Qwen3, monkeypatch: pytest.MonkeyPatch) -> None:
     token_bytes = 2 * 3 * 2 * 16 * 4
     monkeypatch.setattr(generation, "free_bytes", lambda _: 1000 * token_bytes)
     assert TokenBudget.measured(model, torch.device("cpu")).cache_tokens == 250
+    held = TokenBudget.measured(model, torch.device("cpu"), 400 * token_bytes)
+    assert held.cache_tokens == 350
     monkeypatch.setattr(generation, "free_bytes", lambda _: 0)
     assert TokenBudget.measured(model, torch.device("cpu")).cache_tokens == 1
 
