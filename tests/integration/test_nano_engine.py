@@ -363,6 +363,23 @@ def test_the_language_is_the_callers_or_what_the_script_tells(
     assert isinstance(refused.error, LanguageUnsupported)
 
 
+def test_mandarin_stands_in_for_a_chinese_variety_the_model_was_not_told(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], written: list[list[int]]
+) -> None:
+    engine = load(folders["original"], model=ModelFacts("fun-asr-mlt-nano"))
+    assert engine.facts.languages is not None
+    assert {"zh", "yue", "wuu", "nan", "de"} & engine.facts.languages == {"zh", "yue", "wuu", "nan"}
+    (stood_in,) = heard(engine, clips[:1], language="wuu")
+    assert (stood_in.language, stood_in.notes) == ("wuu", ("language.wuu_as_zh",))
+    (mandarin,) = heard(engine, clips[:1], language="zh")
+    assert (mandarin.language, mandarin.notes) == ("zh", ())
+    assert written[0] == written[1]
+    (own,) = heard(engine, clips[:1], language="yue")
+    assert own.notes == ()
+    (refused,) = heard(engine, clips[:1], language="de")
+    assert isinstance(refused.error, LanguageUnsupported)
+
+
 def test_what_cannot_be_done_is_said(
     folders: dict[str, Path], clips: list[NDArray[np.float32]]
 ) -> None:

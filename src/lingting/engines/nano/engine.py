@@ -44,7 +44,13 @@ from lingting.engines.nano.generation import Generated, Generator, Request
 from lingting.engines.nano.hotwords import MOST_HOTWORDS, choose
 from lingting.engines.nano.layout import Checkpoint, known_languages, open_checkpoint
 from lingting.engines.nano.networks import Encoded, Networks, load_networks
-from lingting.engines.nano.prompt import MLT_LANGUAGES, NANO_LANGUAGES, PromptOptions, build
+from lingting.engines.nano.prompt import (
+    MLT_LANGUAGES,
+    NANO_LANGUAGES,
+    PromptOptions,
+    asked_language,
+    build,
+)
 from lingting.engines.nano.timing import aligned_words
 from lingting.engines.nano.work import (
     TOKENS_PER_S,
@@ -61,6 +67,7 @@ from lingting.engines.neural import devices
 from lingting.engines.neural.frontend import lfr_features
 from lingting.engines.piece_times import spread_words, with_confidences
 from lingting.errors import EngineFailed, LingtingError, OptionInvalid
+from lingting.languages import CHINESE
 from lingting.text.judging import language_of_text
 from lingting.transcript import ModelFacts, Word
 
@@ -114,7 +121,7 @@ class NanoEngine:
         self._spare: Networks | None = None
         self._facts = EngineFacts(
             model=replace(facts, compute=f"torch {computed.name}"),
-            languages=self._languages,
+            languages=self._languages | CHINESE if "zh" in self._languages else self._languages,
             has_words=True,
             has_detection=True,
             writes_numbers=True,
@@ -165,7 +172,7 @@ class NanoEngine:
     def _begin(self, at: int, clip: Clip) -> Work | LingtingError | str:
         try:
             check_clip(clip)
-            self._check_options(clip.options)
+            language, notes = self._asked_language(clip.options)
         except LingtingError as error:
             return error
         silence = gate(clip)
@@ -174,16 +181,16 @@ class NanoEngine:
         features = lfr_features(np.ascontiguousarray(clip.samples, np.float32))
         kept = len(features) if self._takes_all else trained_rows(len(features))
         wants_hotwords = len(clip.options.hotwords) > MOST_HOTWORDS and not is_weak(clip)
-        return Work(
-            at, clip, features, kept, self.has_ctc and (clip.options.words or wants_hotwords)
-        )
+        wants_branch = self.has_ctc and (clip.options.words or wants_hotwords)
+        return Work(at, clip, features, kept, wants_branch, language, [*notes])
 
-    def _check_options(self, options: RecognizeOptions) -> None:
-        build(PromptOptions(language=options.language), self._languages)  # raises when unknown
+    def _asked_language(self, options: RecognizeOptions) -> tuple[str | None, tuple[str, ...]]:
+        """What the prompt names and a note on it. Raises LanguageUnsupported and OptionInvalid."""
         if options.temperature > 0:
             raise OptionInvalid(
                 f"temperature is {options.temperature}; this model decodes at 0 only."
             )
+        return asked_language(options.language, self._languages)
 
     def _run(self, works: list[Work]) -> list[Work]:
         """Encode in batches, decode together; every clip has its hypothesis afterwards."""
@@ -260,7 +267,7 @@ class NanoEngine:
         assert work.encoded is not None
         prompt = build(
             PromptOptions(
-                language=work.options.language,
+                language=work.language,
                 itn=work.options.itn,
                 hotwords=self._hotwords(work),
                 context=work.options.prompt or "",

@@ -33,6 +33,8 @@ class Work:
     kept: int
     """Rows of the adaptor that the language model reads."""
     wants_branch: bool
+    language: str | None
+    """What the prompt names; None leaves it to the model."""
     notes: list[str] = field(default_factory=list)
     encoded: Encoded | None = None
     generated: Generated | None = None
