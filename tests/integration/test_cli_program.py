@@ -16,7 +16,7 @@ import pytest
 
 from lingting import __version__
 
-PROGRAM = [sys.executable, "-c", "from lingting.cli.main import run; run()"]
+PROGRAM = [sys.executable, "-m", "lingting"]
 
 
 def lingting(
