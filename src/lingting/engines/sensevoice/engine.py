@@ -21,6 +21,7 @@ from lingting.audio.features import read_cmvn
 from lingting.engines.base import BATCH_S, Clip, EngineFacts, Hypothesis
 from lingting.engines.clips import check_clip, gate
 from lingting.engines.neural import devices
+from lingting.engines.neural.checkpoints import check_companions
 from lingting.engines.neural.frontend import FEATURE_SIZE, FRAME_S, lfr_features, lfr_frames
 from lingting.engines.piece_times import with_confidences, words_of_pieces
 from lingting.engines.sensevoice.labels import (
@@ -43,6 +44,7 @@ _BATCH_FRAMES = {"cpu": 256}
 _BATCH_FRAMES_ELSEWHERE = 8_000
 _BATCH_S = {"cuda": 1_200.0}  # of audio in one call: a few such batches
 _HELD_S = 0.3  # CTC tells where a token is, not how long: silence behind it is its own up to here
+_CONFIG, _CMVN = "config.yaml", "am.mvn"
 _VOCABULARY = "chn_jpn_yue_eng_ko_spectok.bpe.model"
 
 
@@ -81,11 +83,12 @@ class SenseVoiceEngine:
         self._device = devices.choose(device)
         computed = devices.choose_compute(compute, self._device)
         self._threads = threads or len(os.sched_getaffinity(0))
+        check_companions(folder, [folder / name for name in (_CONFIG, _CMVN, _VOCABULARY)])
         self._spelling = Spelling(folder / _VOCABULARY)
-        self._cmvn = read_cmvn(folder / "am.mvn")
+        self._cmvn = read_cmvn(folder / _CMVN)
         if len(self._cmvn.shift) != FEATURE_SIZE:
             raise WeightsInvalid(
-                f"am.mvn is for features of {len(self._cmvn.shift)} values; "
+                f"{_CMVN} is for features of {len(self._cmvn.shift)} values; "
                 f"this model has {FEATURE_SIZE}."
             )
         with devices.using_threads(self._threads):
