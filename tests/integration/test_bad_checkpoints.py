@@ -192,6 +192,8 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         load_engine(str(tmp_path), device="cpu")
 
 
+@pytest.mark.model
+@pytest.mark.usefixtures("vad_folder")
 @pytest.mark.parametrize("model", sorted(NAMES))
 def test_the_program_says_it_too(model: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"

@@ -427,6 +427,17 @@ def test_the_prompt_of_the_caller_can_be_recognised_as_a_leak(
     assert found.prompt == "About tax law."
 
 
+def test_of_a_very_long_prompt_the_end_is_taken(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], written: list[list[int]]
+) -> None:
+    engine = load(folders["original"])
+    end = "关于博物馆。" * 400
+    (whole,) = heard(engine, clips[:1], prompt=end[-2_000:])
+    (cut,) = heard(engine, clips[:1], prompt="税法。" * 10_000 + end)
+    assert written[0] == written[1]
+    assert (whole.notes, cut.notes) == ((), ("prompt.cut",))
+
+
 class _Scarce:
     """Encoding fails as out of memory for more than ``most`` clips at once."""
 
@@ -564,6 +575,22 @@ def test_a_fault_inside_a_batch_stays_with_its_clip(
     assert [one.text for one in found] == [expected[0], "", expected[2]]
     assert isinstance(found[1].error, EngineFailed)
     assert found[1].error.__cause__ is not None
+
+
+def test_one_bad_clip_among_many_costs_few_tries() -> None:
+    works = [work_module.Work(at, Clip(np.zeros(9)), np.zeros((1, 1)), 1, False, None)
+             for at in range(64)]  # fmt: skip
+    tries: list[int] = []
+
+    def run(part: Sequence[work_module.Work]) -> None:
+        tries.append(len(part))
+        if any(work.at == 41 for work in part):
+            raise RuntimeError("a kernel gave up")
+
+    work_module.contained(run, works)
+    assert [work.at for work in works if work.hypothesis is not None] == [41]
+    assert len(tries) == 13  # two for each of six halvings, and the whole
+    work_module.contained(run, [])
 
 
 def test_what_is_cut_by_length_is_split_by_the_guard(

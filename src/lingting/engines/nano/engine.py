@@ -20,7 +20,6 @@ neighbours.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,13 +38,13 @@ from lingting.engines.base import (
     RecognizeOptions,
 )
 from lingting.engines.clips import check_clip, gate
-from lingting.engines.nano.ctc_spelling import CtcSpelling
 from lingting.engines.nano.generation import Generated, Generator, Request
 from lingting.engines.nano.hotwords import MOST_HOTWORDS, choose
 from lingting.engines.nano.layout import Checkpoint, known_languages, open_checkpoint
 from lingting.engines.nano.networks import Encoded, Networks, load_networks
 from lingting.engines.nano.prompt import (
     MLT_LANGUAGES,
+    MOST_CONTEXT,
     NANO_LANGUAGES,
     PromptOptions,
     asked_language,
@@ -105,11 +104,11 @@ class NanoEngine:
             raise OptionInvalid(f"audio_rows is {audio_rows}; allowed are trained and all.")
         chosen = devices.choose(device)
         computed = devices.choose_compute(compute, chosen)
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or devices.cores()
         self._takes_all = audio_rows == "all"
         self._checkpoint: Checkpoint = open_checkpoint(folder)
         self._tokenizer = self._checkpoint.open_tokenizer()
-        self._spelling = _spelling(self._checkpoint)
+        self._spelling = self._checkpoint.open_spelling()
         facts = model or ModelFacts(id=folder.name)
         self._languages = _languages(facts)
         is_nano = self._languages <= NANO_LANGUAGES
@@ -265,15 +264,12 @@ class NanoEngine:
     def _request(self, networks: Networks, work: Work) -> Request:
         """Prompt and audio rows of one clip, in the decoder's own numbers."""
         assert work.encoded is not None
-        prompt = build(
-            PromptOptions(
-                language=work.language,
-                itn=work.options.itn,
-                hotwords=self._hotwords(work),
-                context=work.options.prompt or "",
-            ),
-            self._languages,
-        )
+        context = work.options.prompt or ""
+        if len(context) > MOST_CONTEXT:
+            context = context[-MOST_CONTEXT:]
+            work.notes.append("prompt.cut")
+        asked = PromptOptions(work.language, work.options.itn, self._hotwords(work), context)
+        prompt = build(asked, self._languages)
         parts = [
             networks.decoder.embed(self._tokenizer.encode(prompt.before)),
             work.encoded.rows.to(networks.decoder.device),
@@ -335,7 +331,7 @@ class NanoEngine:
         words, source = self._aligned(work, text), "ctc"
         if words is None:
             words, source = spread_words(text, work.clip.samples), "spread"
-        ends = self._token_ends(work.generated.tokens, text)
+        ends = self._tokenizer.ends(work.generated.tokens, text)
         if ends is not None:
             words = with_confidences(text, words, ends, work.generated.logprobs)
         return words, source if words else None
@@ -351,18 +347,6 @@ class NanoEngine:
             lambda tokens: ctc.emissions(branch, tokens),
             work.clip.duration_s,
         )
-
-    def _token_ends(self, tokens: Sequence[int], text: str) -> list[int] | None:
-        """Where each token ends in the text; None when the text was cleaned in the middle."""
-        whole = self._tokenizer.decode(tokens)
-        leading = len(whole) - len(whole.lstrip())
-        if whole.strip() != text:
-            return None
-        ends = []
-        for count in range(1, len(tokens) + 1):
-            written = self._tokenizer.decode(tokens[:count]).rstrip("\ufffd")
-            ends.append(min(max(0, len(written) - leading), len(text)))
-        return ends
 
     def _loaded(self) -> Networks:
         if self._networks is None:
@@ -402,12 +386,6 @@ def _plain(text: str) -> str:
 
 def _confidence(logprobs: Sequence[float]) -> float | None:
     return math.exp(min(0.0, sum(logprobs) / len(logprobs))) if logprobs else None
-
-
-def _spelling(checkpoint: Checkpoint) -> CtcSpelling | None:
-    if not checkpoint.has_ctc or checkpoint.ctc_vocabulary is None:
-        return None
-    return CtcSpelling(checkpoint.ctc_vocabulary)
 
 
 def _languages(facts: ModelFacts) -> frozenset[str]:

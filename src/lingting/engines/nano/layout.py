@@ -28,6 +28,7 @@ import torch
 from lingting.engines.nano.adaptor import Adaptor
 from lingting.engines.nano.config import CtcConfig, NanoConfig, parse_config
 from lingting.engines.nano.ctc import CtcBranch
+from lingting.engines.nano.ctc_spelling import CtcSpelling
 from lingting.engines.nano.names import CTC_PREFIXES, PREFIXES, canonical_sources, naming_of
 from lingting.engines.nano.tokenizer import FILE as TOKENIZER_FILE
 from lingting.engines.nano.tokenizer import QwenTokenizer
@@ -72,6 +73,12 @@ class Checkpoint:
     def open_tokenizer(self) -> QwenTokenizer:
         """Raises WeightsInvalid when it is not the tokenizer of this language model."""
         return QwenTokenizer(self.tokenizer, rows=self.config.decoder.vocab_size)
+
+    def open_spelling(self) -> CtcSpelling | None:
+        """How the CTC branch spells, where there is one. Raises WeightsInvalid."""
+        if not self.has_ctc or self.ctc_vocabulary is None:
+            return None
+        return CtcSpelling(self.ctc_vocabulary)
 
 
 @dataclass(frozen=True, slots=True)

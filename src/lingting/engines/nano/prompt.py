@@ -29,6 +29,9 @@ MLT_LANGUAGES = frozenset({
 })  # fmt: skip
 """Fun-ASR-MLT-Nano-2512."""
 
+MOST_CONTEXT = 2_000
+"""Characters of free context that are worth their time; of a longer one the end is taken."""
+
 _SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
 _USER = "<|im_start|>user\n"
 _AFTER = "<|im_end|>\n<|im_start|>assistant\n"

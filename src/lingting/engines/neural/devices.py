@@ -142,6 +142,12 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[None]:
     """So many cores inside, the caller's own setting again afterwards; None changes nothing."""

@@ -7,7 +7,6 @@ depend on what it is batched with. In int8 its very bits do not.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -82,7 +81,7 @@ class SenseVoiceEngine:
         """
         self._device = devices.choose(device)
         computed = devices.choose_compute(compute, self._device)
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or devices.cores()
         check_companions(folder, [folder / name for name in (_CONFIG, _CMVN, _VOCABULARY)])
         self._spelling = Spelling(folder / _VOCABULARY)
         self._cmvn = read_cmvn(folder / _CMVN)
