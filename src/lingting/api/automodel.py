@@ -102,8 +102,11 @@ class AutoModel:
         has (``hub`` says whose), a folder, the address of a server, or ``auto``; ``device`` is
         ``cpu`` or ``cuda`` (``cuda:0`` is understood). ``dtype``, ``bf16`` and ``fp16`` choose the
         precision as ``compute`` does. ``vad_kwargs`` takes FunASR's names and applies them.
+        ``punc_model`` (``ct-punc``) marks the text of models that write no marks, ``ncpu`` is the
+        number of threads.
 
-        Raises OptionUnknown for options that do not exist, and what loading a model raises. Warns
+        Raises OptionUnknown for options that do not exist, OptionInvalid for those that cannot be
+        had (speakers, streaming), and what loading a model raises. Warns
         where float16 cannot be used, and that no code of a model is run.
         """
         refuse_unknown(options, _MODEL_KEYS)
