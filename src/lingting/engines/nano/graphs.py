@@ -82,6 +82,11 @@ class TokenWriter:
     def _pass(self, tokens: Tensor, positions: Tensor, length: int) -> tuple[Tensor, Tensor]:
         if not self._records:
             return self._compute(tokens, positions, length)
+        # Streams belong to the current device: on another one nothing would be recorded at all.
+        with torch.cuda.device(self._model.device):
+            return self._replayed(tokens, positions, length)
+
+    def _replayed(self, tokens: Tensor, positions: Tensor, length: int) -> tuple[Tensor, Tensor]:
         shape = (len(tokens), length)
         if shape not in self._graphs:
             try:
@@ -110,14 +115,19 @@ class _Graph:
         self._tokens = tokens.clone()
         self._positions = positions.clone()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
+        own = torch.cuda.current_stream()
+        stream.wait_stream(own)
         with torch.cuda.stream(stream):  # libraries set themselves up outside the recording
             writer._compute(self._tokens, self._positions, length)
-        torch.cuda.current_stream().wait_stream(stream)
+        own.wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         # Other threads may use the GPU meanwhile; only what this one does is recorded.
-        with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
-            self._found = writer._compute(self._tokens, self._positions, length)
+        try:
+            with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
+                self._found = writer._compute(self._tokens, self._positions, length)
+        except BaseException:
+            torch.cuda.set_stream(own)  # a recording that fails at its end leaves its own behind
+            raise
 
     def replay(self, tokens: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         self._tokens.copy_(tokens)

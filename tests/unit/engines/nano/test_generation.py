@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
+from lingting.engines.base import Clip
 from lingting.engines.nano import generation
-from lingting.engines.nano.decoder import Qwen3
+from lingting.engines.nano.adaptor import Adaptor, AdaptorConfig
+from lingting.engines.nano.ctc import CtcBranch
+from lingting.engines.nano.decoder import Qwen3, Qwen3Config
 from lingting.engines.nano.generation import Generated, Generator, Request, TokenBudget
 from lingting.engines.nano.graphs import TokenWriter
 from lingting.engines.nano.loops import is_looping
+from lingting.engines.nano.work import TOKENS_PER_S_NANO, most_tokens, trained_rows
 from lingting.engines.neural import devices
+from lingting.engines.neural.sanm import SanmConfig, SanmEncoder
 from tests.unit.engines.nano.tiny_decoders import CONFIG, ours, published, requests
 
 BUDGETS = (
@@ -233,3 +239,27 @@ def test_nothing_asked_nothing_written(model: Qwen3) -> None:
 )
 def test_what_a_loop_is(tokens: list[int], expected: bool) -> None:
     assert is_looping(tokens) is expected
+
+
+def test_weights_and_cache_of_16_long_clips_on_cuda_are_under_3_gb() -> None:
+    """At full size, in bfloat16, on a device without memory; the rest of 4 GB is for a pass."""
+    with torch.device("meta"):
+        adaptor = Adaptor(AdaptorConfig())
+        branch = Adaptor(AdaptorConfig(512, 2048, 512, 8, linear_units=128, num_blocks=5))
+        decoder = Qwen3(Qwen3Config())
+        networks = torch.nn.ModuleList(
+            (SanmEncoder(SanmConfig()), adaptor, CtcBranch(branch, 512, 60_515), decoder)
+        ).bfloat16()
+    weights = sum(parameter.nbytes for parameter in networks.parameters())
+    generator = Generator(decoder, eos_ids=())
+    generator._stays = True
+    clip = Clip(np.zeros(30 * 16_000, np.float32))
+    request = Request(
+        torch.empty(40 + trained_rows(500), 1024, device="meta"),
+        most_tokens(clip, TOKENS_PER_S_NANO),
+    )
+    rows = [generation._Row(at, request) for at in range(16)]
+    plenty = TokenBudget(16_384, 10**7, 256)
+    cache = generator._writer_for(rows, plenty).cache
+    assert cache.slots == 16
+    assert 1.5e9 < weights + cache.size_bytes < 3e9
