@@ -173,6 +173,19 @@ def test_a_disk_that_fails_is_not_called_the_models_own(tmp_path: Path) -> None:
         import_folder(library, "tiny", origin)
 
 
+@pytest.mark.parametrize("data", [None, bytes(3_000_000)])
+def test_a_failed_import_is_not_half_a_model(
+    library: Library, origin: Path, data: bytes | None
+) -> None:
+    (origin / "model.bin").unlink()
+    if data is not None:
+        (origin / "model.bin").write_bytes(data)  # the size is right, the bytes are not
+    with pytest.raises(WeightsInvalid):
+        import_folder(library, "tiny", origin)
+    assert library.status("tiny") is Status.MISSING
+    assert not library.staging_of("tiny").exists()
+
+
 def test_wrong_sizes_are_found_before_anything_is_copied(library: Library, origin: Path) -> None:
     (origin / "sub" / "vocabulary.txt").write_bytes(b"short")
     seen: list[Progress] = []

@@ -90,6 +90,8 @@ def import_folder(
         try:
             _copy_all(model, files, origin, staging, progress)
         except SourceFailed as exc:
+            if not any(path.is_file() for path in staging.folder.rglob("*")):
+                shutil.rmtree(staging.folder, ignore_errors=True)  # nothing was begun
             raise WeightsInvalid(
                 f"The folder cannot be imported as {model.id}: {exc.reason}.",
                 f"Bring its files; `lingting models verify {model.id}` lists them.",
@@ -214,6 +216,7 @@ def _copy(file: ModelFile, place: Path, staging: Staging, meter: Meter) -> None:
             meter.at(file.path, done_bytes)
     problem = mismatch(file, done_bytes, sha256_of(target))
     if problem:
+        target.unlink()  # gigabytes that nobody can use
         raise SourceFailed(problem)
     meter.settle(file.path, done_bytes)
 
