@@ -9,13 +9,14 @@ PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test
 # One test file or folder: make test T=tests/unit/text
 T ?= tests
 # One bench: make bench B=throughput
-BENCHES := startup vad throughput sensevoice long_recording
+BENCHES := startup vad throughput sensevoice nano long_recording
 B ?= $(BENCHES)
 ARGUMENTS_startup := --json build/bench-startup.json
 ARGUMENTS_vad := --audio $(SPEECH)
 ARGUMENTS_throughput := --manifest $(SPEECH)/manifest.jsonl --sequential \
 	--json build/bench-throughput.json
 ARGUMENTS_sensevoice := --manifest $(SPEECH)/manifest.jsonl --json build/bench-sensevoice.json
+ARGUMENTS_nano := --speech $(SPEECH) --json build/bench-nano.json
 ARGUMENTS_long_recording := --manifest $(SPEECH)/manifest.jsonl \
 	--json build/bench-long_recording.json
 

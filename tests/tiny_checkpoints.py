@@ -575,7 +575,7 @@ SENSEVOICE_TAGS = (
 
 
 @cache
-def sentence_pieces() -> bytes:
+def sentence_pieces(size: int = 256) -> bytes:
     """A sentence-piece model with SenseVoice's tags as pieces of their own; 0 is the blank."""
     import sentencepiece
 
@@ -584,7 +584,7 @@ def sentence_pieces() -> bytes:
         sentence_iterator=iter(_TEXTS * 3),
         model_writer=model,
         model_type="bpe",
-        vocab_size=256,
+        vocab_size=size,
         hard_vocab_limit=False,
         character_coverage=1.0,
         user_defined_symbols=[f"<|{tag}|>" for tag in SENSEVOICE_TAGS],

@@ -7,8 +7,8 @@
     source ─ read ─ speech ─ clips ─┘  clips of all recordings, so that batches are full
 
 Reading and speech detection run in a thread ahead of the recogniser. Windows start small, so that
-the first text of a long recording comes early, and grow, so that a long run is fast. Memory is
-bounded by the window, not by the recording.
+the first text of a long recording comes early, and grow to what the engine's device can work on at
+once, so that a long run is fast. Memory is bounded by the window, not by the recording.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ Script = Literal["simplified", "traditional", "as-is"]
 Channels = Literal["mix", "split"]
 
 _FIRST_WINDOW_S = 30.0
-_LARGEST_WINDOW_S = 240.0
-_READ_AHEAD_CLIPS = 12
+_LONG_CLIP_S = 20.0  # so that what is read ahead is about one largest window
 _STOP_WAIT_S = 2.0
 # A clip shorter or less certain than this follows the language of its recording.
 _SURE_CLIP_S = 4.0
@@ -183,8 +182,10 @@ class Transcriber:
     def _run(self, sources: Iterable[Source]) -> Iterator[Outcome | _Advance]:
         """Read ahead, recognise window by window, hand out recordings in order."""
         waiting: deque[_Recording] = deque()
-        window = _Window()
-        with _ReadAhead(sources, self._vad, self._options) as events:
+        batch_s = self._engine.facts.batch_s
+        window = _Window(batch_s)
+        ahead = round(batch_s / _LONG_CLIP_S)
+        with _ReadAhead(sources, self._vad, self._options, clips=ahead) as events:
             for event in events:
                 if isinstance(event, _Recording):
                     event.facts = self._engine.facts
@@ -339,11 +340,15 @@ class _ReadClip:
 
 
 class _Window:
-    """Clips until the engine is asked; each window may be twice as long as the one before."""
+    """Clips until the engine is asked; each window may be twice as long as the one before.
 
-    def __init__(self) -> None:
+    ``largest_s`` is the most seconds of audio; the clip that passes it is still taken.
+    """
+
+    def __init__(self, largest_s: float) -> None:
         self._items: list[_ReadClip] = []
-        self._limit_s = _FIRST_WINDOW_S
+        self._largest_s = largest_s
+        self._limit_s = min(_FIRST_WINDOW_S, largest_s)
         self._held_s = 0.0
 
     def add(self, item: _ReadClip) -> None:
@@ -357,7 +362,7 @@ class _Window:
     def take(self) -> list[_ReadClip]:
         items, self._items = self._items, []
         if self._held_s >= self._limit_s:
-            self._limit_s = min(2 * self._limit_s, _LARGEST_WINDOW_S)
+            self._limit_s = min(2 * self._limit_s, self._largest_s)
         self._held_s = 0.0
         return items
 
@@ -374,14 +379,18 @@ _Event = _Recording | _ReadClip
 class _ReadAhead:
     """Reads sources and finds speech in a thread; iterating gives what it found, in order.
 
+    The thread is at most ``clips`` ahead.
+
     Leaving the ``with`` stops the thread at its next block of audio, and never waits long for it.
     """
 
-    def __init__(self, sources: Iterable[Source], vad: FsmnVad, options: PipelineOptions) -> None:
+    def __init__(
+        self, sources: Iterable[Source], vad: FsmnVad, options: PipelineOptions, *, clips: int
+    ) -> None:
         self._sources = sources
         self._vad = vad
         self._options = options
-        self._events: queue.Queue[_Event | BaseException | None] = queue.Queue(_READ_AHEAD_CLIPS)
+        self._events: queue.Queue[_Event | BaseException | None] = queue.Queue(max(1, clips))
         self._is_stopped = threading.Event()
         self._thread = threading.Thread(target=self._read_all, name="lingting-read", daemon=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,3 +154,35 @@ def test_stopping_keeps_what_is_finished_and_leaves_no_half(
     assert not list(here.glob(".lingting-*"))
     assert run(*names, formats=("txt",)) == 0
     assert f"{20 - len(finished)} done, {len(finished)} skipped" in capfd.readouterr().err
+
+
+def test_no_text_is_explained(
+    run: Run, here: Path, speech_free: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing on stdout could mean anything: silence and speech that was not understood differ."""
+
+    def unclear(clip: Clip) -> Hypothesis:
+        return Hypothesis("", "zh", notes=("guard.non_speech",))
+
+    assert run("1.wav", stdout="text", script=unclear) == 0
+    assert "s of speech, but no text that can be trusted" in capfd.readouterr().err
+    assert run(speech_free.name, stdout="text", script=unclear) == 0
+    assert capfd.readouterr().err == f"{speech_free.name}: no speech found\n"
+    assert run("1.wav", speech_free.name, stdout="text", script=unclear) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert "of speech, but no text" in lines[0]
+    assert lines[1].endswith("no speech found")
+    assert run("1.wav", stdout="text") == 0
+    assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def speech_free(here: Path) -> Path:
+    """Three seconds of nothing."""
+    path = here / "quiet.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(2 * 48_000))
+    return path

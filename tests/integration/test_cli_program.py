@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from lingting import __version__
 
-PROGRAM = [sys.executable, "-c", "from lingting.cli.main import run; run()"]
+PROGRAM = [sys.executable, "-m", "lingting"]
 
 
 def lingting(
@@ -36,15 +35,11 @@ def lingting(
     )
 
 
-def test_help_answers_at_once() -> None:
-    took_s = []
-    for _ in range(3):
-        begun_s = time.perf_counter()
-        done = lingting("--help")
-        took_s.append(time.perf_counter() - begun_s)
-        assert done.returncode == 0
+def test_help_names_the_commands() -> None:
+    """That it comes at once is measured by bench/startup.py; what it loads, by test_imports.py."""
+    done = lingting("--help")
+    assert done.returncode == 0
     assert "transcribe" in done.stdout
-    assert min(took_s) < 0.5
 
 
 COMMANDS = (

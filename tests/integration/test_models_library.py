@@ -12,6 +12,7 @@ from tiny_models import CONTENTS, HUGGINGFACE, digest, make_library, make_model
 from lingting.errors import ModelNotInstalled, ModelUnknown, WeightsInvalid
 from lingting.models.install import import_folder
 from lingting.models.library import Library, Status
+from lingting.models.progress import Progress
 from lingting.models.receipt import RECEIPT_NAME, read_receipt
 
 
@@ -154,6 +155,44 @@ def test_a_flat_folder_is_imported_into_the_models_layout(library: Library, tmp_
         (flat / Path(path).name).write_bytes(data)
     home = import_folder(library, "tiny", flat)
     assert (home / "sub" / "vocabulary.txt").read_bytes() == CONTENTS["sub/vocabulary.txt"]
+
+
+def test_a_disk_that_fails_is_not_called_the_models_own(tmp_path: Path) -> None:
+    """A damaged stick: the file is there and reading it fails."""
+    broken = Path("/proc/self/mem")
+    if not broken.is_file():
+        pytest.skip("needs /proc")
+    library = make_library(tmp_path, make_model([], unpinned=["model.bin"]))
+    origin = tmp_path / "stick"
+    (origin / "sub").mkdir(parents=True)
+    for path, data in CONTENTS.items():
+        (origin / path).write_bytes(data)
+    (origin / "model.bin").unlink()
+    (origin / "model.bin").symlink_to(broken)
+    with pytest.raises(WeightsInvalid, match=r"model\.bin cannot be read \(Input/output error\)"):
+        import_folder(library, "tiny", origin)
+
+
+@pytest.mark.parametrize("data", [None, bytes(3_000_000)])
+def test_a_failed_import_is_not_half_a_model(
+    library: Library, origin: Path, data: bytes | None
+) -> None:
+    (origin / "model.bin").unlink()
+    if data is not None:
+        (origin / "model.bin").write_bytes(data)  # the size is right, the bytes are not
+    with pytest.raises(WeightsInvalid):
+        import_folder(library, "tiny", origin)
+    assert library.status("tiny") is Status.MISSING
+    assert not library.staging_of("tiny").exists()
+
+
+def test_wrong_sizes_are_found_before_anything_is_copied(library: Library, origin: Path) -> None:
+    (origin / "sub" / "vocabulary.txt").write_bytes(b"short")
+    seen: list[Progress] = []
+    with pytest.raises(WeightsInvalid, match="5 bytes, 40000 are listed") as caught:
+        import_folder(library, "tiny", origin, progress=seen.append)
+    assert seen == []
+    assert "lingting models verify tiny" in caught.value.next_step
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ NAMES = (
     "zh-sensevoice-opening.mp3",
 )
 MOST_TOKENS = 12
+engine_encode = engine_module._encode
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +363,23 @@ def test_the_language_is_the_callers_or_what_the_script_tells(
     assert isinstance(refused.error, LanguageUnsupported)
 
 
+def test_mandarin_stands_in_for_a_chinese_variety_the_model_was_not_told(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], written: list[list[int]]
+) -> None:
+    engine = load(folders["original"], model=ModelFacts("fun-asr-mlt-nano"))
+    assert engine.facts.languages is not None
+    assert {"zh", "yue", "wuu", "nan", "de"} & engine.facts.languages == {"zh", "yue", "wuu", "nan"}
+    (stood_in,) = heard(engine, clips[:1], language="wuu")
+    assert (stood_in.language, stood_in.notes) == ("wuu", ("language.wuu_as_zh",))
+    (mandarin,) = heard(engine, clips[:1], language="zh")
+    assert (mandarin.language, mandarin.notes) == ("zh", ())
+    assert written[0] == written[1]
+    (own,) = heard(engine, clips[:1], language="yue")
+    assert own.notes == ()
+    (refused,) = heard(engine, clips[:1], language="de")
+    assert isinstance(refused.error, LanguageUnsupported)
+
+
 def test_what_cannot_be_done_is_said(
     folders: dict[str, Path], clips: list[NDArray[np.float32]]
 ) -> None:
@@ -407,6 +425,17 @@ def test_the_prompt_of_the_caller_can_be_recognised_as_a_leak(
 ) -> None:
     (found,) = heard(load(folders["original"]), clips[:1], prompt="About tax law.", hotwords=("x",))
     assert found.prompt == "About tax law."
+
+
+def test_of_a_very_long_prompt_the_end_is_taken(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], written: list[list[int]]
+) -> None:
+    engine = load(folders["original"])
+    end = "关于博物馆。" * 400
+    (whole,) = heard(engine, clips[:1], prompt=end[-2_000:])
+    (cut,) = heard(engine, clips[:1], prompt="税法。" * 10_000 + end)
+    assert written[0] == written[1]
+    assert (whole.notes, cut.notes) == ((), ("prompt.cut",))
 
 
 class _Scarce:
@@ -456,7 +485,7 @@ def test_what_does_not_fit_on_a_gpu_runs_on_the_cpu(
 ) -> None:
     """A CUDA device in name only: all that it is asked for fails as out of memory."""
     engine = load(folders["original"])
-    expected = [one.text for one in heard(engine, clips[:2])]
+    expected = [(one.text, one.words) for one in heard(engine, clips[:2], words=True)]
     full = Networks(
         torch.device("cuda"), *(getattr(engine._networks, name) for name in (
             "compute", "encoder", "adaptor", "decoder", "ctc",
@@ -482,9 +511,51 @@ def test_what_does_not_fit_on_a_gpu_runs_on_the_cpu(
     monkeypatch.setattr(Networks, "encode", encode)
     monkeypatch.setattr(engine, "_generate", generate)
     monkeypatch.setattr(engine, "_networks", full)
-    found = heard(engine, clips[:2])
-    assert [one.text for one in found] == expected
+    found = heard(engine, clips[:2], words=True)
+    assert [(one.text, one.words) for one in found] == expected
     assert all({"memory.halved", "memory.cpu"} <= set(one.notes) for one in found)
+
+
+def test_clips_encoded_in_other_numbers_go_on_in_the_decoders(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a lack of memory: float32 from the CPU, and a bfloat16 model to go on."""
+    engine = NanoEngine(folders["original"], device="cpu", compute="bfloat16", threads=1)
+    other = load(folders["original"])
+    monkeypatch.setattr(
+        engine_module, "_encode", lambda _, works: engine_encode(other._networks, works)
+    )
+    found = heard(engine, clips[:2], words=True)
+    assert [one.error for one in found] == [None, None]
+    assert any(one.words_source == "ctc" for one in found)
+
+
+def test_one_decoder_serves_every_call(
+    folders: dict[str, Path], clips: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it keeps on a GPU is of use; a lack of memory makes it let go."""
+    made, forgotten = [], []
+
+    class Counted(Generator):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+        def forget(self) -> None:
+            super().forget()
+            forgotten.append(self)
+
+    monkeypatch.setattr(engine_module, "Generator", Counted)
+    engine = load(folders["original"])
+    heard(engine, clips[:2])
+    heard(engine, clips[2:4])
+    assert len(made) == 1
+    assert forgotten == []
+    scarce = _Scarce(most=1)
+    monkeypatch.setitem(engine_module._BATCH_FRAMES, "cpu", 2_000)
+    monkeypatch.setattr(Networks, "encode", lambda self, *args: scarce(self, *args))
+    heard(engine, clips[:2])
+    assert forgotten == made
 
 
 def test_a_fault_inside_a_batch_stays_with_its_clip(
@@ -504,6 +575,22 @@ def test_a_fault_inside_a_batch_stays_with_its_clip(
     assert [one.text for one in found] == [expected[0], "", expected[2]]
     assert isinstance(found[1].error, EngineFailed)
     assert found[1].error.__cause__ is not None
+
+
+def test_one_bad_clip_among_many_costs_few_tries() -> None:
+    works = [work_module.Work(at, Clip(np.zeros(9)), np.zeros((1, 1)), 1, False, None)
+             for at in range(64)]  # fmt: skip
+    tries: list[int] = []
+
+    def run(part: Sequence[work_module.Work]) -> None:
+        tries.append(len(part))
+        if any(work.at == 41 for work in part):
+            raise RuntimeError("a kernel gave up")
+
+    work_module.contained(run, works)
+    assert [work.at for work in works if work.hypothesis is not None] == [41]
+    assert len(tries) == 13  # two for each of six halvings, and the whole
+    work_module.contained(run, [])
 
 
 def test_what_is_cut_by_length_is_split_by_the_guard(

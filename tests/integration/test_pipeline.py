@@ -8,7 +8,7 @@ import json
 import threading
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -283,6 +283,28 @@ def test_windows_grow_and_span_recordings(vad: FsmnVad, long_speech: Floats) -> 
     assert engine.batches[0] > 3  # clips of several recordings
 
 
+@pytest.mark.parametrize(("batch_s", "limits_s"), [(10, [10] * 5), (240, [30, 60, 120, 240])])
+def test_windows_grow_to_what_the_engine_wants(
+    batch_s: float, limits_s: list[float], vad: FsmnVad, long_speech: Floats
+) -> None:
+    asked: list[float] = []
+
+    class Timed(ScriptedEngine):
+        def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+            asked.append(sum(clip.duration_s for clip in clips))
+            return super().recognize(clips)
+
+    longest_s = SMALL_CLIPS.hard_s
+    speech = long_speech if batch_s > 60 else long_speech[: 60 * RATE]
+    options = PipelineOptions(language="en", packing=SMALL_CLIPS)
+    engine = Timed(lambda _: Hypothesis("Yes.", "en", confidence=0.9), batch_s=batch_s)
+    Transcriber(engine, vad, options).transcribe(wav(speech))
+    for given_s, limit_s in zip(asked[:-1], limits_s, strict=False):
+        assert limit_s <= given_s < limit_s + longest_s
+    assert asked[-1] < limits_s[min(len(asked), len(limits_s)) - 1] + longest_s
+    assert len(asked) >= len(limits_s) - 1
+
+
 class Gate(io.BytesIO):
     """A file whose second half can be read only once ``open`` is set."""
 
@@ -363,7 +385,7 @@ def test_closing_early_stops_the_reading_thread(vad: FsmnVad, long_speech: Float
 def test_hours_without_speech_can_be_stopped(vad: FsmnVad) -> None:
     """Such a recording gives the reading thread nothing to hand over, and it must stop anyway."""
     hours = np.zeros(2 * 3600 * RATE, np.int16)
-    with _ReadAhead([Source(hours)], vad, PLAIN) as events:
+    with _ReadAhead([Source(hours)], vad, PLAIN, clips=12) as events:
         next(events)  # the recording itself, before any of its audio
         assert reader_threads()
     assert not reader_threads()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +31,9 @@ from lingting.api.funasr_names import (
     precision,
     warn_of_code,
 )
+from lingting.api.funasr_options import hotwords, merge_length_s, refuse_unknown, threads
 from lingting.audio import SAMPLE_RATE_HZ
-from lingting.errors import (
-    AudioNotFound,
-    LingtingError,
-    ManifestInvalid,
-    OptionInvalid,
-    OptionUnknown,
-)
+from lingting.errors import AudioNotFound, LingtingError, ManifestInvalid, OptionInvalid
 from lingting.pipeline import Outcome, PipelineOptions, Source, Transcriber
 from lingting.transcript import Segment, Transcript, Word
 from lingting.vad.options import DEFAULT_OPTIONS, VadOptions
@@ -59,25 +55,11 @@ _VAD_OPTIONS = {
     "decibel_thres": "min_level_db",
     "snr_thres": "min_snr_db",
 }
-# Batches are formed by length and memory here, there is nothing to update and no bar to switch
-# off; scripts that set these keep working because leaving them out changes no result.
-_NEEDLESS = frozenset(
-    {
-        "batch_size",
-        "batch_size_s",
-        "batch_size_threshold_s",
-        "disable_log",
-        "disable_pbar",
-        "disable_update",
-        "hub",
-        "is_final",
-        "merge_vad",
-        "model_revision",
-        "ncpu",
-        "vad_model",
-        "vad_model_revision",
-    }
-)
+_MODEL_KEYS = PRECISION_OPTIONS | CODE_OPTIONS | {"ngpu", "punc_model"}
+_OTHER_TASKS = {
+    "ct-punc": "Give it as punc_model, or use lingting.engines.funasr.load_punctuator.",
+    "cam++": "Use lingting.engines.funasr.load_embedder for the vectors of voices.",
+}
 _ASR_KEYS = frozenset(
     {
         "beam_size",
@@ -120,15 +102,21 @@ class AutoModel:
         has (``hub`` says whose), a folder, the address of a server, or ``auto``; ``device`` is
         ``cpu`` or ``cuda`` (``cuda:0`` is understood). ``dtype``, ``bf16`` and ``fp16`` choose the
         precision as ``compute`` does. ``vad_kwargs`` takes FunASR's names and applies them.
+        ``punc_model`` (``ct-punc``) marks the text of models that write no marks, ``ncpu`` is the
+        number of threads.
 
-        Raises OptionUnknown for options that do not exist, and what loading a model raises. Warns
+        Raises OptionUnknown for options that do not exist, OptionInvalid for those that cannot be
+        had (speakers, streaming), and what loading a model raises. Warns
         where float16 cannot be used, and that no code of a model is run.
         """
-        _refuse_unknown(options, _NEEDLESS | PRECISION_OPTIONS | CODE_OPTIONS)
+        refuse_unknown(options, _MODEL_KEYS)
         warn_of_code(options)
         model = model_name(model, options.get("hub"))
         if options.get("vad_model") and model_name(options["vad_model"]) != _VAD:
-            raise OptionInvalid("vad_model names another detector; only fsmn-vad is there.")
+            raise OptionInvalid(
+                "vad_model names another detector; only fsmn-vad is there.",
+                "Leave it out: recordings are always cut by fsmn-vad.",
+            )
         self._lock = threading.Lock()
         self._vad_options = _vad_options(vad_kwargs or {}, DEFAULT_OPTIONS)
         self._is_vad = model == _VAD
@@ -141,8 +129,15 @@ class AutoModel:
         else:
             from lingting.api.transcribing import load
 
+            _refuse_other_tasks(model)
             compute = precision(compute, options, for_float16=_for_float16(model))
-            self._transcriber = load(model, device=_device(device), compute=compute)
+            self._transcriber = load(
+                model,
+                device=_device(device, options),
+                compute=compute,
+                threads=threads(options),
+                punctuation=model_name(options.get("punc_model") or "") or None,
+            )
 
     def generate(
         self,
@@ -189,18 +184,18 @@ class AutoModel:
     def _pipeline_options(self, options: Mapping[str, Any]) -> PipelineOptions:
         from lingting.config import settings
 
-        _refuse_unknown(options, _NEEDLESS | _ASR_KEYS | frozenset(_VAD_OPTIONS))
+        refuse_unknown(options, _ASR_KEYS | frozenset(_VAD_OPTIONS))
         timed = options.get("output_timestamp") or options.get("sentence_timestamp")
         longest_s = options.get("merge_length_s")
         packing = DEFAULT_PACKING
         if longest_s is not None:
-            packing = PackOptions(target_s=_number("merge_length_s", longest_s))
+            packing = PackOptions(target_s=merge_length_s(longest_s, DEFAULT_PACKING.hard_s))
         return PipelineOptions(
             language=options.get("language"),
             words=bool(timed),
             itn=bool(options.get("itn", options.get("use_itn", True))),
             script=options.get("script", "simplified"),
-            hotwords=_hotwords(options),
+            hotwords=hotwords(options),
             prompt=options.get("prompt"),
             beam_size=options.get("beam_size"),
             vad=_vad_options(_only(options, _VAD_OPTIONS), self._vad_options),
@@ -214,7 +209,7 @@ class AutoModel:
         from lingting.config import settings
         from lingting.vad.decision import SpeechEnd
 
-        _refuse_unknown(options, _NEEDLESS | frozenset(_VAD_OPTIONS))
+        refuse_unknown(options, frozenset(_VAD_OPTIONS))
         wanted = _vad_options(options, self._vad_options)
         if item.error is not None:
             return _failed(item.key, item.error)
@@ -235,12 +230,11 @@ class AutoModel:
         }
 
 
-def _refuse_unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise OptionUnknown(
-            f"There is no option {unknown[0]}.", f"Known are: {', '.join(sorted(known))}."
-        )
+def _refuse_other_tasks(model: str) -> None:
+    """Before a model is fetched that does something else than recognising."""
+    use = _OTHER_TASKS.get(model)
+    if use is not None:
+        raise OptionInvalid(f"The model {model} does not recognise speech.", use)
 
 
 def _for_float16(model: str) -> str:
@@ -254,8 +248,13 @@ def _for_float16(model: str) -> str:
     return {registry.WHISPER: "float16", registry.FUNASR: "float32"}.get(kind, "bfloat16")
 
 
-def _device(name: str) -> str:
-    """FunASR writes ``cuda:0``; here the first one is used, so another index is no wish we know."""
+def _device(name: str, options: Mapping[str, Any]) -> str:
+    """FunASR writes ``cuda:0``; here the first one is used, so another index is no wish we know.
+
+    ``ngpu=0`` is its other way to say ``cpu``.
+    """
+    if options.get("ngpu") == 0:
+        return "cpu"
     kind, _, index = name.partition(":")
     if index not in ("", "0"):
         raise OptionInvalid(
@@ -272,26 +271,8 @@ def _only(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 def _vad_options(given: Mapping[str, Any], base: VadOptions) -> VadOptions:
     from dataclasses import replace
 
-    _refuse_unknown(given, frozenset(_VAD_OPTIONS) | _NEEDLESS)
+    refuse_unknown(given, frozenset(_VAD_OPTIONS))
     return replace(base, **{_VAD_OPTIONS[k]: v for k, v in given.items() if k in _VAD_OPTIONS})
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as exc:
-        raise OptionInvalid(f"{name} is no number.", "Give seconds.") from exc
-
-
-def _hotwords(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """FunASR takes a list, or one string with spaces between the words."""
-    words: list[str] = []
-    for name in ("hotword", "hotwords"):
-        given = options.get(name) or ()
-        words += given.split() if isinstance(given, str) else given
-    if not all(isinstance(word, str) for word in words):
-        raise OptionInvalid("hotwords holds something that is no text; give a list of words.")
-    return tuple(words)
 
 
 def _items(given: Any, keys: Sequence[str] | None) -> list[_Item]:
@@ -381,6 +362,14 @@ def _result(outcome: Outcome, with_words: bool, with_sentences: bool) -> Result:
         "text_tn": transcript.spoken,
         "language": transcript.language,
     }
+    emotion = _longest(transcript)
+    if emotion is not None:
+        result["emotion"] = emotion
+    events = list(dict.fromkeys(e for s in transcript.segments for e in s.events))
+    if events:
+        result["events"] = events
+    if transcript.notes:
+        result["notes"] = list(transcript.notes)
     if transcript.failures:
         first = transcript.failures[0]
         result["error"] = {"code": first.code, "message": first.message}
@@ -389,6 +378,15 @@ def _result(outcome: Outcome, with_words: bool, with_sentences: bool) -> Result:
     if with_sentences:
         result["sentence_info"] = [_sentence(s) for s in transcript.segments if s.text]
     return result
+
+
+def _longest(transcript: Transcript) -> str | None:
+    """The emotion that was heard for the longest time."""
+    lengths_ms: Counter[str] = Counter()
+    for segment in transcript.segments:
+        if segment.emotion is not None:
+            lengths_ms[segment.emotion] += round(1000 * segment.duration_s)
+    return lengths_ms.most_common(1)[0][0] if lengths_ms else None
 
 
 def _word_times(transcript: Transcript) -> Result:

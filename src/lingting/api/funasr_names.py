@@ -35,6 +35,11 @@ _MODELS = {
     "funasr/paraformer-zh-streaming": "paraformer-zh-streaming",
     "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online":
         "paraformer-zh-streaming",
+    "funasr/ct-punc": "ct-punc",
+    "ct-punc-c": "ct-punc",
+    "iic/punc_ct-transformer_cn-en-common-vocab471067-large": "ct-punc",
+    "funasr/campplus": "cam++",
+    "iic/speech_campplus_sv_zh-cn_16k-common": "cam++",
     "funasr/fsmn-vad": "fsmn-vad",
     "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch": "fsmn-vad",
 }  # fmt: skip

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lingting.audio import SAMPLE_RATE_HZ
+from lingting.errors import LingtingError
 from lingting.pipeline import PipelineOptions, Script, Source, Transcriber
 from lingting.transcript import Transcript
+
+if TYPE_CHECKING:
+    from lingting.engines.base import Engine
 
 _VAD_MODEL = "fsmn-vad"
 
@@ -22,6 +27,7 @@ def load(
     device: str = "auto",
     compute: str = "auto",
     threads: int | None = None,
+    punctuation: str | None = None,
     options: PipelineOptions | None = None,
 ) -> Transcriber:
     """A recogniser and a speech detector, ready for many recordings.
@@ -29,7 +35,8 @@ def load(
     ``model`` is a name of the catalogue, a folder, the address of a server (``http://host/v1``,
     with ``#model`` where it has several), or ``auto``: the best one installed. A model of the
     catalogue that is not here is pulled first, unless ``LINGTING_OFFLINE=1``. ``threads=None``
-    takes ``LINGTING_THREADS`` or all cores.
+    takes ``LINGTING_THREADS`` or all cores. ``punctuation`` is ``ct-punc`` or a folder that holds
+    it: marks for Paraformer, which writes none; models that write their own are left alone.
 
     Raises ModelUnknown, ModelNotInstalled, WeightsInvalid, SourceUnreachable, OptionInvalid or
     ExtraMissing.
@@ -53,6 +60,8 @@ def load(
         models.ensure(model)
     threads = settings().threads if threads is None else threads
     engine = load_engine(model, device=device, compute=compute, threads=threads)
+    if punctuation is not None and not engine.facts.writes_numbers:
+        engine = _punctuated(engine, punctuation, device, threads)
     vad = FsmnVad(models.ensure(_VAD_MODEL))
     return Transcriber(
         engine, vad, options or PipelineOptions(max_duration_s=settings().max_duration_s)
@@ -98,6 +107,22 @@ def transcribe(
     with _lock:
         transcriber = _kept(model, device, compute)
         return next(iter(transcriber.transcribe_many([given]))).unwrap()
+
+
+def _punctuated(engine: Engine, model: str, device: str, threads: int | None) -> Engine:
+    """The engine with marks in its texts; it is closed when there can be none."""
+    from lingting import models
+    from lingting.api.punctuating import PunctuatedEngine
+    from lingting.engines.funasr import load_punctuator
+
+    try:
+        folder = models.ensure(model) if model in models.catalogue() else Path(model).expanduser()
+        if not folder.is_dir():
+            models.catalogue().get(model)  # raises ModelUnknown with what was probably meant
+        return PunctuatedEngine(engine, load_punctuator(folder, device=device, threads=threads))
+    except LingtingError:
+        engine.close()
+        raise
 
 
 def _kept(model: str, device: str, compute: str) -> Transcriber:

@@ -202,6 +202,8 @@ class Batch:
                 self._output.detail(f"{shown(job.input.name)}: {note}")
         if self._has_lines and result.error is None:
             self._output.note(f"{self._place()} {shown(job.input.name)}: {_line(job, result)}")
+        elif result.transcript is not None and _without_text(result.transcript):
+            self._output.note(f"{shown(job.input.name)}: {_without_text(result.transcript)}")
 
     @property
     def _has_lines(self) -> bool:
@@ -264,11 +266,20 @@ def _line(job: Job, result: Result) -> str:
     if result.transcript is None:
         return f"skipped, {where} is newer; --force does it again"
     heard = f"{result.transcript.duration_s:.1f} s of audio"
-    if not result.transcript.text:
-        heard += ", no speech found"
+    if without := _without_text(result.transcript):
+        heard += f", {without}"
     if result.recording_id is not None:
         heard += f", kept as {result.recording_id}"
     return f"{heard} -> {where}" if where else heard
+
+
+def _without_text(transcript: Transcript) -> str:
+    """Why there is none; "" where there is text, or an error that says it already."""
+    if transcript.text or transcript.failures:
+        return ""
+    if not transcript.speech_s:
+        return "no speech found"
+    return f"{transcript.speech_s:.1f} s of speech, but no text that can be trusted"
 
 
 def _warnings(transcript: Transcript) -> Iterator[str]:

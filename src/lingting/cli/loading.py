@@ -99,7 +99,6 @@ def make_ready(output: Output, model: str, device: str = "auto") -> None:
     LINGTING_OFFLINE forbids it, SourceUnreachable when no source answers.
     """
     from lingting import models
-    from lingting.config import settings
 
     known = models.catalogue()
     name = automatic_model(device) if model == "auto" else model
@@ -107,15 +106,16 @@ def make_ready(output: Output, model: str, device: str = "auto") -> None:
         return  # a folder, an address, or a name that loading refuses with a better sentence
     if models.status(name) in (models.Status.INSTALLED, models.Status.CHANGED):
         return
-    if settings().offline:
-        models.pull(name)  # raises, with the way out
     pull_one(output, known.get(name))
 
 
 def pull_one(output: Output, model: Model, *, force: bool = False) -> None:
     """Announce, pull with a display, say where it went."""
     from lingting import models
+    from lingting.config import settings
 
+    if settings().offline:
+        models.pull(model.id, force=force)  # raises, with the way out
     output.note(f"Fetching the model {model.id} ({size(model.size_bytes)}, {model.licence}) …")
     with pull_display(output) as listener:
         path = models.pull(model.id, force=force, progress=listener)

@@ -241,7 +241,10 @@ def _verify(output: Output, names: list[str], json: bool) -> int:
     if not json:
         output.table(("name", "file", "state", "pinned by", "sha256"), rows)
     if not is_right:
-        output.warn("Not everything is as it should be: `lingting models pull NAME --force`.")
+        from lingting.config import settings
+
+        way = "import NAME FOLDER" if settings().offline else "pull NAME --force"
+        output.warn(f"Not everything is as it should be: `lingting models {way}`.")
     return DONE if is_right else FAULT
 
 

@@ -20,6 +20,8 @@ from lingting.transcript import ModelFacts, Word
 
 SAMPLE_RATE_HZ = 16_000
 MAX_CLIP_S = 30.0
+BATCH_S = 240.0
+"""Seconds of audio that keep any CPU busy for one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,10 @@ class EngineFacts:
     """Can tell the language by itself."""
     writes_numbers: bool = False
     """Writes digits and punctuation by itself, so ITN has less to do."""
+    has_careful: bool = False
+    """Hears a ``careful`` clip in another way; without it the same request gives the same text."""
+    batch_s: float = BATCH_S
+    """Seconds of audio one call should bring, so that the device is never short of work."""
     device: str = "cpu"
 
 

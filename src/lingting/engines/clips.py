@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lingting.engines.base import MAX_CLIP_S, Clip
+from lingting.engines.base import MAX_CLIP_S, SAMPLE_RATE_HZ, Clip
 from lingting.errors import AudioEmpty, AudioInvalid, AudioTooLong
+
+_SHORTEST_S = 0.1
+_SILENT = 3e-4  # amplitude (-70 dB) that not one window of a silent clip reaches
+_WINDOW_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
 
 
 def check_clip(clip: Clip, *, shortest_samples: int = 320, longest_s: float = MAX_CLIP_S) -> None:
@@ -27,3 +31,15 @@ def check_clip(clip: Clip, *, shortest_samples: int = 320, longest_s: float = MA
         raise AudioEmpty(f"A clip has {len(samples)} samples; that is no speech.")
     if not np.isfinite(samples).all():
         raise AudioInvalid("A clip holds samples that are no numbers.", "Make them silence.")
+
+
+def gate(clip: Clip) -> str | None:
+    """Why a clip is not worth decoding: too short for a sound of speech, or silent."""
+    if clip.duration_s < _SHORTEST_S:
+        return "gate.short"
+    if clip.speech_s is not None and clip.speech_s <= 0.0:
+        return "gate.silence"
+    count = len(clip.samples) // _WINDOW_SAMPLES
+    windows = clip.samples[: count * _WINDOW_SAMPLES].reshape(count, _WINDOW_SAMPLES)
+    loudest = float(np.sqrt(np.square(windows.astype(np.float64)).mean(axis=1)).max())
+    return "gate.silence" if loudest < _SILENT else None

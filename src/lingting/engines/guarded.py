@@ -6,7 +6,9 @@
                                                                              │
               kept with a note ◄─ loops said once ◄─ text on non-speech dropped
 
-Nothing is lost silently: every decision is a note on the hypothesis, ``guard.<what>``.
+The same request is never made twice: where nothing can be dropped from it and the engine has no
+careful way, parts are tried at once. Nothing is lost silently: every decision is a note on the
+hypothesis, ``guard.<what>``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lingting.engines.base import SAMPLE_RATE_HZ, Clip, Engine, EngineFacts, Hypothesis
+from lingting.engines.base import (
+    SAMPLE_RATE_HZ,
+    Clip,
+    Engine,
+    EngineFacts,
+    Hypothesis,
+    RecognizeOptions,
+)
 from lingting.joining import join
 from lingting.text.guard import Heard, cut_loop, doubts, is_non_speech, say_once
 from lingting.transcript import Word
@@ -113,11 +122,17 @@ class GuardedEngine:
 
     def _again(self, trials: list[_Trial]) -> None:
         """Cooler and without a prompt: both make a decoder loop less."""
-        doubtful = [trial for trial in trials if not trial.is_settled]
-        clips = [_careful(trial) for trial in doubtful]
-        if clips:
-            for trial, found in zip(doubtful, self._engine.recognize(clips), strict=True):
-                trial.add(_noted(found, "guard.retried"))
+        has_careful = self._engine.facts.has_careful
+        asked = [(trial, _careful(trial)) for trial in trials if not trial.is_settled]
+        asked = [
+            (trial, clip)
+            for trial, clip in asked
+            if has_careful or _is_other(clip.options, trial.clip.options)
+        ]
+        if asked:
+            found = self._engine.recognize([clip for _, clip in asked])
+            for (trial, _), hypothesis in zip(asked, found, strict=True):
+                trial.add(_noted(hypothesis, "guard.retried"))
 
     def _in_parts(self, trials: list[_Trial]) -> None:
         """Halve what loops, and halve again what still does: a loop seldom survives its cause."""
@@ -167,6 +182,12 @@ def _careful(trial: _Trial) -> Clip:
         options, careful=True, prompt="", hotwords=(), temperature=0.0, language=language
     )
     return replace(trial.clip, options=careful)
+
+
+def _is_other(careful: RecognizeOptions, given: RecognizeOptions) -> bool:
+    """Whether an engine without a careful way of its own can hear anything else this time."""
+    has_less = bool(given.prompt or given.hotwords or given.temperature)
+    return has_less or careful.language != given.language
 
 
 def _can_split(clip: Clip, found: Sequence[str]) -> bool:
@@ -235,7 +256,7 @@ def _settle(trial: _Trial) -> Hypothesis:
     if "loop" in found:
         text = cut_loop(text)
         notes.append("guard.loop_cut")
-    if "twice" in found and len(trial.candidates) > 1 and best.is_cut:
+    if "twice" in found and best.is_cut:
         text = say_once(text)
     words = best.words if text == best.text else _words_of(text, best.words)
     return replace(best, text=text, words=words, notes=tuple(dict.fromkeys(notes)))

@@ -7,7 +7,7 @@ of a server. PyTorch is not imported for Whisper, CTranslate2 not for anything e
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,7 +15,13 @@ from pathlib import Path
 
 from lingting.engines.base import Engine
 from lingting.engines.guarded import GuardedEngine
-from lingting.errors import ExtraMissing, ModelNotInstalled, ModelUnknown, OptionInvalid
+from lingting.errors import (
+    ExtraMissing,
+    ModelNotInstalled,
+    ModelUnknown,
+    OptionInvalid,
+    WeightsInvalid,
+)
 from lingting.transcript import ModelFacts
 
 Loader = Callable[[Path, ModelFacts, str, str, int | None], Engine]
@@ -24,6 +30,8 @@ EMBEDDED = "whisper-base"
 """What is fetched when nothing is installed: small, and runs without any extra."""
 
 _DEVICES = ("auto", "cpu", "cuda")
+_WEIGHTS = ("model.pt", "model.safetensors", "model.safetensors.index.json")
+_CONFIGS = ("config.yaml", "config.json")
 _MOST_CONFIG_BYTES = 1 << 20
 
 
@@ -185,17 +193,29 @@ def sees_cuda() -> bool:
 
 
 def kind_of(model: str, folder: Path | None = None) -> Kind:
-    """The engine of a catalogue entry, or of what lies in a folder. Raises ModelUnknown."""
+    """The engine of a catalogue entry, or of what lies in a folder.
+
+    Raises ModelUnknown, and WeightsInvalid for a folder that holds weights and no configuration.
+    """
     for recogniser in RECOGNISERS:
         if recogniser.model == model:
             return recogniser.kind
     found = None if folder is None else _kind_of_folder(folder)
     if found is not None:
         return found
+    if folder is not None and _has_any(folder, _WEIGHTS) and not _has_any(folder, _CONFIGS):
+        raise WeightsInvalid(
+            f"The model folder has no {' or '.join(_CONFIGS)}, which says what model it is.",
+            "Give the folder all of the model's files lie in, or fetch the model again.",
+        )
     raise ModelUnknown(
         "This version has no engine for that model.",
         f"Use one of: {', '.join(r.model for r in RECOGNISERS)}.",
     )
+
+
+def _has_any(folder: Path, names: Sequence[str]) -> bool:
+    return any((folder / name).is_file() for name in names)
 
 
 def _kind_of_folder(folder: Path) -> Kind | None:
@@ -213,7 +233,7 @@ def _kind_of_folder(folder: Path) -> Kind | None:
 
 
 def _config_text(folder: Path) -> str:
-    for name in ("config.yaml", "config.json"):
+    for name in _CONFIGS:
         with suppress(OSError), (folder / name).open("rb") as file:
             return file.read(_MOST_CONFIG_BYTES).decode("utf-8", errors="replace")
     return ""

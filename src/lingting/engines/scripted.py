@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lingting.engines.base import Clip, EngineFacts, Hypothesis
+from lingting.engines.base import BATCH_S, Clip, EngineFacts, Hypothesis
 from lingting.errors import EngineFailed, LingtingError
 from lingting.transcript import ModelFacts
 
@@ -19,14 +19,24 @@ Script = Callable[[Clip], Hypothesis]
 class ScriptedEngine:
     """Answers each clip by ``script``; an error it raises becomes that clip's error."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(
+        self, script: Script, *, has_careful: bool = True, batch_s: float = BATCH_S
+    ) -> None:
+        self._facts = EngineFacts(
+            ModelFacts("scripted"),
+            None,
+            has_words=True,
+            has_detection=True,
+            has_careful=has_careful,
+            batch_s=batch_s,
+        )
         self._script: Script | None = script
         self.batches: list[int] = []
         """Sizes of the requests so far, for tests of batching."""
 
     @property
     def facts(self) -> EngineFacts:
-        return EngineFacts(ModelFacts("scripted"), None, has_words=True, has_detection=True)
+        return self._facts
 
     def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
         """One hypothesis per clip, in order."""

@@ -121,6 +121,7 @@ class WhisperEngine:
             has_words=True,
             has_detection=True,
             writes_numbers=True,
+            has_careful=True,
             device=device,
         )
 

@@ -90,9 +90,11 @@ def import_folder(
         try:
             _copy_all(model, files, origin, staging, progress)
         except SourceFailed as exc:
+            if not any(path.is_file() for path in staging.folder.rglob("*")):
+                shutil.rmtree(staging.folder, ignore_errors=True)  # nothing was begun
             raise WeightsInvalid(
                 f"The folder cannot be imported as {model.id}: {exc.reason}.",
-                f"Bring the files that `lingting models list` names for {model.id}.",
+                f"Bring its files; `lingting models verify {model.id}` lists them.",
             ) from exc
         return _settle(library, model, files, staging, "folder", progress)
 
@@ -160,6 +162,8 @@ def _copy_all(
     absent = [file.path for file, place in places if place is None]
     if absent:
         raise SourceFailed(f"{', '.join(absent)} not found in it")
+    for file, place in places:
+        _check_size(file, place)  # of all of them, before gigabytes are copied
     meter = Meter(model.id, "copy", model.size_bytes or None, progress)
     for file, place in places:
         if place is not None:
@@ -171,16 +175,48 @@ def _found_in(origin: Path, file: ModelFile) -> Path | None:
     return next((p for p in (origin / file.path, origin / flat) if p.is_file()), None)
 
 
+def _check_size(file: ModelFile, place: Path | None) -> None:
+    if place is None or file.size_bytes is None:
+        return
+    with _readable(file):
+        problem = mismatch(file, place.stat().st_size, file.sha256 or "")
+    if problem:
+        raise SourceFailed(problem)
+
+
+@contextlib.contextmanager
+def _readable(file: ModelFile) -> Iterator[None]:
+    """What the folder's own disk refuses is not a fault of the folder the models live in."""
+    try:
+        yield
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise SourceFailed(f"{file.path} cannot be read ({reason})") from exc
+
+
+def _chunks(file: ModelFile, place: Path) -> Iterator[bytes]:
+    with contextlib.ExitStack() as stack:
+        with _readable(file):
+            reader = stack.enter_context(place.open("rb"))
+        while True:
+            with _readable(file):
+                chunk = reader.read(CHUNK_BYTES)
+            if not chunk:
+                return
+            yield chunk
+
+
 def _copy(file: ModelFile, place: Path, staging: Staging, meter: Meter) -> None:
     target = staging.target(file)
     done_bytes = 0
-    with place.open("rb") as reader, target.open("wb") as writer:
-        while chunk := reader.read(CHUNK_BYTES):
+    with target.open("wb") as writer:
+        for chunk in _chunks(file, place):
             writer.write(chunk)
             done_bytes += len(chunk)
             meter.at(file.path, done_bytes)
     problem = mismatch(file, done_bytes, sha256_of(target))
     if problem:
+        target.unlink()  # gigabytes that nobody can use
         raise SourceFailed(problem)
     meter.settle(file.path, done_bytes)
 

@@ -29,9 +29,9 @@ def clip(seconds: float = 10.0, mark: float = 0.0, **facts: object) -> Clip:
 class Asked:
     """An engine that remembers every clip it was given, request by request."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, has_careful: bool = True) -> None:
         self.requests: list[list[Clip]] = []
-        self._inner = ScriptedEngine(script)
+        self._inner = ScriptedEngine(script, has_careful=has_careful)
         self.facts = self._inner.facts
         self.close = self._inner.close
 
@@ -276,3 +276,72 @@ def test_closing_and_facts_are_those_of_the_engine_inside() -> None:
     engine.close()
     with pytest.raises(EngineFailed):
         engine.recognize([clip()])
+
+
+# Engines without a careful way of their own
+
+
+def guarded_plainly(script: Script, given: Clip) -> tuple[Hypothesis, list[list[Clip]]]:
+    asked = Asked(script, has_careful=False)
+    (found,) = GuardedEngine(asked).recognize([given])
+    return found, asked.requests
+
+
+def test_a_request_that_cannot_end_otherwise_is_not_made_again() -> None:
+    given = clip(12.0, options=RecognizeOptions("zh", words=True))
+
+    def script(part: Clip) -> Hypothesis:
+        return sure(LOOP if part.duration_s > 9 else next(parts))
+
+    parts = iter(("好的，我们走。", "明天再见。"))
+    found, requests = guarded_plainly(script, given)
+    assert [len(request) for request in requests] == [1, 2]
+    assert sum(part.duration_s for part in requests[1]) == 12.0
+    assert found.text == "好的，我们走。明天再见。"
+    assert found.notes == ("guard.split", "guard.loop")
+
+
+def test_what_cannot_be_heard_otherwise_or_in_parts_is_marked() -> None:
+    given = clip(3.0, options=RecognizeOptions("zh"))
+    found, requests = guarded_plainly(lambda _: sure(LOOP, is_cut=True), given)
+    assert len(requests) == 1
+    assert "doubt.loop" in found.notes
+    assert "guard.loop_cut" in found.notes
+    assert len(found.text) < len(LOOP)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        RecognizeOptions("zh", prompt="背景"),
+        RecognizeOptions("zh", hotwords=("通义",)),
+        RecognizeOptions("zh", temperature=0.4),
+        RecognizeOptions(),  # the language that was heard is given the second time
+    ],
+    ids=["prompt", "hotwords", "temperature", "language"],
+)
+def test_a_request_that_can_be_made_otherwise_is(options: RecognizeOptions) -> None:
+    _, requests = guarded_plainly(lambda _: sure(LOOP), clip(3.0, options=options))
+    assert len(requests) == 2
+    assert replace(requests[1][0].options, careful=False) == RecognizeOptions("zh", prompt="")
+
+
+def test_only_what_can_be_heard_otherwise_is_heard_again() -> None:
+    """Clips that are asked again and those that are not keep their own answers."""
+    plain = clip(12.0, 0.1, options=RecognizeOptions("zh"))
+    prompted = clip(12.0, 0.2, options=RecognizeOptions("zh", prompt="背景"))
+
+    def script(given: Clip) -> Hypothesis:
+        mark = round(float(given.samples[0]) * 10)
+        if mark == 1:
+            return sure(LOOP if given.duration_s > 9 else "第一段。")
+        return sure("第二段。" if given.options.careful else LOOP)
+
+    asked = Asked(script, has_careful=False)
+    found = GuardedEngine(asked).recognize([plain, prompted])
+    assert [[c.duration_s for c in request] for request in asked.requests][:2] == [
+        [12.0, 12.0],
+        [12.0],
+    ]
+    assert len(asked.requests[2]) == 2
+    assert [one.text for one in found] == ["第一段。第一段。", "第二段。"]

@@ -33,6 +33,10 @@ class SlotCache:
         self.keys = _zeros(shape, dtype, device)
         self.values = _zeros(shape, dtype, device)
 
+    @property
+    def size_bytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes
+
     def write(self, layer: int, slots: Tensor, positions: Tensor, k: Tensor, v: Tensor) -> None:
         """``k``, ``v`` ``[N, heads, width]`` of N tokens into their slots and positions ``[N]``."""
         self.keys[layer][slots, :, positions] = k.to(self.keys.dtype)

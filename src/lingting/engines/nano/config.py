@@ -8,7 +8,6 @@ model is described in Qwen3's own terms in all of them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any
 
 from lingting.engines.nano.adaptor import AdaptorConfig
 from lingting.engines.nano.decoder import Qwen3Config
+from lingting.engines.neural.documents import read_document
 from lingting.engines.neural.sanm import SanmConfig
 from lingting.engines.neural.tensors import invalid
 
 _MELS, _STACKED, _STEP, _RATE_HZ = 80, 7, 6, 16_000
 _PORT_EPS = 1e-5  # of every LayerNorm in the Hugging Face port; the toolkit's adaptor has 1e-12
-_MOST_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +55,6 @@ def parse_config(path: Path, language_model: Path | None = None) -> NanoConfig:
         if key in document:
             return _port(document, document.part(key))
     raise invalid(path, "it describes no Fun-ASR-Nano model")
-
-
-def read_document(path: Path) -> Mapping[str, Any]:
-    """A YAML or JSON file as a mapping. Raises WeightsInvalid."""
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise invalid(path, "it is too long to be a configuration")
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except OSError as exc:
-        raise invalid(path, "it cannot be read") from exc
-    except (ValueError, RecursionError) as exc:
-        raise invalid(path, "it is not valid") from exc
-    if not isinstance(document, dict):
-        raise invalid(path, "it is not valid")
-    return document
-
-
-def _yaml(text: str) -> Any:
-    import yaml  # type: ignore[import-untyped, unused-ignore]
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise ValueError from exc
 
 
 @dataclass(frozen=True, slots=True)

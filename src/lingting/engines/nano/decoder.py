@@ -62,7 +62,7 @@ class Step:
         lengths: Sequence[int],
         device: torch.device,
     ) -> None:
-        self.prompts = _Prompts.of(prompts) if prompts else None
+        self.prompts = _Prompts.of(prompts, device) if prompts else None
         slots = [slot for slot, length in prompts for _ in range(length)]
         positions = [at for _, length in prompts for at in range(length)]
         self.slots = torch.tensor([*slots, *writing], device=device)
@@ -99,19 +99,20 @@ class Step:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Prompts:
     """Where each new clip's rows begin and end."""
 
     spans: tuple[tuple[int, int], ...]
+    device: torch.device
 
     @classmethod
-    def of(cls, prompts: Sequence[tuple[int, int]]) -> _Prompts:
+    def of(cls, prompts: Sequence[tuple[int, int]], device: torch.device) -> _Prompts:
         spans, begin = [], 0
         for _, length in prompts:
             spans.append((begin, begin + length))
             begin += length
-        return cls(tuple(spans))
+        return cls(tuple(spans), device)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Causal attention inside each clip; ``q [N, heads, width]`` → ``[N, heads, width]``."""
@@ -121,13 +122,23 @@ class _Prompts:
 
     def attend_padded(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The same in one call: no row looks ahead, so padding at the end is not seen."""
-        longest = max(b - a for a, b in self.spans)
-        at = torch.arange(longest, device=q.device)
-        begins, ends = torch.tensor(self.spans, device=q.device).unbind(1)
-        index = (begins[:, None] + at).clamp(max=len(q) - 1)
-        q, k, v = (x[index].transpose(1, 2) for x in (q, k, v))
+        padded, real = self._places
+        q, k, v = (x[padded].transpose(1, 2) for x in (q, k, v))
         found = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-        return found.transpose(1, 2)[at < (ends - begins)[:, None]]
+        return found.transpose(1, 2).flatten(0, 1)[real]
+
+    @cached_property
+    def _places(self) -> tuple[Tensor, Tensor]:
+        """``[B, longest]``: the row at each place; ``[N]``: the place of each row.
+
+        Made once for all layers: each making, and each choice by a mask, waits for a GPU.
+        """
+        longest = max(b - a for a, b in self.spans)
+        padded = [[min(a + at, b - 1) for at in range(longest)] for a, b in self.spans]
+        real = [
+            clip * longest + at for clip, (a, b) in enumerate(self.spans) for at in range(b - a)
+        ]
+        return torch.tensor(padded, device=self.device), torch.tensor(real, device=self.device)
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

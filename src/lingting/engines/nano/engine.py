@@ -20,7 +20,6 @@ neighbours.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,26 +31,32 @@ import numpy as np
 import torch
 
 from lingting.engines.base import (
+    BATCH_S,
     Clip,
     EngineFacts,
     Hypothesis,
     RecognizeOptions,
 )
-from lingting.engines.clips import check_clip
-from lingting.engines.nano.ctc_spelling import CtcSpelling
+from lingting.engines.clips import check_clip, gate
 from lingting.engines.nano.generation import Generated, Generator, Request
 from lingting.engines.nano.hotwords import MOST_HOTWORDS, choose
 from lingting.engines.nano.layout import Checkpoint, known_languages, open_checkpoint
 from lingting.engines.nano.networks import Encoded, Networks, load_networks
-from lingting.engines.nano.prompt import MLT_LANGUAGES, NANO_LANGUAGES, PromptOptions, build
-from lingting.engines.nano.timing import aligned_words, spread_words, with_confidences
+from lingting.engines.nano.prompt import (
+    MLT_LANGUAGES,
+    MOST_CONTEXT,
+    NANO_LANGUAGES,
+    PromptOptions,
+    asked_language,
+    build,
+)
+from lingting.engines.nano.timing import aligned_words
 from lingting.engines.nano.work import (
     TOKENS_PER_S,
     TOKENS_PER_S_NANO,
     Work,
     batches,
     contained,
-    gate,
     is_weak,
     most_tokens,
     settled,
@@ -59,7 +64,9 @@ from lingting.engines.nano.work import (
 )
 from lingting.engines.neural import devices
 from lingting.engines.neural.frontend import lfr_features
+from lingting.engines.piece_times import spread_words, with_confidences
 from lingting.errors import EngineFailed, LingtingError, OptionInvalid
+from lingting.languages import CHINESE
 from lingting.text.judging import language_of_text
 from lingting.transcript import ModelFacts, Word
 
@@ -70,6 +77,8 @@ _GROUP_CLIPS = 256  # decoded together; bounds what waits between encoder and de
 # Frames of 60 ms that are encoded together, padding included: on a CPU as many as stay in a
 # core's cache, each core with a batch of its own.
 _BATCH_FRAMES = {"cpu": 256, "cuda": 16_000}
+# Seconds of audio one call should bring: as many full clips as are decoded together.
+_BATCH_S = {"cuda": 25.0 * _GROUP_CLIPS}
 _NO_TEXT = re.compile(r"/sil\b|[\x00-\x08\x0e-\x1f\x7f\ufffd]")  # a mark for silence, no characters
 
 
@@ -95,24 +104,27 @@ class NanoEngine:
             raise OptionInvalid(f"audio_rows is {audio_rows}; allowed are trained and all.")
         chosen = devices.choose(device)
         computed = devices.choose_compute(compute, chosen)
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or devices.cores()
         self._takes_all = audio_rows == "all"
         self._checkpoint: Checkpoint = open_checkpoint(folder)
         self._tokenizer = self._checkpoint.open_tokenizer()
-        self._spelling = _spelling(self._checkpoint)
+        self._spelling = self._checkpoint.open_spelling()
         facts = model or ModelFacts(id=folder.name)
         self._languages = _languages(facts)
         is_nano = self._languages <= NANO_LANGUAGES
         self._tokens_per_s = TOKENS_PER_S_NANO if is_nano else TOKENS_PER_S
         with devices.using_threads(self._threads):
-            self._networks: Networks | None = load_networks(self._checkpoint, chosen, computed)
+            networks = load_networks(self._checkpoint, chosen, computed)
+        self._networks: Networks | None = networks
+        self._generator: Generator | None = self._generator_for(networks)
         self._spare: Networks | None = None
         self._facts = EngineFacts(
             model=replace(facts, compute=f"torch {computed.name}"),
-            languages=self._languages,
+            languages=self._languages | CHINESE if "zh" in self._languages else self._languages,
             has_words=True,
             has_detection=True,
             writes_numbers=True,
+            batch_s=_BATCH_S.get(chosen.type, BATCH_S),
             device=str(chosen),
         )
 
@@ -128,6 +140,7 @@ class NanoEngine:
     def close(self) -> None:
         device = None if self._networks is None else self._networks.device
         self._networks = self._spare = None
+        self._generator = None
         if device is not None:
             devices.release(device)
 
@@ -158,7 +171,7 @@ class NanoEngine:
     def _begin(self, at: int, clip: Clip) -> Work | LingtingError | str:
         try:
             check_clip(clip)
-            self._check_options(clip.options)
+            language, notes = self._asked_language(clip.options)
         except LingtingError as error:
             return error
         silence = gate(clip)
@@ -167,16 +180,16 @@ class NanoEngine:
         features = lfr_features(np.ascontiguousarray(clip.samples, np.float32))
         kept = len(features) if self._takes_all else trained_rows(len(features))
         wants_hotwords = len(clip.options.hotwords) > MOST_HOTWORDS and not is_weak(clip)
-        return Work(
-            at, clip, features, kept, self.has_ctc and (clip.options.words or wants_hotwords)
-        )
+        wants_branch = self.has_ctc and (clip.options.words or wants_hotwords)
+        return Work(at, clip, features, kept, wants_branch, language, [*notes])
 
-    def _check_options(self, options: RecognizeOptions) -> None:
-        build(PromptOptions(language=options.language), self._languages)  # raises when unknown
+    def _asked_language(self, options: RecognizeOptions) -> tuple[str | None, tuple[str, ...]]:
+        """What the prompt names and a note on it. Raises LanguageUnsupported and OptionInvalid."""
         if options.temperature > 0:
             raise OptionInvalid(
                 f"temperature is {options.temperature}; this model decodes at 0 only."
             )
+        return asked_language(options.language, self._languages)
 
     def _run(self, works: list[Work]) -> list[Work]:
         """Encode in batches, decode together; every clip has its hypothesis afterwards."""
@@ -211,9 +224,10 @@ class NanoEngine:
                 batch,
                 device=networks.device,
                 on_cpu=self._elsewhere(_encode),
+                forget=self._forget,
             )
         for work, encoded in zip(batch, survived.results, strict=True):
-            work.encoded = encoded
+            work.encoded = encoded.on(networks.decoder.device, networks.decoder.dtype)
             work.notes += survived.notes
 
     def _generate_all(self, works: Sequence[Work]) -> None:
@@ -223,6 +237,7 @@ class NanoEngine:
             works,
             device=networks.device,
             on_cpu=self._elsewhere(self._generate),
+            forget=self._forget,
         )
         for work, generated in zip(works, survived.results, strict=True):
             work.generated = generated
@@ -234,24 +249,30 @@ class NanoEngine:
 
     def _generate(self, networks: Networks, works: Sequence[Work]) -> list[Generated]:
         requests = [self._request(networks, work) for work in works]
-        generator = Generator(networks.decoder, eos_ids=self._tokenizer.eos_ids)
+        is_spare = networks is not self._networks
+        generator = self._generator_for(networks) if is_spare else self._generator
+        assert generator is not None
         return generator.generate(requests)
+
+    def _generator_for(self, networks: Networks) -> Generator:
+        return Generator(networks.decoder, eos_ids=self._tokenizer.eos_ids)
+
+    def _forget(self) -> None:
+        if self._generator is not None:
+            self._generator.forget()
 
     def _request(self, networks: Networks, work: Work) -> Request:
         """Prompt and audio rows of one clip, in the decoder's own numbers."""
         assert work.encoded is not None
-        prompt = build(
-            PromptOptions(
-                language=work.options.language,
-                itn=work.options.itn,
-                hotwords=self._hotwords(work),
-                context=work.options.prompt or "",
-            ),
-            self._languages,
-        )
+        context = work.options.prompt or ""
+        if len(context) > MOST_CONTEXT:
+            context = context[-MOST_CONTEXT:]
+            work.notes.append("prompt.cut")
+        asked = PromptOptions(work.language, work.options.itn, self._hotwords(work), context)
+        prompt = build(asked, self._languages)
         parts = [
             networks.decoder.embed(self._tokenizer.encode(prompt.before)),
-            work.encoded.rows.to(networks.device),
+            work.encoded.rows.to(networks.decoder.device),
             networks.decoder.embed(self._tokenizer.encode(prompt.after)),
         ]
         dtype = networks.decoder.dtype
@@ -310,7 +331,7 @@ class NanoEngine:
         words, source = self._aligned(work, text), "ctc"
         if words is None:
             words, source = spread_words(text, work.clip.samples), "spread"
-        ends = self._token_ends(work.generated.tokens, text)
+        ends = self._tokenizer.ends(work.generated.tokens, text)
         if ends is not None:
             words = with_confidences(text, words, ends, work.generated.logprobs)
         return words, source if words else None
@@ -326,18 +347,6 @@ class NanoEngine:
             lambda tokens: ctc.emissions(branch, tokens),
             work.clip.duration_s,
         )
-
-    def _token_ends(self, tokens: Sequence[int], text: str) -> list[int] | None:
-        """Where each token ends in the text; None when the text was cleaned in the middle."""
-        whole = self._tokenizer.decode(tokens)
-        leading = len(whole) - len(whole.lstrip())
-        if whole.strip() != text:
-            return None
-        ends = []
-        for count in range(1, len(tokens) + 1):
-            written = self._tokenizer.decode(tokens[:count]).rstrip("\ufffd")
-            ends.append(min(max(0, len(written) - leading), len(text)))
-        return ends
 
     def _loaded(self) -> Networks:
         if self._networks is None:
@@ -377,12 +386,6 @@ def _plain(text: str) -> str:
 
 def _confidence(logprobs: Sequence[float]) -> float | None:
     return math.exp(min(0.0, sum(logprobs) / len(logprobs))) if logprobs else None
-
-
-def _spelling(checkpoint: Checkpoint) -> CtcSpelling | None:
-    if not checkpoint.has_ctc or checkpoint.ctc_vocabulary is None:
-        return None
-    return CtcSpelling(checkpoint.ctc_vocabulary)
 
 
 def _languages(facts: ModelFacts) -> frozenset[str]:

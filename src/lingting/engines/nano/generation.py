@@ -25,6 +25,8 @@ Stop = Literal["end", "length", "loop"]
 _CACHE_SHARE = {"cpu": 0.25, "cuda": 0.5}  # of free memory; the encoder needs some as well
 _MOST_ROWS = {"cpu": 16, "cuda": 256}
 _PREFILL_TOKENS = {"cpu": 1024, "cuda": 16_384}
+# A cache that stays is made in coarse steps, so that the next call's clips fit it as well.
+_STAYING_STEP = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,10 +63,10 @@ class TokenBudget:
     """Clips at once."""
 
     @classmethod
-    def measured(cls, model: Qwen3, device: torch.device) -> TokenBudget:
-        """A share of the memory that is free now."""
+    def measured(cls, model: Qwen3, device: torch.device, held_bytes: int = 0) -> TokenBudget:
+        """A share of the memory that is free now, what an earlier cache holds included."""
         kind = "cpu" if device.type == "cpu" else "cuda"
-        share = int(free_bytes(device) * _CACHE_SHARE[kind])
+        share = int((free_bytes(device) + held_bytes) * _CACHE_SHARE[kind])
         tokens = share // _token_bytes(model)
         return cls(_PREFILL_TOKENS[kind], max(1, tokens), _MOST_ROWS[kind])
 
@@ -85,7 +87,10 @@ class _Row:
 
 
 class Generator:
-    """Greedy decoding on one model. ``detects_loops`` ends a clip that repeats itself."""
+    """Greedy decoding on one model. ``detects_loops`` ends a clip that repeats itself.
+
+    On CUDA the cache and what was recorded stay for the next call, until :meth:`forget`.
+    """
 
     def __init__(
         self,
@@ -99,6 +104,7 @@ class Generator:
         self._eos_ids = frozenset(eos_ids)
         self._budget = budget
         self._detects_loops = detects_loops
+        self._stays = model.device.type == "cuda"
         self._kept: TokenWriter | None = None
 
     def generate(self, requests: Sequence[Request]) -> list[Generated]:
@@ -114,8 +120,13 @@ class Generator:
                 self._run(waiting, results)
         return [result for result in results if result is not None]
 
+    def forget(self) -> None:
+        """Let go of the memory that is kept between calls."""
+        self._kept = None
+
     def _run(self, waiting: list[_Row], results: list[Generated | None]) -> None:
-        budget = self._budget or TokenBudget.measured(self._model, self._model.device)
+        held_bytes = self._kept.cache.size_bytes if self._kept else 0
+        budget = self._budget or TokenBudget.measured(self._model, self._model.device, held_bytes)
         writer = self._writer_for(waiting, budget)
         rows: list[_Row] = []  # by slot
         free: list[int] = []
@@ -135,20 +146,21 @@ class Generator:
     def _writer_for(self, waiting: Sequence[_Row], budget: TokenBudget) -> TokenWriter:
         """A cache with room for the largest request in each slot, and its passes.
 
-        On CUDA it stays for the next call, for the sake of what was recorded; on a CPU its memory
-        is given back.
+        It has no more slots than clips wait, or few more. On CUDA it stays for the next call, for
+        the sake of what was recorded, and only grows; on a CPU its memory is given back.
         """
         longest = max(row.request.most_tokens for row in waiting)
-        capacity = (longest + LENGTH_STEP - 1) // LENGTH_STEP * LENGTH_STEP
-        slots = max(1, min(budget.rows, budget.cache_tokens // capacity))
-        kept = self._kept
-        if kept is not None and kept.cache.capacity >= capacity and kept.cache.slots >= slots:
-            return kept
-        self._kept = None
-        stays = self._model.device.type == "cuda"
-        cache = _cache(self._model, slots if stays else min(slots, len(waiting)), capacity)
-        writer = TokenWriter(self._model, cache)
-        self._kept = writer if stays else None
+        kept = self._kept.cache if self._kept else None
+        step = _STAYING_STEP if self._stays else LENGTH_STEP
+        capacity = max(-(-longest // step) * step, kept.capacity if kept else 0)
+        wanted = 1 << (len(waiting) - 1).bit_length() if self._stays else len(waiting)
+        wanted = max(wanted, kept.slots if kept else 0)
+        slots = max(1, min(budget.rows, budget.cache_tokens // capacity, wanted))
+        if self._kept and self._kept.cache.capacity >= capacity and self._kept.cache.slots >= slots:
+            return self._kept
+        self._kept = kept = None  # its memory is free before the next is asked for
+        writer = TokenWriter(self._model, _cache(self._model, slots, capacity))
+        self._kept = writer if self._stays else None
         return writer
 
     def _settle(self, row: _Row, token: int, logprob: float) -> Stop | None:

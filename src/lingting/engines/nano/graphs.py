@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +38,9 @@ class TokenWriter:
         self._static = model.device.type == "cuda" if static is None else static
         self._records = self._static and model.device.type == "cuda"
         self._graphs: dict[tuple[int, int], _Graph] = {}
+        # One pool for what all of them need on the way: the widest is the scores of the whole
+        # vocabulary, and no two run at once. What one leaves is read before the next begins.
+        self._pool: Any = torch.cuda.graph_pool_handle() if self._records else None
 
     def read(
         self,
@@ -78,10 +82,15 @@ class TokenWriter:
     def _pass(self, tokens: Tensor, positions: Tensor, length: int) -> tuple[Tensor, Tensor]:
         if not self._records:
             return self._compute(tokens, positions, length)
+        # Streams belong to the current device: on another one nothing would be recorded at all.
+        with torch.cuda.device(self._model.device):
+            return self._replayed(tokens, positions, length)
+
+    def _replayed(self, tokens: Tensor, positions: Tensor, length: int) -> tuple[Tensor, Tensor]:
         shape = (len(tokens), length)
         if shape not in self._graphs:
             try:
-                self._graphs[shape] = _Graph(self, tokens, positions, length)
+                self._graphs[shape] = _Graph(self, tokens, positions, length, self._pool)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as exc:  # a driver or a library that cannot record: slower, right
@@ -100,17 +109,25 @@ class TokenWriter:
 class _Graph:
     """One recorded pass: its inputs and outputs stay at their addresses."""
 
-    def __init__(self, writer: TokenWriter, tokens: Tensor, positions: Tensor, length: int) -> None:
+    def __init__(
+        self, writer: TokenWriter, tokens: Tensor, positions: Tensor, length: int, pool: Any
+    ) -> None:
         self._tokens = tokens.clone()
         self._positions = positions.clone()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
+        own = torch.cuda.current_stream()
+        stream.wait_stream(own)
         with torch.cuda.stream(stream):  # libraries set themselves up outside the recording
             writer._compute(self._tokens, self._positions, length)
-        torch.cuda.current_stream().wait_stream(stream)
+        own.wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._found = writer._compute(self._tokens, self._positions, length)
+        # Other threads may use the GPU meanwhile; only what this one does is recorded.
+        try:
+            with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
+                self._found = writer._compute(self._tokens, self._positions, length)
+        except BaseException:
+            torch.cuda.set_stream(own)  # a recording that fails at its end leaves its own behind
+            raise
 
     def replay(self, tokens: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         self._tokens.copy_(tokens)

@@ -26,21 +26,22 @@ from pathlib import Path
 import torch
 
 from lingting.engines.nano.adaptor import Adaptor
-from lingting.engines.nano.config import CtcConfig, NanoConfig, parse_config, read_document
+from lingting.engines.nano.config import CtcConfig, NanoConfig, parse_config
 from lingting.engines.nano.ctc import CtcBranch
+from lingting.engines.nano.ctc_spelling import CtcSpelling
 from lingting.engines.nano.names import CTC_PREFIXES, PREFIXES, canonical_sources, naming_of
 from lingting.engines.nano.tokenizer import FILE as TOKENIZER_FILE
 from lingting.engines.nano.tokenizer import QwenTokenizer
 from lingting.engines.neural.checkpoints import (
     WEIGHT_FILES,
     Tensors,
-    check_receipt,
+    check_companions,
     find_weights,
     invalid,
     open_tensors,
 )
+from lingting.engines.neural.documents import read_document
 from lingting.errors import WeightsInvalid
-from lingting.models.receipt import read_receipt
 
 CTC_VOCABULARY = "multilingual.tiktoken"
 _QWEN_FOLDER = "Qwen3-0.6B"
@@ -73,6 +74,12 @@ class Checkpoint:
         """Raises WeightsInvalid when it is not the tokenizer of this language model."""
         return QwenTokenizer(self.tokenizer, rows=self.config.decoder.vocab_size)
 
+    def open_spelling(self) -> CtcSpelling | None:
+        """How the CTC branch spells, where there is one. Raises WeightsInvalid."""
+        if not self.has_ctc or self.ctc_vocabulary is None:
+            return None
+        return CtcSpelling(self.ctc_vocabulary)
+
 
 @dataclass(frozen=True, slots=True)
 class _Files:
@@ -91,7 +98,9 @@ def open_checkpoint(model: Path | str, *, sha256: str | None = None) -> Checkpoi
     folder = _folder(model)
     files = _find(folder)
     tensors = open_tensors(folder, sha256=sha256)
-    _check_companions(folder, files)
+    vocabulary = folder / CTC_VOCABULARY
+    used = (files.config, files.tokenizer / TOKENIZER_FILE, files.language_model, vocabulary)
+    check_companions(folder, [file for file in used if file is not None])
     naming = naming_of(tensors.names())
     if naming is None:
         raise invalid(tensors.path, "it holds no Fun-ASR-Nano model")
@@ -99,7 +108,6 @@ def open_checkpoint(model: Path | str, *, sha256: str | None = None) -> Checkpoi
     tensors = _canonical(tensors, naming, config)
     tensors, config = _settle_head(tensors, config)
     layout = f"hf-{naming}" if naming != "original" else _original_kind(files.config)
-    vocabulary = folder / CTC_VOCABULARY
     tensors, ctc, notes = _settle_ctc(tensors, config, vocabulary.is_file())
     return Checkpoint(
         folder=folder,
@@ -188,14 +196,6 @@ def _tokenizer_folder(folder: Path, is_apart: bool) -> Path | None:
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _check_companions(folder: Path, files: _Files) -> None:
-    """Configuration and tokenizer of an installed model are those that were installed."""
-    receipt = read_receipt(folder)
-    if receipt is not None:
-        used = (files.config, files.tokenizer / TOKENIZER_FILE, files.language_model)
-        check_receipt(receipt, folder, [file for file in used if file is not None])
 
 
 def _canonical(tensors: Tensors, naming: str, config: NanoConfig) -> Tensors:

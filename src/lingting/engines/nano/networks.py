@@ -18,7 +18,8 @@ from lingting.engines.nano.layout import Checkpoint
 from lingting.engines.neural.devices import Compute
 from lingting.engines.neural.filling import fill
 from lingting.engines.neural.frontend import pad
-from lingting.engines.neural.lowbit import Int8Embedding, Int8Linear
+from lingting.engines.neural.linear import linear_for
+from lingting.engines.neural.lowbit import Int8Embedding
 from lingting.engines.neural.sanm import SanmEncoder
 
 _NOT_CTC = ("audio_encoder.", "audio_adaptor.", "llm.")
@@ -32,6 +33,11 @@ class Encoded:
     """What the language model reads ``[n, hidden]``."""
     branch: torch.Tensor | None = None
     """What the CTC branch's class layer reads ``[T, width]``, where it was asked for."""
+
+    def on(self, device: torch.device, dtype: torch.dtype) -> Encoded:
+        """The same where the decoder is, in its numbers; a clip may have been encoded elsewhere."""
+        branch = None if self.branch is None else self.branch.to(device, dtype)
+        return Encoded(self.rows.to(device, dtype), branch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +77,7 @@ def load_networks(checkpoint: Checkpoint, device: torch.device, compute: Compute
     Raises WeightsInvalid naming the file and the tensor that is missing, left over or mis-shaped.
     """
     config, tensors = checkpoint.config, checkpoint.tensors
-    linear: Any = Int8Linear if compute.int8 else nn.Linear
+    linear = linear_for(compute, device)
     embedding: Any = Int8Embedding if compute.int8 else nn.Embedding
     with torch.device("meta"):
         encoder = SanmEncoder(config.encoder, linear)

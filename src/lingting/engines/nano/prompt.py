@@ -29,6 +29,9 @@ MLT_LANGUAGES = frozenset({
 })  # fmt: skip
 """Fun-ASR-MLT-Nano-2512."""
 
+MOST_CONTEXT = 2_000
+"""Characters of free context that are worth their time; of a longer one the end is taken."""
+
 _SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
 _USER = "<|im_start|>user\n"
 _AFTER = "<|im_end|>\n<|im_start|>assistant\n"
@@ -82,10 +85,29 @@ def language_label(code: str, languages: frozenset[str] | None = None) -> str:
     """
     known = NANO_LANGUAGES | MLT_LANGUAGES if languages is None else languages
     if code not in known:
-        raise LanguageUnsupported(
-            f"The model does not know the language {code}; it knows {', '.join(sorted(known))}."
-        )
+        raise _unsupported(code, known)
     return chinese_label(macro_language(code) if known <= NANO_LANGUAGES else code)
+
+
+def asked_language(
+    code: str | None, languages: frozenset[str]
+) -> tuple[str | None, tuple[str, ...]]:
+    """What the prompt names for the caller's language, and a note where another one stands in.
+
+    Chinese varieties that the model was not told apart by are asked for as ``zh``. Raises
+    LanguageUnsupported.
+    """
+    if code is None or code in languages:
+        return code, ()
+    if code in CHINESE and "zh" in languages:
+        return "zh", (f"language.{code}_as_zh",)
+    raise _unsupported(code, languages)
+
+
+def _unsupported(code: str, known: frozenset[str]) -> LanguageUnsupported:
+    return LanguageUnsupported(
+        f"The model does not know the language {code}; it knows {', '.join(sorted(known))}."
+    )
 
 
 def _task(options: PromptOptions, languages: frozenset[str] | None) -> str:

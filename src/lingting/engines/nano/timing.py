@@ -9,22 +9,21 @@ it sometimes hears another word than the language model wrote, so:
 - a frame in which the branch is sure of something else may still belong to a word, at a price.
   Without that one misheard character would drive its neighbours away from where they were said.
 
-Without a branch the words are spread over what is loud in the clip.
+Without a branch the words are spread over what is loud in the clip
+(:func:`lingting.engines.piece_times.spread_words`).
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lingting.engines.base import SAMPLE_RATE_HZ
-from lingting.engines.neural.alignment import forced_align, spread
+from lingting.engines.neural.alignment import forced_align
 from lingting.joining import is_unspaced
 from lingting.text.units import Unit, word_units
 from lingting.transcript import Word
@@ -37,11 +36,6 @@ _FRAME_S = 0.06
 _MISHEARD = 4.0  # nats that a frame costs in which the branch hears another token
 _APOSTROPHES = "'’"
 _HELD_S = 0.3  # CTC tells where a word is, not how long: silence behind it is its own up to here
-
-# Seconds that a letter takes, relative to others: a Chinese character is a syllable.
-_UNSPACED_WEIGHT = 1.0
-_LETTER_WEIGHT = 0.3
-_HANGUL_WEIGHT = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,40 +84,6 @@ def aligned_words(
     if spans is None:
         return None
     return _timed(units, places, spans, duration_s)
-
-
-def spread_words(text: str, samples: NDArray[np.float32]) -> tuple[Word, ...]:
-    """Words spread over the loud stretches of the clip, each as long as it takes to say."""
-    units = word_units(text)
-    times = spread([_weight(unit.text) for unit in units], samples, SAMPLE_RATE_HZ)
-    return tuple(
-        Word(unit.text, round(begin, 3), round(end, 3))
-        for unit, (begin, end) in zip(units, times, strict=True)
-    )
-
-
-def with_confidences(
-    text: str, words: Sequence[Word], token_ends: Sequence[int], logprobs: Sequence[float]
-) -> tuple[Word, ...]:
-    """The words with the mean probability of the tokens that wrote them.
-
-    ``token_ends[i]`` is where token i ends in ``text``.
-    """
-    starts = [0, *token_ends[:-1]]
-    chances = np.exp(np.minimum(np.asarray(logprobs, np.float64), 0.0))
-    found: list[Word] = []
-    cursor = 0
-    for word in words:
-        begin = text.index(word.text, cursor)
-        cursor = begin + len(word.text)
-        own = [
-            float(chance)
-            for start, end, chance in zip(starts, token_ends, chances, strict=True)
-            if start < cursor
-            and max(end, start + 1) > begin  # half a character ends where it starts
-        ]
-        found.append(replace(word, confidence=round(sum(own) / len(own), 4) if own else None))
-    return tuple(found)
 
 
 def _runs(text: str, spelling: CtcSpelling) -> list[_Run]:
@@ -204,13 +164,19 @@ def _timed(
 ) -> tuple[Word, ...]:
     """Each word from its first token to its last, and a little of the silence behind it."""
     times: list[tuple[float, float] | None] = []
+    first = 0  # tokens and words are both in order
     for unit in units:
-        own = [
-            (_inside(place, span, unit.start), _inside(place, span, unit.end))
-            for place, span in zip(places, spans, strict=True)
-            if place[0] < unit.end and place[1] > unit.start
-        ]
-        times.append((own[0][0] * _FRAME_S, own[-1][1] * _FRAME_S) if own else None)
+        while first < len(places) and places[first][1] <= unit.start:
+            first += 1
+        last = first
+        while last < len(places) and places[last][0] < unit.end:
+            last += 1
+        time = None
+        if last > first:
+            begin = _inside(places[first], spans[first], unit.start)
+            end = _inside(places[last - 1], spans[last - 1], unit.end)
+            time = (begin * _FRAME_S, end * _FRAME_S)
+        times.append(time)
     return _in_order(units, times, duration_s)
 
 
@@ -226,27 +192,16 @@ def _in_order(
     units: Sequence[Unit], times: Sequence[tuple[float, float] | None], duration_s: float
 ) -> tuple[Word, ...]:
     """Nothing goes back or leaves the clip; what has no sound stands at the end before it."""
+    followings = [duration_s]  # where the next word that has a time begins, from the back
+    for time in reversed(times):
+        followings.append(followings[-1] if time is None else time[0])
     words: list[Word] = []
     held = 0.0
-    for at, (unit, time) in enumerate(zip(units, times, strict=True)):
+    for unit, time, following in zip(units, times, followings[-2::-1], strict=True):
         begin = held if time is None else min(max(time[0], held), duration_s)
-        following = next((one[0] for one in times[at + 1 :] if one is not None), duration_s)
         end = begin if time is None else max(begin, time[1])
         if time is not None:
             end = max(end, min(end + _HELD_S, following))
         held = min(end, duration_s)
         words.append(Word(unit.text, round(begin, 3), round(held, 3)))
     return tuple(words)
-
-
-def _weight(word: str) -> float:
-    """How long a word takes to say, relative to others."""
-    return sum(
-        _UNSPACED_WEIGHT
-        if is_unspaced(char)
-        else _HANGUL_WEIGHT
-        if "\uac00" <= char <= "\ud7a3"
-        else _LETTER_WEIGHT
-        for char in word
-        if char.isalnum()
-    )

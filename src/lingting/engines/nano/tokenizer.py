@@ -49,6 +49,19 @@ class QwenTokenizer:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
+    def ends(self, ids: Sequence[int], text: str) -> list[int] | None:
+        """Where each token ends in ``text``, their text without outer space; None for another text.
+
+        A token that ends inside a character ends before it.
+        """
+        whole = self.decode(ids)
+        leading = len(whole) - len(whole.lstrip())
+        if whole.strip() != text:
+            return None
+        written = (self.decode(ids[:count]) for count in range(1, len(ids) + 1))
+        lengths = (len(part.rstrip("\ufffd")) - leading for part in written)
+        return [min(max(0, length), len(text)) for length in lengths]
+
     def __len__(self) -> int:
         """One more than the highest token id."""
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lingting.engines.base import SAMPLE_RATE_HZ, Clip, Hypothesis, RecognizeOptions
+from lingting.engines.base import Clip, Hypothesis, RecognizeOptions
 from lingting.engines.nano.generation import Generated
 from lingting.engines.nano.networks import Encoded
 from lingting.errors import EngineFailed, LingtingError
@@ -20,9 +20,6 @@ TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes
 TOKENS_PER_S_NANO = 10.0  # Chinese, English and Japanese: Mandarin needs 3, digits up to 6
 _TOKENS_MIN = 24
 _TOKENS_MOST = 512
-_SHORTEST_S = 0.1
-_SILENT = 3e-4  # amplitude (-70 dB) that not one window of a silent clip reaches
-_WINDOW_SAMPLES = SAMPLE_RATE_HZ * 30 // 1000
 _WEAK_SPEECH = 0.68  # a detector's mean score below which a clip is hardly speech
 
 
@@ -36,6 +33,8 @@ class Work:
     kept: int
     """Rows of the adaptor that the language model reads."""
     wants_branch: bool
+    language: str | None
+    """What the prompt names; None leaves it to the model."""
     notes: list[str] = field(default_factory=list)
     encoded: Encoded | None = None
     generated: Generated | None = None
@@ -72,18 +71,6 @@ def batches(works: Sequence[Work], most_frames: int) -> Iterator[list[Work]]:
         yield batch
 
 
-def gate(clip: Clip) -> str | None:
-    """Why a clip is not worth decoding: too short for a sound of speech, or silent."""
-    if clip.duration_s < _SHORTEST_S:
-        return "gate.short"
-    if clip.speech_s is not None and clip.speech_s <= 0.0:
-        return "gate.silence"
-    count = len(clip.samples) // _WINDOW_SAMPLES
-    windows = clip.samples[: count * _WINDOW_SAMPLES].reshape(count, _WINDOW_SAMPLES)
-    loudest = float(np.sqrt(np.square(windows.astype(np.float64)).mean(axis=1)).max())
-    return "gate.silence" if loudest < _SILENT else None
-
-
 def is_weak(clip: Clip) -> bool:
     return clip.speech_score is not None and clip.speech_score < _WEAK_SPEECH
 
@@ -101,7 +88,7 @@ def settled(clip: Clip, why: LingtingError | str) -> Hypothesis:
 
 
 def contained(run: Callable[[Sequence[Work]], None], works: Sequence[Work]) -> None:
-    """``run`` on all clips; when it fails, on each by itself, so that one spoils no other."""
+    """``run`` on all clips; when it fails, on each half, so that one clip spoils no other."""
     try:
         with _engine_errors():
             run(works)
@@ -109,8 +96,10 @@ def contained(run: Callable[[Sequence[Work]], None], works: Sequence[Work]) -> N
         if len(works) == 1:
             works[0].hypothesis = settled(works[0].clip, error)
             return
-        for work in works:
-            contained(run, [work])
+        middle = len(works) // 2
+        for half in (works[:middle], works[middle:]):
+            if half:
+                contained(run, half)
 
 
 @contextmanager

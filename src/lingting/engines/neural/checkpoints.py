@@ -19,6 +19,7 @@ __all__ = [
     "WEIGHT_FILES",
     "Stored",
     "Tensors",
+    "check_companions",
     "check_digest",
     "check_receipt",
     "find_weights",
@@ -96,6 +97,20 @@ def check_receipt(receipt: Receipt, folder: Path, files: Iterable[Path]) -> None
         found = file.stat()
         if (found.st_size, found.st_mtime_ns) != (entry.size_bytes, entry.mtime_ns):
             check_digest(file, entry.sha256)
+
+
+def check_companions(folder: Path, files: Iterable[Path]) -> None:
+    """What lies beside an installed model's weights is what was installed. Raises WeightsInvalid.
+
+    Files of other folders are whatever they are; one that is absent is for its reader to miss.
+    """
+    receipt = read_receipt(folder)
+    if receipt is None:
+        return
+    try:
+        check_receipt(receipt, folder, [file for file in files if file.is_file()])
+    except OSError as exc:
+        raise WeightsInvalid("A file of the model cannot be read.", NEXT_STEP) from exc
 
 
 def check_digest(path: Path, sha256: str) -> None:

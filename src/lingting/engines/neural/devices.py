@@ -78,7 +78,10 @@ def choose_compute(compute: str, device: torch.device) -> Compute:
 
 
 def _cuda_compute() -> str:
-    return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
+    has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(
+        including_emulation=False  # older GPUs imitate it, slower than float32
+    )
+    return "bfloat16" if has_bfloat16 else "float32"
 
 
 def free_bytes(device: torch.device) -> int:
@@ -139,6 +142,12 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[None]:
     """So many cores inside, the caller's own setting again afterwards; None changes nothing."""
@@ -167,10 +176,12 @@ def with_less_memory(
     *,
     device: torch.device,
     on_cpu: Callable[[Sequence[T]], list[R]] | None = None,
+    forget: Callable[[], None] | None = None,
 ) -> Survived[R]:
     """``run(batch)``; out of memory it runs in halves, and a single item on the CPU.
 
-    ``run`` gives one result per item, in order. Raises EngineFailed when one item alone does not
+    ``run`` gives one result per item, in order; ``forget`` lets go of what is kept between calls
+    and could be made again. Raises EngineFailed when one item alone does not
     fit and there is no other place to run it.
     """
     try:
@@ -182,12 +193,14 @@ def with_less_memory(
                 "Use --device cpu, or free memory on the device.",
             ) from exc
     # Outside the handler: the exception's frames hold the tensors that did not fit.
+    if forget is not None:
+        forget()
     release(device)
     if len(batch) == 1 and on_cpu is not None:
         return Survived(on_cpu(batch), ("memory.cpu",))
     middle = len(batch) // 2
     halves = [
-        with_less_memory(run, half, device=device, on_cpu=on_cpu)
+        with_less_memory(run, half, device=device, on_cpu=on_cpu, forget=forget)
         for half in (batch[:middle], batch[middle:])
     ]
     notes = dict.fromkeys(("memory.halved", *halves[0].notes, *halves[1].notes))

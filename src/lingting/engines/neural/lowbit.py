@@ -80,7 +80,7 @@ class Int8Linear(nn.Module):
         """uint8 ``[n, in]`` → float32 ``[n, out]``, still to be scaled row by row."""
         weight, scales = self._taken()
         count = len(rows)
-        extra = _shape_rows(count) - count
+        extra = shape_rows(count) - count
         if extra:
             rows = F.pad(rows, (0, 0, 0, extra))
         out: Tensor = torch.ops.onednn.qlinear_pointwise(
@@ -168,7 +168,7 @@ def quantised_activations(x: Tensor) -> tuple[Tensor, Tensor]:
     return (x * (levels / peaks)).round_().to(torch.int8), peaks.mul_(1 / levels)
 
 
-def _shape_rows(count: int) -> int:
+def shape_rows(count: int) -> int:
     """So many rows or a few more, of which there are not many different ones.
 
     oneDNN compiles a kernel for each shape it meets and keeps a thousand of them, a third of a

@@ -7,7 +7,6 @@ depend on what it is batched with. In int8 its very bits do not.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,13 +17,12 @@ import numpy as np
 import torch
 
 from lingting.audio.features import read_cmvn
-from lingting.engines.base import Clip, EngineFacts, Hypothesis
-from lingting.engines.clips import check_clip
-from lingting.engines.nano.timing import with_confidences
-from lingting.engines.nano.work import gate
+from lingting.engines.base import BATCH_S, Clip, EngineFacts, Hypothesis
+from lingting.engines.clips import check_clip, gate
 from lingting.engines.neural import devices
+from lingting.engines.neural.checkpoints import check_companions
 from lingting.engines.neural.frontend import FEATURE_SIZE, FRAME_S, lfr_features, lfr_frames
-from lingting.engines.piece_times import words_of_pieces
+from lingting.engines.piece_times import with_confidences, words_of_pieces
 from lingting.engines.sensevoice.labels import (
     LANGUAGES_KNOWN,
     NO_SPEECH,
@@ -43,7 +41,9 @@ from lingting.transcript import ModelFacts, Word
 # would gain nothing, fewer would read the weights more often than needed.
 _BATCH_FRAMES = {"cpu": 256}
 _BATCH_FRAMES_ELSEWHERE = 8_000
+_BATCH_S = {"cuda": 1_200.0}  # of audio in one call: a few such batches
 _HELD_S = 0.3  # CTC tells where a token is, not how long: silence behind it is its own up to here
+_CONFIG, _CMVN = "config.yaml", "am.mvn"
 _VOCABULARY = "chn_jpn_yue_eng_ko_spectok.bpe.model"
 
 
@@ -81,12 +81,13 @@ class SenseVoiceEngine:
         """
         self._device = devices.choose(device)
         computed = devices.choose_compute(compute, self._device)
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or devices.cores()
+        check_companions(folder, [folder / name for name in (_CONFIG, _CMVN, _VOCABULARY)])
         self._spelling = Spelling(folder / _VOCABULARY)
-        self._cmvn = read_cmvn(folder / "am.mvn")
+        self._cmvn = read_cmvn(folder / _CMVN)
         if len(self._cmvn.shift) != FEATURE_SIZE:
             raise WeightsInvalid(
-                f"am.mvn is for features of {len(self._cmvn.shift)} values; "
+                f"{_CMVN} is for features of {len(self._cmvn.shift)} values; "
                 f"this model has {FEATURE_SIZE}."
             )
         with devices.using_threads(self._threads):
@@ -101,6 +102,7 @@ class SenseVoiceEngine:
             has_words=True,
             has_detection=True,
             writes_numbers=True,
+            batch_s=_BATCH_S.get(self._device.type, BATCH_S),
             device=str(self._device),
         )
 

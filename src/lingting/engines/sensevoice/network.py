@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lingting.engines.nano.config import read_document
 from lingting.engines.neural.checkpoints import open_tensors
 from lingting.engines.neural.devices import Compute
+from lingting.engines.neural.documents import read_document
 from lingting.engines.neural.filling import fill
 from lingting.engines.neural.frontend import FEATURE_SIZE
-from lingting.engines.neural.lowbit import Int8Linear
+from lingting.engines.neural.linear import linear_for
 from lingting.engines.neural.sanm import SanmConfig, SanmEncoder
 from lingting.engines.neural.tensors import invalid
 from lingting.engines.neural.transformer import Linear
@@ -87,9 +87,8 @@ def load_network(
     Raises WeightsInvalid naming the file and the tensor that is missing, left over or mis-shaped.
     """
     config = parse_sizes(folder / "config.yaml")
-    linear: Any = Int8Linear if compute.int8 else nn.Linear
     with torch.device("meta"):
-        network = SenseVoiceNetwork(config, classes, linear)
+        network = SenseVoiceNetwork(config, classes, linear_for(compute, device))
     fill(network, open_tensors(folder), device=device, dtype=compute.dtype)
     return network
 

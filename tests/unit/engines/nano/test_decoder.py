@@ -90,7 +90,7 @@ def test_logits_of_prompts_and_of_written_tokens_in_one_pass() -> None:
 def test_a_padded_pass_over_prompts_is_the_same() -> None:
     """What runs on CUDA, where one call over padded rows is cheaper."""
     torch.manual_seed(4)
-    spans = _Prompts.of([(0, 5), (1, 1), (2, 33)])
+    spans = _Prompts.of([(0, 5), (1, 1), (2, 33)], torch.device("cpu"))
     q, k, v = (torch.randn(39, heads, 16) for heads in (4, 2, 2))
     torch.testing.assert_close(spans.attend_padded(q, k, v), spans.attend(q, k, v))
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
+from lingting.engines.base import Clip
 from lingting.engines.nano import generation
-from lingting.engines.nano.decoder import Qwen3
+from lingting.engines.nano.adaptor import Adaptor, AdaptorConfig
+from lingting.engines.nano.ctc import CtcBranch
+from lingting.engines.nano.decoder import Qwen3, Qwen3Config
 from lingting.engines.nano.generation import Generated, Generator, Request, TokenBudget
 from lingting.engines.nano.graphs import TokenWriter
 from lingting.engines.nano.loops import is_looping
+from lingting.engines.nano.work import TOKENS_PER_S_NANO, most_tokens, trained_rows
 from lingting.engines.neural import devices
+from lingting.engines.neural.sanm import SanmConfig, SanmEncoder
 from tests.unit.engines.nano.tiny_decoders import CONFIG, ours, published, requests
 
 BUDGETS = (
@@ -113,10 +119,52 @@ def test_the_cache_has_the_places_that_the_budget_allows(model: Qwen3) -> None:
         assert generator._writer_for(rows, TokenBudget(1024, tokens, 6)).cache.slots == slots
 
 
+def test_on_cuda_the_cache_stays_grows_and_is_as_small_as_the_call(model: Qwen3) -> None:
+    """Shown on the CPU; nothing is recorded here."""
+    generator = Generator(model, eos_ids=(), budget=TokenBudget(1024, 100_000, 256))
+    generator._stays = True
+    few, others, many = requests(3), requests(4, seed=7), requests(9, seed=8)
+    sizes, caches = [], []
+    for asked in (few, others, many, few):
+        found = generator.generate(asked)
+        assert [one.tokens for one in found] == [
+            one.tokens for one in Generator(model, eos_ids=()).generate(asked)
+        ]
+        assert generator._kept is not None
+        caches.append(generator._kept.cache)
+        sizes.append((caches[-1].slots, caches[-1].capacity))
+    assert sizes == [(4, 256), (4, 256), (16, 256), (16, 256)]
+    assert caches[0] is caches[1]
+    assert caches[2] is caches[3]
+    generator.generate([Request(torch.randn(250, CONFIG.hidden_size), 30)])
+    assert generator._kept.cache.capacity == 512
+    generator.forget()
+    assert generator._kept is None
+
+
+def test_what_a_cache_holds_counts_as_free_for_the_next(
+    model: Qwen3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def measured(model: Qwen3, device: torch.device, held_bytes: int) -> TokenBudget:
+        seen.append(held_bytes)
+        return BUDGETS[0]
+
+    monkeypatch.setattr(TokenBudget, "measured", staticmethod(measured))
+    generator = Generator(model, eos_ids=())
+    generator._stays = True
+    generator.generate(requests(3))
+    generator.generate(requests(3))
+    assert seen == [0, 2 * 3 * 4 * 2 * 256 * 16 * 4]  # keys and values: layers, slots, heads, …
+
+
 def test_a_budget_is_a_share_of_free_memory(model: Qwen3, monkeypatch: pytest.MonkeyPatch) -> None:
     token_bytes = 2 * 3 * 2 * 16 * 4
     monkeypatch.setattr(generation, "free_bytes", lambda _: 1000 * token_bytes)
     assert TokenBudget.measured(model, torch.device("cpu")).cache_tokens == 250
+    held = TokenBudget.measured(model, torch.device("cpu"), 400 * token_bytes)
+    assert held.cache_tokens == 350
     monkeypatch.setattr(generation, "free_bytes", lambda _: 0)
     assert TokenBudget.measured(model, torch.device("cpu")).cache_tokens == 1
 
@@ -191,3 +239,27 @@ def test_nothing_asked_nothing_written(model: Qwen3) -> None:
 )
 def test_what_a_loop_is(tokens: list[int], expected: bool) -> None:
     assert is_looping(tokens) is expected
+
+
+def test_weights_and_cache_of_16_long_clips_on_cuda_are_under_3_gb() -> None:
+    """At full size, in bfloat16, on a device without memory; the rest of 4 GB is for a pass."""
+    with torch.device("meta"):
+        adaptor = Adaptor(AdaptorConfig())
+        branch = Adaptor(AdaptorConfig(512, 2048, 512, 8, linear_units=128, num_blocks=5))
+        decoder = Qwen3(Qwen3Config())
+        networks = torch.nn.ModuleList(
+            (SanmEncoder(SanmConfig()), adaptor, CtcBranch(branch, 512, 60_515), decoder)
+        ).bfloat16()
+    weights = sum(parameter.nbytes for parameter in networks.parameters())
+    generator = Generator(decoder, eos_ids=())
+    generator._stays = True
+    clip = Clip(np.zeros(30 * 16_000, np.float32))
+    request = Request(
+        torch.empty(40 + trained_rows(500), 1024, device="meta"),
+        most_tokens(clip, TOKENS_PER_S_NANO),
+    )
+    rows = [generation._Row(at, request) for at in range(16)]
+    plenty = TokenBudget(16_384, 10**7, 256)
+    cache = generator._writer_for(rows, plenty).cache
+    assert cache.slots == 16
+    assert 1.5e9 < weights + cache.size_bytes < 3e9

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lingting.engines.nano.ctc import Emissions
 from lingting.engines.nano.ctc_spelling import CtcSpelling
-from lingting.engines.nano.timing import aligned_words, spread_words, with_confidences
+from lingting.engines.nano.timing import aligned_words
 from lingting.transcript import Word
 from tests.unit.engines.nano.test_ctc import FILE, ranks, write
 
@@ -131,29 +131,3 @@ def test_aligned_times_never_go_back_and_stay_inside(
         assert edges == sorted(edges)
         assert edges[0] >= 0.0
         assert edges[-1] <= frames * 0.06 + 5e-4
-
-
-def test_spread_words_lie_where_it_is_loud() -> None:
-    rng = np.random.default_rng(0)
-    clip = np.concatenate(
-        [np.zeros(16_000), rng.standard_normal(32_000) * 0.1, np.zeros(16_000)]
-    ).astype(np.float32)
-    words = spread_words("你好，世界", clip)
-    assert times(words) == [
-        ("你", 1.0, 1.5),
-        ("好，", 1.5, 2.0),
-        ("世", 2.0, 2.5),
-        ("界", 2.5, 3.0),
-    ]
-    long, short = spread_words("internationally it", clip)
-    assert long.end_s - long.start_s > 5 * (short.end_s - short.start_s)
-    assert spread_words("", clip) == ()
-    assert times(spread_words("！", clip)) == [("！", 1.0, 1.0)]
-
-
-def test_confidences_come_from_the_tokens_that_wrote_a_word() -> None:
-    text = "你好 the"
-    words = (Word("你", 0, 1), Word("好", 1, 2), Word("the", 2, 3))
-    # 你 is two tokens (the first writes nothing yet), 好 and the space one, "the" one.
-    found = with_confidences(text, words, [0, 1, 3, 6], np.log([0.5, 0.7, 0.9, 0.2]).tolist())
-    assert [word.confidence for word in found] == [0.6, 0.9, 0.2]

@@ -52,6 +52,18 @@ def test_half_a_character_is_shown_as_such(tokenizer: QwenTokenizer) -> None:
     assert tokenizer.decode(ids[:2]) == "\ufffd"
 
 
+def test_where_each_token_ends_in_the_text(tokenizer: QwenTokenizer) -> None:
+    ids = tokenizer.encode(" 龘a")
+    text = "龘a"
+    ends = tokenizer.ends(ids, text)
+    assert ends is not None
+    assert len(ends) == len(ids)
+    assert ends == sorted(ends)
+    assert ends[-3:] == [0, 1, 2]  # the second of three bytes, the third, the letter
+    assert tokenizer.ends(ids, "龘 a") is None
+    assert tokenizer.ends([], "") == []
+
+
 def without_markers(document: dict[str, Any]) -> None:
     document["added_tokens"] = [t for t in document["added_tokens"] if t["content"] != "<|im_end|>"]
 

@@ -48,7 +48,11 @@ def test_numbers_that_cannot_be(asked: str, device: torch.device) -> None:
 def test_cuda_that_knows_no_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for has_bfloat16, name in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda found=has_bfloat16: found)
+
+        def supported(including_emulation: bool = True, found: bool = has_bfloat16) -> bool:
+            return found or including_emulation
+
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
         assert devices.choose_compute("auto", CUDA).name == name
 
 
@@ -136,6 +140,17 @@ def test_what_fits_nowhere_runs_on_the_cpu(released: list[torch.device]) -> None
     )
     assert found.results == ["1 slowly", "2 slowly"]
     assert found.notes == ("memory.halved", "memory.cpu")
+
+
+def test_what_is_kept_is_let_go_before_each_smaller_try(released: list[torch.device]) -> None:
+    forgotten: list[int] = []
+    machine = Machine(1)
+    devices.with_less_memory(
+        machine.run, [1, 2, 3], device=CUDA, forget=lambda: forgotten.append(len(machine.calls))
+    )
+    assert machine.calls == [3, 1, 2, 1, 1]
+    assert forgotten == [1, 3]
+    assert len(released) == 2
 
 
 def test_without_a_cpu_one_clip_too_many_is_an_error(released: list[torch.device]) -> None:

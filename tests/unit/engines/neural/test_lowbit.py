@@ -128,7 +128,7 @@ def test_weights_use_the_whole_byte() -> None:
 
 def test_few_different_shapes_reach_the_kernels() -> None:
     """Each one is compiled and kept."""
-    shapes = {lowbit._shape_rows(count) for count in range(1, 2_001)}
+    shapes = {lowbit.shape_rows(count) for count in range(1, 2_001)}
     assert len(shapes) < 90
     for count in (1, 16, 17, 100, 255, 256, 257, 504, 1_999):
-        assert count <= lowbit._shape_rows(count) <= max(count + 15, 1.07 * count)
+        assert count <= lowbit.shape_rows(count) <= max(count + 15, 1.07 * count)
