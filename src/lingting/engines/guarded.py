@@ -248,7 +248,8 @@ def _settle(trial: _Trial) -> Hypothesis:
     first = trial.candidates[0]
     notes = list(best.notes)
     if first[1] and best is not first[0]:
-        notes += [f"guard.{name}" for name in first[1]]
+        # What the engine said of the request holds: a second hearing asks for less.
+        notes = [*first[0].notes, *notes, *(f"guard.{name}" for name in first[1])]
     if is_non_speech(_heard(trial.clip, best)):
         return replace(best, text="", words=(), notes=(*notes, "guard.non_speech"))
     notes += [f"doubt.{name}" for name in found]

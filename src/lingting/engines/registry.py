@@ -131,6 +131,8 @@ def load_engine(
     extra to install.
     """
     if is_address(model):
+        if compute != "auto":
+            raise OptionInvalid(f"compute is {compute}; a server chooses its own.", "Leave it out.")
         return GuardedEngine(_load_remote(model))
     from lingting import models
 

@@ -345,3 +345,17 @@ def test_only_what_can_be_heard_otherwise_is_heard_again() -> None:
     ]
     assert len(asked.requests[2]) == 2
     assert [one.text for one in found] == ["第一段。第一段。", "第二段。"]
+
+
+def test_what_the_engine_said_of_the_first_request_stays_with_a_later_hearing() -> None:
+    options = RecognizeOptions("zh", hotwords=("沧浪之歌",))
+
+    def script(given: Clip) -> Hypothesis:
+        if given.options.hotwords:
+            return replace(sure(LOOP), notes=("hotwords.unsupported",))
+        return sure("第二段。")
+
+    asked = Asked(script, has_careful=False)
+    (found,) = GuardedEngine(asked).recognize([clip(3.0, options=options)])
+    assert found.text == "第二段。"
+    assert {"hotwords.unsupported", "guard.retried", "guard.loop"} <= set(found.notes)

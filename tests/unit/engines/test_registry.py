@@ -225,3 +225,8 @@ def test_a_folder_that_lacks_a_file(whisper_folder: Path, tmp_path: Path) -> Non
             (tmp_path / file.name).symlink_to(file)
     with pytest.raises(WeightsInvalid, match=r"config\.json"):
         load_engine(str(tmp_path))
+
+
+def test_a_server_chooses_its_own_compute_type() -> None:
+    with pytest.raises(OptionInvalid, match="a server chooses its own"):
+        load_engine("http://127.0.0.1:9/v1", compute="int8")
