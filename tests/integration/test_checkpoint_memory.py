@@ -70,7 +70,7 @@ def test_the_peak_of_a_load_is_near_the_finished_model(
         timeout=120,
     )
     peak_mib = int(done.stdout) / 1024
-    assert target_mib * 0.9 < peak_mib < target_mib + 40
+    assert target_mib * 0.9 < peak_mib < target_mib + 80  # 255 more when freed pages stay
 
 
 def test_choosing_and_renaming_reads_nothing(tmp_path: Path) -> None:

