@@ -191,7 +191,7 @@ def test_a_prompt_is_given_and_reported(engine: WhisperEngine, audio: dict[str, 
     )
     found = engine.recognize([Clip(audio[name], one) for one in options])
     assert [one.prompt for one in found] == [
-        "以下是普通话的句子。",
+        "好的，谢谢。",
         "",
         "",
         "请听音乐。",

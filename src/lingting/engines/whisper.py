@@ -66,7 +66,7 @@ _BEAM_SIZE = 5
 _CAREFUL_BEAM_SIZE = 5
 # Without them the model writes Mandarin as it pleases, traditional and with no punctuation, and
 # translates Cantonese instead of writing it.
-_OWN_PROMPTS = {"zh": "以下是普通话的句子。", "yue": "以下係廣東話嘅句子。"}
+_OWN_PROMPTS = {"zh": "好的，谢谢。", "yue": "以下係廣東話嘅句子。"}
 _KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 _KERNELS = 16
 _REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
