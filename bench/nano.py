@@ -35,26 +35,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from systems import System
+
 ROOT = Path(__file__).resolve().parents[1]
 SPEECH = ROOT.parent / "shared" / "speech"
 RATE = 16_000
 TOKENS_PER_S = 3.0
 LENGTHS_S = (25, 22, 19, 16, 14, 12, 11, 10, 8, 7, 6, 5, 4, 3)  # clips, again and again
 Samples = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class System:
-    """What is measured."""
-
-    name: str
-    dtype: str
-    batch: int = 0
-    """Clips at once; 0 leaves it to the system."""
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} {self.dtype}" + (f" batch {self.batch}" if self.batch else "")
 
 
 @dataclass(frozen=True)
@@ -296,7 +284,7 @@ class Ours:
         self.due: dict[int, int] = {}
         self._rows = module.trained_rows
         self.engine = module.NanoEngine(
-            folder, device=device, compute=system.dtype, threads=torch.get_num_threads()
+            folder, device=device, compute=system.compute, threads=torch.get_num_threads()
         )
         self.prompt_tokens = sum(map(len, prompt_ids(folder)))
 
@@ -326,7 +314,7 @@ class Port:
         self._takes_all = system.name == "as shipped"
         self._before, self._after = prompt_ids(folder)
         self._model = FunAsrNanoForConditionalGeneration.from_pretrained(
-            folder, attn_implementation="sdpa", dtype=getattr(torch, system.dtype)
+            folder, attn_implementation="sdpa", dtype=getattr(torch, system.compute)
         ).to(device)
         self._model.eval()
         self._model.generation_config.eos_token_id = None
@@ -405,7 +393,7 @@ class FunAsr:
         text = json.loads((folder / "config.json").read_text("utf-8"))["text_config"]
         text |= {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "dtype": "float32"}
         (qwen / "config.json").write_text(json.dumps(text), "utf-8")
-        assert system.dtype == "float32"
+        assert system.compute == "float32"
         encoder = {"output_size": 512, "attention_heads": 4, "linear_units": 2048,
                    "num_blocks": 50, "tp_blocks": 20, "dropout_rate": 0.1, "input_layer": "pe",
                    "kernel_size": 11, "normalize_before": True, "sanm_shfit": 0,
@@ -580,7 +568,7 @@ def report(results: Sequence[Result], limit: dict[str, float], given: argparse.N
 
 
 def _cells(one: Result, limit: dict[str, float]) -> tuple[str, ...]:
-    dtype = one.system.dtype
+    dtype = one.system.compute
     read = one.weight_passes * WEIGHT_BYTES[dtype] / one.wall_s / limit["bytes"]
     return (
         one.system.label,

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from lingting.audio.decode import read_all
 from lingting.evaluate.machine import read_machine, read_packages
 from lingting.evaluate.manifest import read_manifest
+from systems import System, pin
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech" / "manifest.jsonl"
 LANGUAGES = ("zh", "yue", "en", "ja", "ko")
@@ -55,19 +56,6 @@ ENCODER = {
 }  # fmt: skip
 Samples = NDArray[np.float32]
 Recognise = Callable[[Sequence[Samples]], Sequence[str]]
-
-
-@dataclass(frozen=True)
-class System:
-    """What is measured; ``batch`` 0 leaves it to the system how many clips run at once."""
-
-    name: str
-    compute: str
-    batch: int = 0
-
-    @property
-    def label(self) -> str:
-        return f"{self.name} {self.compute}" + (f" batch {self.batch}" if self.batch else "")
 
 
 @dataclass(frozen=True)
@@ -274,16 +262,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def pin(threads: int | None) -> int:
-    """The thread count; every system gets as many cores as threads."""
-    if not hasattr(os, "sched_setaffinity"):
-        return threads or os.cpu_count() or 1
-    cores = sorted(os.sched_getaffinity(0))
-    threads = threads or len(cores)
-    os.sched_setaffinity(0, set(cores[:threads]))
-    return threads
 
 
 def print_table(results: Sequence[Result]) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from lingting.cli.loading import EngineRequest, automatic_model
 from lingting.cli.measuring import OURS, Measurement, Ready, System, measure
 from lingting.evaluate.manifest import read_manifest
 from lingting.evaluate.report import Report
+from systems import pin
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech" / "manifest.jsonl"
 HEADER = ("round", "system", "RTFx", "wall s", "CPU s", "peak MiB", "error %", "deleted %",
@@ -77,16 +77,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sequential", action="store_true", help="measure that mode as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
     return parser.parse_args()
-
-
-def pin(threads: int | None) -> int:
-    """The thread count; every system gets as many cores as threads, helper threads included."""
-    if not hasattr(os, "sched_setaffinity"):
-        return threads or os.cpu_count() or 1
-    cores = sorted(os.sched_getaffinity(0))
-    threads = threads or len(cores)
-    os.sched_setaffinity(0, set(cores[:threads]))
-    return threads
 
 
 def measured(round_number: int, wanted: Measurement) -> Run:

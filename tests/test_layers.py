@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (
-    "errors config transcript joining languages",
+    "errors config transcript joining languages durable",
     "audio text models store",
     "vad engines speakers",
     "pipeline host",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.output import Output, shown
 from lingting.errors import OptionInvalid, OutputUnwritable, RequestError
 
@@ -82,14 +83,7 @@ def show(
 
 def export(
     ids: _Ids,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="txt, srt, vtt, json, csv, md, docx; several with commas or repeated.",
-        ),
-    ] = None,
+    formats: Formats = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="DIR", help="A folder, or - for stdout.")
     ] = ".",
@@ -269,7 +263,6 @@ def _export(
     words: bool,
     revision: int | None,
 ) -> int:
-    from lingting.cli.transcribe import parse_formats
     from lingting.text.writers import write
 
     formats = parse_formats(given) or (() if audio else ("txt",))

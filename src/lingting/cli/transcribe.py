@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import exit_code_of
+from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.loading import EngineRequest
 from lingting.cli.output import Output
 from lingting.errors import OptionInvalid
@@ -83,14 +84,7 @@ def transcribe(
             help="A name of `lingting models list`, a folder, or a server: http://host/v1#model.",
         ),
     ] = "auto",
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="txt, srt, vtt, json, csv, md, docx; several with commas or repeated.",
-        ),
-    ] = None,
+    formats: Formats = None,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="DIR", help="Write there, or - to standard output."),
@@ -238,14 +232,6 @@ def _kept(request: Request) -> Iterator[Keeper | None]:
 
     with open_store() as store:
         yield Keeper(store)
-
-
-def parse_formats(given: Sequence[str]) -> tuple[str, ...]:
-    """``("srt,txt", "SRT")`` → ``("srt", "txt")``. Raises OptionInvalid."""
-    from lingting.text.writers import parse_format
-
-    names = [name for text in given for name in text.split(",") if name.strip()]
-    return tuple(dict.fromkeys(parse_format(name).name for name in names))
 
 
 def read_hotwords(given: Sequence[str], file: Path | None) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from typing import IO, Any
 
 from sqlalchemy import func, select
 
+from lingting.durable import flush_folder
 from lingting.errors import (
     AudioTooLong,
     BackupInvalid,
@@ -125,7 +126,7 @@ def restore(
             replaced = _move_aside(place) if is_there else None
             os.replace(staging / "blobs", place / "blobs")
             os.replace(staging / _DATABASE, place / _DATABASE)
-            _flush_folder(place)
+            flush_folder(place)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return RestoreReport(report[0], report[1], tuple(manifest["lost_blobs"]), replaced)
@@ -304,15 +305,6 @@ def _move_aside(place: Path) -> Path:
         if (place / name).exists():
             os.replace(place / name, aside / name)
     return aside
-
-
-def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextmanager

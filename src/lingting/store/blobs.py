@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
+from lingting.durable import flush_folder
 from lingting.errors import AudioTooLong, OptionInvalid, StoreDamaged, StoreUnreachable
 from lingting.store.records import Blob
 
@@ -90,7 +91,7 @@ class FolderBlobs:
                 is_new = not target.exists()
                 _make_folders(target.parent, self._folder)
                 os.replace(part, target)
-                _flush_folder(target.parent)
+                flush_folder(target.parent)
             except BaseException:
                 with contextlib.suppress(OSError):
                     part.unlink()
@@ -123,7 +124,7 @@ class FolderBlobs:
         path = self.path(digest)
         with _writing():
             path.unlink(missing_ok=True)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
 
     def digests(self) -> Iterator[str]:
         for path in self._folder.glob("??/??/*"):
@@ -170,17 +171,7 @@ def _make_folders(folder: Path, root: Path) -> None:
         return
     _make_folders(folder.parent, root) if folder != root else None
     folder.mkdir(exist_ok=True, parents=True)
-    _flush_folder(folder.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename durable; file systems that cannot are left alone."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    flush_folder(folder.parent)
 
 
 @contextmanager

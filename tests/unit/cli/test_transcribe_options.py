@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lingting.cli.transcribe import parse_formats, read_hotwords
+from lingting.cli.formats import parse_formats
+from lingting.cli.transcribe import read_hotwords
 from lingting.errors import OptionInvalid
 
 

@@ -8,6 +8,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from lingting.durable import flush_folder
 from lingting.errors import OutputUnwritable
 
 
@@ -29,7 +30,7 @@ def save(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 part.unlink()
             raise
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "bad path"
         raise OutputUnwritable(f"The result cannot be written: {reason}.") from exc
@@ -55,13 +56,3 @@ def _write(part: Path, data: bytes, mode: int | None) -> None:
         os.fsync(file.fileno())
     if mode is not None:
         part.chmod(mode)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the rename itself durable; file systems that cannot are left alone."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
