@@ -36,7 +36,7 @@ class Profile:
 PROFILES = {
     "base": Profile("", "about 130 MB to fetch, half a minute to three", ("test", "base")),
     "test": Profile(
-        "[dev,bench,nano,funasr]",
+        "[dev,bench,nano,funasr,server]",
         "with PyTorch for the parity tests about 700 MB to fetch, two to ten minutes",
         ("test",),
     ),

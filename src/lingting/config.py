@@ -12,7 +12,9 @@ a changed environment is a changed setting and nothing has to be patched at impo
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +30,7 @@ from pydantic_settings import (
 from lingting.errors import OptionInvalid, OptionUnknown
 
 PREFIX = "LINGTING_"
+_LONGEST_RUN_FOLDER = 90
 CONFIG_VARIABLE = "LINGTING_CONFIG"
 """Names the file to read instead of the user's own; it is no setting itself."""
 
@@ -80,6 +83,34 @@ class Settings(BaseSettings):
     """The key sent to a server that recognises for us; it is never shown."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """The least severe log records that are written."""
+    blob_url: str | None = None
+    """An S3-compatible store for the audio, instead of a folder in the data folder."""
+    host: str = "127.0.0.1"
+    """The address that the service listens on."""
+    port: int = Field(default=7860, ge=1, le=65_535)
+    """The port that the service listens on."""
+    behind_proxy: bool = False
+    """A proxy in front of the service speaks TLS; without one, only this machine is served."""
+    server: str = "http://127.0.0.1:7860"
+    """The service that `lingting submit`, `jobs` and `watch` speak to."""
+    server_key: SecretStr | None = None
+    """The key for that service; unset, the one that the service of this user leaves here."""
+    max_upload_bytes: int = Field(default=4 * 1024**3, ge=1024)
+    """The largest file that is taken, in bytes."""
+    engines: tuple[str, ...] = ()
+    """Addresses of the engine hosts that share the work; unset, the one on this machine."""
+    model: str = "auto"
+    """The model of the service."""
+    device: str = "auto"
+    """Where the service's model runs: auto, cpu, cuda, cuda:1 or mps."""
+    compute: str = "auto"
+    """The numbers the service's model computes with: auto, int8, float32, bfloat16 or float16."""
+    engine_queue_s: float = Field(default=1800.0, gt=0, allow_inf_nan=False)
+    """Seconds of audio that may wait in an engine host."""
+    worker_slots: int = Field(default=48, ge=1, le=1024)
+    """Recordings that a worker has under way at a time."""
+    readers: int = Field(default=2, ge=1, le=256)
+    """Processes of a worker that read recordings and find speech."""
 
     @field_validator("home", "data_dir")
     @classmethod
@@ -94,6 +125,29 @@ class Settings(BaseSettings):
     @property
     def models_dir(self) -> Path:
         return self.home / "models"
+
+    @property
+    def logs_folder(self) -> Path:
+        """Where the processes of the service write what they did."""
+        return self.data_folder / "logs"
+
+    @property
+    def run_folder(self) -> Path:
+        """Sockets and process files of the service that runs on this data folder.
+
+        A Unix socket's path has at most 107 bytes; below a longer data folder the place is a folder
+        of this user in the system's temporary folder, named by the data folder's digest.
+        """
+        folder = self.data_folder / "run"
+        if len(os.fsencode(folder)) <= _LONGEST_RUN_FOLDER:
+            return folder
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"lingting-{os.getuid()}-{digest}"
+
+    @property
+    def engine_socket(self) -> Path:
+        """Where the engine host of this machine listens."""
+        return self.run_folder / "engine.sock"
 
     @classmethod
     def settings_customise_sources(
@@ -120,6 +174,20 @@ _ALLOWED = {
     "threads": "1 to 1024",
     "remote_key": "what the server's owner gave out",
     "log_level": "debug, info, warning or error",
+    "blob_url": "s3://bucket/prefix",
+    "host": "an address of this machine",
+    "port": "1 to 65535",
+    "behind_proxy": "1 or 0",
+    "server": "http://host:port",
+    "server_key": "a key of that service",
+    "max_upload_bytes": "1024 and more",
+    "engines": 'a list of addresses, as ["unix:/run/a.sock", "http://gpu:8000"]',
+    "model": "a model's name",
+    "device": "auto, cpu, cuda, cuda:1 or mps",
+    "compute": "auto, int8, float32, bfloat16 or float16",
+    "engine_queue_s": "seconds above 0",
+    "worker_slots": "1 to 1024",
+    "readers": "1 to 256",
 }
 
 
