@@ -8,7 +8,8 @@ audio is gone too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self
@@ -339,6 +340,29 @@ class Store:
         with self.database.write() as session:
             session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
 
+    def settings_of(self, prefix: str) -> dict[str, Any]:
+        """Every value whose name begins so, by name."""
+        query = select(SettingRow).where(SettingRow.name.startswith(prefix, autoescape=True))
+        with self.database.read() as session:
+            rows = session.scalars(query.order_by(SettingRow.name))
+            return {row.name: row.value for row in rows}
+
+    def change_setting(self, name: str, change: Callable[[Any], Any]) -> Any:
+        """Replace a value by what ``change`` makes of it (None where there is none), in one go.
+
+        Two callers take turns, so the second sees what the first wrote. None removes the value.
+        What ``change`` raises leaves everything as it was. The new value.
+        """
+        with self.database.write() as session:
+            self.database.lock(session, _setting_lock(name))
+            row = session.get(SettingRow, name)
+            value = change(None if row is None else row.value)
+            if value is not None:
+                session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
+            elif row is not None:
+                session.delete(row)
+            return value
+
     # Care --------------------------------------------------------------------------------------
 
     def check(self, *, audio: bool = False) -> Checkup:
@@ -467,6 +491,11 @@ def all_recordings(
         if len(page) < page_size:
             return
         after = cursor_of(page[-1])
+
+
+def _setting_lock(name: str) -> int:
+    """A key of the database's locks for a setting."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
 def _tag(given: str) -> str:
