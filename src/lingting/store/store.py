@@ -8,13 +8,13 @@ audio is gone too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from lingting.errors import (
@@ -49,6 +49,8 @@ from lingting.store.schema import (
     TranscriptRow,
 )
 from lingting.transcript import Segment, Transcript
+
+T = TypeVar("T")
 
 _LOCK_TIMEOUT_S = 10.0
 _KEEP_TRIES = 3
@@ -94,7 +96,7 @@ class Store:
         recording, whose bytes are stored once.
         """
         for _ in range(_KEEP_TRIES):
-            blob = audio if isinstance(audio, Blob) else self._put(audio)
+            blob = audio if isinstance(audio, Blob) else self.put(audio)
             with self.database.write() as session:
                 self._lock_blob(session, blob.digest)
                 if self.blobs.has(blob.digest):
@@ -104,7 +106,8 @@ class Store:
                 break
         raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
 
-    def _put(self, audio: Path | IO[bytes]) -> Blob:
+    def put(self, audio: Path | IO[bytes]) -> Blob:
+        """Keep audio that no row speaks of yet. Raises StoreUnreachable."""
         if not isinstance(audio, Path):
             return self.blobs.put(audio)
         try:
@@ -133,18 +136,52 @@ class Store:
         recording_id = found or changes.add_recording(
             session, blob.digest, name, transcript, owner=owner, department=department
         )
+        if found is not None:
+            changes.note_audio(session, recording_id, transcript)
         is_changed = changes.add_machine_revision(session, recording_id, transcript)
         session.flush()
         return Kept(queries.recording(session, recording_id), found is None, is_changed)
+
+    def receive(
+        self,
+        audio: Path | IO[bytes] | Blob,
+        then: Callable[[Session, str], T],
+        *,
+        name: str,
+        owner: str | None = None,
+        department: str | None = None,
+    ) -> T:
+        """Keep a recording that nobody has transcribed yet, and do ``then`` with its id.
+
+        Both are one transaction. The same audio under the same name of the same owner is the same
+        recording, as in ``keep``.
+        """
+        name = storable_name(name)
+        for _ in range(_KEEP_TRIES):
+            blob = audio if isinstance(audio, Blob) else self.put(audio)
+            with self.database.write() as session:
+                self._lock_blob(session, blob.digest)
+                if self.blobs.has(blob.digest):
+                    changes.note_blob(session, blob, None)
+                    found = changes.same_recording(session, blob.digest, name, owner)
+                    recording_id = found or changes.add_recording(
+                        session, blob.digest, name, None, owner=owner, department=department
+                    )
+                    return then(session, recording_id)
+            # A purge of the same audio took it away between the two.
+            if not isinstance(audio, Path):
+                break
+        raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
 
     def _lock_blob(self, session: Session, digest: str) -> None:
         """Keeping and purging the same audio take turns."""
         self.database.lock(session, int(digest[:15], 16))
 
     def has_kept(self, digest: str, *, name: str, owner: str | None = None) -> bool:
-        """True when a recording with this audio and name is in the history."""
+        """True when a recording with this audio and name is in the history with a transcript."""
         with self.database.read() as session:
-            return changes.same_recording(session, digest, storable_name(name), owner) is not None
+            found = changes.same_recording(session, digest, storable_name(name), owner)
+            return found is not None and queries.recording(session, found).revision > 0
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -401,10 +438,13 @@ class Store:
             .select_from(RecordingRow)
             .outerjoin(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
             .outerjoin(RevisionRow, current)
-            .where(RevisionRow.id.is_(None))
+            .where(
+                RevisionRow.id.is_(None),
+                or_(TranscriptRow.id.is_(None), TranscriptRow.current_number > 0),
+            )
         )
         if count := session.scalar(without):
-            yield f"{count} recordings have no transcript."
+            yield f"{count} recordings lost their transcript."
 
     @contextmanager
     def hold(self) -> Iterator[None]:
