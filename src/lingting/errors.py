@@ -12,6 +12,7 @@
     │  │  ├─ AudioNoTrack      audio.no_track
     │  │  ├─ AudioDamaged      audio.damaged
     │  │  ├─ AudioTooLong      audio.too_long
+    │  │  ├─ AudioCrashes      audio.crashes
     │  │  └─ AudioInvalid      audio.invalid
     │  ├─ OptionUnknown        option.unknown
     │  ├─ OptionInvalid        option.invalid
@@ -25,6 +26,10 @@
     │  ├─ RecordingNotFound    store.recording_not_found
     │  ├─ RevisionNotFound     store.revision_not_found
     │  ├─ RevisionConflict     store.revision_conflict
+    │  ├─ JobNotFound          job.not_found
+    │  ├─ JobFinished          job.finished
+    │  ├─ BatchNotFound        batch.not_found
+    │  ├─ RequestConflict      request.conflict
     │  ├─ StoreNotEmpty        store.not_empty
     │  ├─ BackupInvalid        backup.invalid
     │  ├─ BodyInvalid          request.body_invalid
@@ -155,6 +160,13 @@ class AudioTooLong(AudioError):
     default_next_step = "Split it, or raise LINGTING_MAX_DURATION_S."
 
 
+class AudioCrashes(AudioError):
+    """Reading the file ended or stopped the process that read it, more than once."""
+
+    code = "audio.crashes"
+    default_next_step = "Convert it with another program first, to WAV or FLAC."
+
+
 class AudioInvalid(AudioError):
     """An array whose shape, type or values are no audio."""
 
@@ -246,6 +258,38 @@ class RevisionConflict(RequestError):
     code = "store.revision_conflict"
     status = 409
     default_next_step = "Read the transcript again and make the change there."
+
+
+class JobNotFound(RequestError):
+    """There is no job with this id."""
+
+    code = "job.not_found"
+    status = 404
+    default_next_step = "See `lingting jobs list`."
+
+
+class JobFinished(RequestError):
+    """What was asked of a job is only possible before it ends, or only after."""
+
+    code = "job.finished"
+    status = 409
+    default_next_step = "See `lingting jobs show` with its id for its state."
+
+
+class BatchNotFound(RequestError):
+    """There is no batch with this id."""
+
+    code = "batch.not_found"
+    status = 404
+    default_next_step = "See `lingting jobs list`."
+
+
+class RequestConflict(RequestError):
+    """An idempotency key was used before, for another request."""
+
+    code = "request.conflict"
+    status = 409
+    default_next_step = "Give another key, or the same request."
 
 
 class StoreNotEmpty(RequestError):

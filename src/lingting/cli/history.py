@@ -197,7 +197,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: bool) -> int:
-    from lingting.cli.display import clock
     from lingting.store import all_recordings, open_store
 
     with open_store() as store:
@@ -209,13 +208,19 @@ def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: b
         return DONE
     rows = [
         (
-            one.id, _local(one.created_at), clock(one.duration_s), one.language or "",
+            one.id, _local(one.created_at), _length(one), one.language or "",
             ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
         )
         for one in recordings
     ]  # fmt: skip
     output.table(("id", "kept", "length", "language", "tags", "name", "text"), rows)
     return DONE
+
+
+def _length(recording: Recording) -> str:
+    from lingting.cli.display import clock
+
+    return "" if recording.duration_s is None else clock(recording.duration_s)
 
 
 def _show(output: Output, id: str, number: int | None, revisions: bool, json: bool) -> int:

@@ -14,14 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lingting.store.records import (
+    Batch,
     Blob,
     Checkup,
     Cursor,
+    Event,
     Hit,
+    Job,
     Kept,
     Receipt,
     Recording,
     Revision,
+    WorkerState,
 )
 
 if TYPE_CHECKING:
@@ -29,15 +33,19 @@ if TYPE_CHECKING:
     from lingting.store.store import Store, all_recordings, cursor_of, open_store
 
 __all__ = [
+    "Batch",
     "Blob",
     "Checkup",
     "Cursor",
+    "Event",
     "Hit",
+    "Job",
     "Kept",
     "Receipt",
     "Recording",
     "Revision",
     "Store",
+    "WorkerState",
     "all_recordings",
     "cursor_of",
     "open_store",

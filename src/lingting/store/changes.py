@@ -24,6 +24,8 @@ from lingting.store.rows import (
 )
 from lingting.store.schema import (
     BlobRow,
+    JobGroupRow,
+    JobRow,
     ReceiptRow,
     RecordingRow,
     RevisionRow,
@@ -81,19 +83,19 @@ def add_recording(
     session: Session,
     digest: str,
     name: str,
-    transcript: Transcript,
+    transcript: Transcript | None,
     *,
     owner: str | None,
     department: str | None,
 ) -> str:
-    """A recording without revisions; its id."""
+    """A recording without revisions; its id. ``transcript`` tells what its audio is like."""
     row = RecordingRow(
         id=new_id(),
         digest=digest,
         name=name,
-        duration_s=transcript.duration_s,
-        sample_rate_hz=transcript.sample_rate_hz,
-        channels=transcript.channels,
+        duration_s=transcript.duration_s if transcript else None,
+        sample_rate_hz=transcript.sample_rate_hz if transcript else None,
+        channels=transcript.channels if transcript else None,
         created_at=now(),
         owner=owner,
         department=department,
@@ -109,6 +111,23 @@ def locked_transcript(session: Session, recording_id: str) -> TranscriptRow:
     """The row that all changes of one transcript wait for."""
     query = select(TranscriptRow).where(TranscriptRow.recording_id == recording_id)
     return session.scalars(query.with_for_update()).one()
+
+
+def note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:
+    """What reading the audio told about it; a recording that was just given does not know."""
+    row = session.get_one(RecordingRow, recording_id)
+    row.duration_s = transcript.duration_s
+    row.sample_rate_hz = transcript.sample_rate_hz
+    row.channels = transcript.channels
+
+
+def last_machine_revision(session: Session, recording_id: str) -> int | None:
+    """The number of what a recogniser wrote last."""
+    return session.scalar(
+        select(func.max(RevisionRow.number))
+        .join(TranscriptRow, TranscriptRow.id == RevisionRow.transcript_id)
+        .where(TranscriptRow.recording_id == recording_id, RevisionRow.origin == "machine")
+    )
 
 
 def add_machine_revision(session: Session, recording_id: str, transcript: Transcript) -> bool:
@@ -233,6 +252,7 @@ def remove_recording(session: Session, recording_id: str, author: str | None) ->
     row = session.get_one(RecordingRow, recording_id)
     of_transcript = select(RevisionRow.id).where(RevisionRow.transcript_id == transcript_id)
     segments = select(SegmentRow.id).where(SegmentRow.transcript_id == transcript_id)
+    jobs = select(JobRow.id).where(JobRow.recording_id == recording_id)
     receipt = ReceiptRow(
         recording_id=recording_id,
         digest=row.digest,
@@ -250,6 +270,8 @@ def remove_recording(session: Session, recording_id: str, author: str | None) ->
         delete(SegmentRow).where(SegmentRow.transcript_id == transcript_id),
         delete(TranscriptRow).where(TranscriptRow.id == transcript_id),
         delete(TagRow).where(TagRow.recording_id == recording_id),
+        delete(JobGroupRow).where(JobGroupRow.job_id.in_(jobs)),
+        delete(JobRow).where(JobRow.recording_id == recording_id),
         delete(RecordingRow).where(RecordingRow.id == recording_id),
     ):
         session.execute(statement, execution_options={"synchronize_session": False})

@@ -30,13 +30,13 @@ from lingting.transcript import Segment, Transcript
 _SHORTEST_PREFIX = 4
 
 
-def _recordings() -> Select[RecordingRow, int, RevisionRow]:
-    """Recordings with their audio's size and current revision."""
+def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
+    """Recordings with their audio's size and current revision, if they have one."""
     return (
         select(RecordingRow, BlobRow.size_bytes, RevisionRow)
         .join(BlobRow, BlobRow.digest == RecordingRow.digest)
         .join(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
-        .join(
+        .outerjoin(
             RevisionRow,
             and_(
                 RevisionRow.transcript_id == TranscriptRow.id,
@@ -47,13 +47,21 @@ def _recordings() -> Select[RecordingRow, int, RevisionRow]:
 
 
 def page(
-    session: Session, *, after: Cursor | None, limit: int, is_deleted: bool, tag: str | None
+    session: Session,
+    *,
+    after: Cursor | None,
+    limit: int,
+    is_deleted: bool,
+    tag: str | None,
+    owner: str | None = None,
 ) -> list[Recording]:
     """The newest recordings, or those that come behind ``after``."""
     deleted = RecordingRow.deleted_at
     query = _recordings().where(deleted.is_not(None) if is_deleted else deleted.is_(None))
     if tag is not None:
         query = query.join(TagRow, TagRow.recording_id == RecordingRow.id).where(TagRow.tag == tag)
+    if owner is not None:
+        query = query.where(RecordingRow.owner == owner)
     if after is not None:
         time = RecordingRow.created_at
         query = query.where(
@@ -89,7 +97,7 @@ def whole_id(session: Session, given: str) -> str:
 
 
 def _shown(
-    session: Session, rows: Sequence[Row[RecordingRow, int, RevisionRow]]
+    session: Session, rows: Sequence[Row[RecordingRow, int, RevisionRow | None]]
 ) -> list[Recording]:
     ids = [one.id for one, _, _ in rows]
     tags: dict[str, list[str]] = {}
@@ -112,10 +120,10 @@ def _shown(
             deleted_at=one.deleted_at,
             owner=one.owner,
             department=one.department,
-            language=revision.language,
-            revision=revision.number,
-            segments=revision.segment_count,
-            excerpt=revision.excerpt,
+            language=revision.language if revision else None,
+            revision=revision.number if revision else 0,
+            segments=revision.segment_count if revision else 0,
+            excerpt=revision.excerpt if revision else "",
             tags=tuple(tags.get(one.id, ())),
         )
         for one, size_bytes, revision in rows
@@ -138,7 +146,9 @@ def revision_row(session: Session, recording_id: str, number: int | None) -> Rev
             .where(TranscriptRow.recording_id == recording_id)
         )
         if last is None:
-            raise RecordingNotFound("The history holds no recording with this id.")
+            if session.get(RecordingRow, recording_id) is None:
+                raise RecordingNotFound("The history holds no recording with this id.")
+            raise RevisionNotFound("The recording has no transcript yet.", "Wait for its job.")
         raise RevisionNotFound(f"The transcript has revisions 1 to {last}.")
     return found
 

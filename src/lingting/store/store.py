@@ -12,10 +12,10 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from lingting.errors import (
@@ -38,7 +38,7 @@ from lingting.store.records import (
     Recording,
     Revision,
 )
-from lingting.store.rows import storable, storable_name
+from lingting.store.rows import storable, storable_name, transcript_of
 from lingting.store.schema import (
     BlobRow,
     ReceiptRow,
@@ -50,6 +50,8 @@ from lingting.store.schema import (
     TranscriptRow,
 )
 from lingting.transcript import Segment, Transcript
+
+T = TypeVar("T")
 
 _LOCK_TIMEOUT_S = 10.0
 _KEEP_TRIES = 3
@@ -95,7 +97,7 @@ class Store:
         recording, whose bytes are stored once.
         """
         for _ in range(_KEEP_TRIES):
-            blob = audio if isinstance(audio, Blob) else self._put(audio)
+            blob = audio if isinstance(audio, Blob) else self.put(audio)
             with self.database.write() as session:
                 self._lock_blob(session, blob.digest)
                 if self.blobs.has(blob.digest):
@@ -105,7 +107,8 @@ class Store:
                 break
         raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
 
-    def _put(self, audio: Path | IO[bytes]) -> Blob:
+    def put(self, audio: Path | IO[bytes]) -> Blob:
+        """Keep audio that no row speaks of yet. Raises StoreUnreachable."""
         if not isinstance(audio, Path):
             return self.blobs.put(audio)
         try:
@@ -134,18 +137,65 @@ class Store:
         recording_id = found or changes.add_recording(
             session, blob.digest, name, transcript, owner=owner, department=department
         )
+        if found is not None:
+            changes.note_audio(session, recording_id, transcript)
         is_changed = changes.add_machine_revision(session, recording_id, transcript)
         session.flush()
         return Kept(queries.recording(session, recording_id), found is None, is_changed)
+
+    def receive(
+        self,
+        audio: Path | IO[bytes] | Blob,
+        then: Callable[[Session, str], T],
+        *,
+        name: str,
+        owner: str | None = None,
+        department: str | None = None,
+    ) -> T:
+        """Keep a recording that nobody has transcribed yet, and do ``then`` with its id.
+
+        Both are one transaction. The same audio under the same name of the same owner is the same
+        recording, as in ``keep``.
+        """
+        name = storable_name(name)
+        for _ in range(_KEEP_TRIES):
+            blob = audio if isinstance(audio, Blob) else self.put(audio)
+            with self.database.write() as session:
+                self._lock_blob(session, blob.digest)
+                if self.blobs.has(blob.digest):
+                    changes.note_blob(session, blob, None)
+                    found = changes.same_recording(session, blob.digest, name, owner)
+                    recording_id = found or changes.add_recording(
+                        session, blob.digest, name, None, owner=owner, department=department
+                    )
+                    return then(session, recording_id)
+            # A purge of the same audio took it away between the two.
+            if not isinstance(audio, Path):
+                break
+        raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
+
+    def discard(self, digest: str) -> bool:
+        """Remove audio that no recording has, such as of an upload that was refused.
+
+        False when a recording has it.
+        """
+        with self.database.write() as session:
+            self._lock_blob(session, digest)
+            if session.scalar(select(func.count()).where(RecordingRow.digest == digest)):
+                return False
+            session.execute(delete(BlobRow).where(BlobRow.digest == digest))
+            self.blobs.remove(digest)
+            return True
 
     def _lock_blob(self, session: Session, digest: str) -> None:
         """Keeping and purging the same audio take turns."""
         self.database.lock(session, int(digest[:15], 16))
 
     def has_kept(self, digest: str, *, name: str, owner: str | None = None) -> bool:
-        """True when a recording with this audio and name is in the history."""
+        """True when a recording with this audio and name is in the history with a transcript."""
         with self.database.read() as session:
-            return changes.same_recording(session, digest, storable_name(name), owner) is not None
+            found = changes.same_recording(session, digest, storable_name(name), owner)
+            return found is not None and queries.recording(session, found).revision > 0
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -156,10 +206,16 @@ class Store:
         after: Cursor | None = None,
         is_deleted: bool = False,
         tag: str | None = None,
+        owner: str | None = None,
     ) -> list[Recording]:
-        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``."""
+        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``.
+
+        ``owner``: only theirs.
+        """
         with self.database.read() as session:
-            return queries.page(session, after=after, limit=limit, is_deleted=is_deleted, tag=tag)
+            return queries.page(
+                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, owner=owner
+            )
 
     def recording(self, recording_id: str) -> Recording:
         """By its id or its first characters, deleted or not. Raises RecordingNotFound."""
@@ -171,6 +227,13 @@ class Store:
         with self.database.read() as session:
             whole = queries.whole_id(session, recording_id)
             return queries.transcript(session, queries.revision_row(session, whole, revision))
+
+    def head(self, recording_id: str, revision: int | None = None) -> tuple[int, int, Transcript]:
+        """Number of a revision, how many segments it has, and all of it but the segments."""
+        with self.database.read() as session:
+            whole = queries.whole_id(session, recording_id)
+            row = queries.revision_row(session, whole, revision)
+            return row.number, row.segment_count, transcript_of(row.facts, ())
 
     def segments(
         self, recording_id: str, revision: int | None = None, *, start: int = 0
@@ -425,10 +488,13 @@ class Store:
             .select_from(RecordingRow)
             .outerjoin(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
             .outerjoin(RevisionRow, current)
-            .where(RevisionRow.id.is_(None))
+            .where(
+                RevisionRow.id.is_(None),
+                or_(TranscriptRow.id.is_(None), TranscriptRow.current_number > 0),
+            )
         )
         if count := session.scalar(without):
-            yield f"{count} recordings have no transcript."
+            yield f"{count} recordings lost their transcript."
 
     @contextmanager
     def hold(self) -> Iterator[None]:
