@@ -342,7 +342,7 @@ class PathUnknown(RequestError):
 
     code = "request.path_unknown"
     status = 404
-    default_next_step = "See docs/api.md, or /openapi.json of the service."
+    default_next_step = "See docs/api.md, or /api/v1/openapi.json of the service."
 
 
 class MethodUnknown(RequestError):
@@ -350,7 +350,7 @@ class MethodUnknown(RequestError):
 
     code = "request.method_unknown"
     status = 405
-    default_next_step = "See docs/api.md, or /openapi.json of the service."
+    default_next_step = "See docs/api.md, or /api/v1/openapi.json of the service."
 
 
 class RangeInvalid(RequestError):

@@ -235,7 +235,7 @@ class Access:
         return str(_valid_link(self._store.setting(f"link.{id}"), secret)["user"])
 
     def set_password(self, link: str, password: str) -> str:
-        """Use a link up. All sessions of the user end. Raises LinkSpent, OptionInvalid; the user."""
+        """Use a link up; its user, whose sessions end. Raises LinkSpent, OptionInvalid."""
         _check_password(password)
         id, secret = _ticket(link)
         _valid_link(self._store.setting(f"link.{id}"), secret)
@@ -261,7 +261,8 @@ class Access:
         """The cookie of a new session. Raises SignInRefused, and TooManyTries after some."""
         self._check_tries(user)
         row = self._store.setting(f"user.{user}") if _USER.fullmatch(user) else None
-        if not self._is_password(row, password):
+        is_right = self._is_password(row, password)
+        if row is None or not is_right:
             self._note_failure(user)
             raise SignInRefused("User or password is wrong.")
         with self._turn:
@@ -365,7 +366,7 @@ def _check_user(user: str) -> None:
 def _check_password(password: str) -> None:
     if len(password) < _SHORTEST_PASSWORD:
         raise OptionInvalid(
-            f"The password has {len(password)} characters; at least {_SHORTEST_PASSWORD} are needed."
+            f"The password has {len(password)} characters; it needs {_SHORTEST_PASSWORD} or more."
         )
     if len(password.encode("utf-8", "replace")) > _LONGEST_PASSWORD_BYTES:
         raise OptionInvalid(f"The password is longer than {_LONGEST_PASSWORD_BYTES} bytes.")

@@ -51,7 +51,9 @@ class Wanted:
 @dataclass(eq=False, slots=True)
 class _Listener:
     wanted: Wanted
-    waiting: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(_WAITING_EVENTS))
+    waiting: asyncio.Queue[Event | None] = field(
+        default_factory=lambda: asyncio.Queue(_WAITING_EVENTS)
+    )
     is_lost: bool = False
 
 
@@ -77,7 +79,9 @@ class Broker:
         after: int | None = None,
         heartbeat_s: float = 15.0,
     ) -> AsyncGenerator[Event | None]:
-        """Events for one listener, for ever; None when nothing happened for ``heartbeat_s``.
+        """Events for one listener, for ever.
+
+        None comes first, and whenever nothing happened for ``heartbeat_s``.
 
         ``missed`` reads a page of those it wants behind an id. It ends when the listener is too
         slow. Raises BusyError with too many listeners.
@@ -87,6 +91,7 @@ class Broker:
             raise BusyError("Too many clients listen already.", retry_after_s=10.0)
         place = await self._join(listener)
         try:
+            yield None  # from here on nothing is missed
             given = place if after is None else after
             while given < place:
                 page = await asyncio.to_thread(missed, given)
@@ -96,12 +101,13 @@ class Broker:
                 given = page[-1].id if page else place
             while not listener.is_lost or not listener.waiting.empty():
                 try:
-                    event = await asyncio.wait_for(listener.waiting.get(), heartbeat_s)
+                    async with asyncio.timeout(heartbeat_s):
+                        told = await listener.waiting.get()
                 except TimeoutError:
                     yield None
                 else:
-                    if event.id > given:
-                        yield event
+                    if told is not None and told.id > given:
+                        yield told
         finally:
             self._listeners.discard(listener)
 
@@ -156,6 +162,14 @@ class Broker:
                 except asyncio.QueueFull:
                     listener.is_lost = True
                     self._listeners.discard(listener)
+
+    def end(self) -> None:
+        """Every listener's stream ends; they come back to whoever serves then."""
+        for listener in list(self._listeners):
+            listener.is_lost = True
+            self._listeners.discard(listener)
+            if not listener.waiting.full():
+                listener.waiting.put_nowait(None)
 
     async def close(self) -> None:
         if self._looking is not None:

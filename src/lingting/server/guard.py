@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +58,7 @@ class Patience:
 
 UPLOADS = ("/api/v1/recordings",)
 CORRECTIONS = "/api/v1/transcripts/"
-CORRECTION_BYTES = 64 << 20
+CORRECTION_BYTES = 32 << 20
 """A corrected transcript of a whole day."""
 
 
@@ -80,6 +82,7 @@ class Guard:
         exchange = _Exchange(scope, receive, send, self._patience, limit, self._headers)
         try:
             await self._app(scope, exchange.receive, exchange.send)
+            exchange.note()
         except ClientDisconnect:
             log.info("client gone", extra={"method": scope["method"]})
         except LingtingError as error:  # raised outside of a route
@@ -127,6 +130,9 @@ class _Exchange:
         self._begun_s: float | None = None
         self._has_body = _has_body(scope)
         self._has_started = False
+        self._scope = scope
+        self._arrived_s = time.monotonic()
+        self._status = 0
         self.is_gone = False
 
     async def receive(self) -> Message:
@@ -168,6 +174,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._has_started = True
+            self._status = message["status"]
             message = {**message, "headers": self._with_own(list(message.get("headers", ())))}
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_last and self._has_body and not self.is_gone:
@@ -202,6 +209,19 @@ class _Exchange:
         except TimeoutError:
             return
 
+    def note(self) -> None:
+        """One line for the log, with the route and not the address: that may hold a token."""
+        if log.isEnabledFor(logging.INFO):
+            route = getattr(self._scope.get("route"), "path", None)
+            took_ms = round((time.monotonic() - self._arrived_s) * 1000)
+            log.info(
+                "request",
+                extra={
+                    "method": self._scope["method"], "route": route, "status": self._status,
+                    "took_ms": took_ms,
+                },
+            )  # fmt: skip
+
     async def refuse(self, status: int, body: dict[str, str], headers: dict[str, str]) -> None:
         """Answer with an error; a half answer is broken off, so that it cannot pass for whole."""
         if self._has_started:
@@ -221,4 +241,3 @@ def _has_body(scope: Scope) -> bool:
     if b"transfer-encoding" in headers:
         return True
     return headers.get(b"content-length", b"0").strip() not in (b"", b"0")
-

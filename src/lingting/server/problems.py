@@ -121,6 +121,8 @@ def _complaint(error: dict[str, Any]) -> str:
 async def _http(request: Request, exc: Exception) -> JSONResponse:
     del request
     assert isinstance(exc, HTTPException)
+    if isinstance(exc.__cause__, LingtingError):  # raised while the framework read the body
+        return answer(exc.__cause__)
     if exc.status_code == HTTPStatus.NOT_FOUND:
         return answer(PathUnknown("Nothing is at this address."))
     if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

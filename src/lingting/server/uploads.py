@@ -201,15 +201,18 @@ class Part:
     def __init__(self, name: str, filename: str | None, form: Form) -> None:
         self.name = name
         self.filename = filename
+        self.is_read = False
+        """Its end was seen."""
         self._form = form
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """The content as it comes."""
-        while True:
+        while not self.is_read:
             kind, data = await self._form.next_event()
-            if kind != "data":
-                return
-            yield data
+            if kind == "data":
+                yield data
+            else:
+                self.is_read = True
 
     async def text(self) -> str:
         """The value of a field. Raises BodyTooLarge, BodyInvalid."""
@@ -217,7 +220,9 @@ class Part:
         async for piece in self.pieces():
             value += piece
             if len(value) > MAX_FIELD_BYTES:
-                raise BodyTooLarge(f"A field is larger than {MAX_FIELD_BYTES} bytes.", "Shorten it.")
+                raise BodyTooLarge(
+                    f"A field is larger than {MAX_FIELD_BYTES} bytes.", "Shorten it."
+                )
         try:
             return value.decode()
         except UnicodeDecodeError as exc:

@@ -15,9 +15,7 @@ from lingting.errors import OptionInvalid
 from lingting.store import Batch, Cursor, Job, Recording, Revision
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
-After = Annotated[
-    str | None, Query(max_length=200, description="`next` of the page before.")
-]
+After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,8 @@ class Status:
     version: str
     is_ready: bool
     parts: Mapping[str, Any]
+    jobs: Mapping[str, int]
+    """How many in each state but done."""
     workers: Sequence[Mapping[str, Any]]
     engines: Sequence[Mapping[str, Any]]
 

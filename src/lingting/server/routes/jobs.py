@@ -61,6 +61,16 @@ def list_jobs(
     return JobPage(found, found[-1].id if len(found) == limit else None)
 
 
+@router.get("/jobs/submitted")
+def show_submitted(
+    service: TheService,
+    who: Reader,
+    key: Annotated[str, Header(alias="Idempotency-Key", max_length=200)],
+) -> Job:
+    """The job that an upload with this key has made, so that it need not be sent again."""
+    return service.desk.made_for(key, owner=who.user)
+
+
 @router.get("/jobs/{id}")
 def show_job(service: TheService, who: Reader, id: str) -> Job:
     """One job: state, progress, and why it failed."""

@@ -36,6 +36,9 @@ async def readyz(service: TheService) -> JSONResponse:
 async def status(service: TheService, who: Reader) -> Status:
     """Parts, workers and engine hosts. Workers and hosts are shown to administrators."""
     ready = await service.readiness.as_dict()
+    counts: dict[str, int] = dict(
+        (await asyncio.to_thread(lambda: service.desk.counts(owner=who.sees))).items()
+    )
     workers: list[dict[str, Any]] = []
     engines: list[dict[str, Any]] = []
     if who.is_admin:
@@ -43,7 +46,7 @@ async def status(service: TheService, who: Reader) -> Status:
         engines = list(
             await asyncio.gather(*map(engine_status, engine_addresses(service.settings)))
         )
-    return Status(__version__, ready["is_ready"], ready["parts"], workers, engines)
+    return Status(__version__, ready["is_ready"], ready["parts"], counts, workers, engines)
 
 
 @router.get("/openapi.json", include_in_schema=False)
