@@ -6,15 +6,17 @@ as the first and nothing is shown twice while others write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import Row, Select, Text, and_, cast, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
 from lingting.store.records import Cursor, Hit, Recording, Revision
-from lingting.store.rows import segment_of, transcript_of
+from lingting.store.rows import SEGMENT_COLUMNS, segments_of, transcript_of
 from lingting.store.schema import (
     BlobRow,
     RecordingRow,
@@ -173,16 +175,33 @@ def segments(
 ) -> list[tuple[int, int, Segment]]:
     """``(position, id, segment)`` in order, behind position ``after``."""
     query = (
-        select(RevisionSegmentRow.position, SegmentRow.id, *_SEGMENT_COLUMNS, WordsRow.words)
+        select(
+            RevisionSegmentRow.position, SegmentRow.id, *_SEGMENT_COLUMNS, cast(WordsRow.words, Text)
+        )
         .join(SegmentRow, SegmentRow.id == RevisionSegmentRow.segment_id)
         .outerjoin(WordsRow, WordsRow.segment_id == SegmentRow.id)
         .where(RevisionSegmentRow.revision_id == revision_id, RevisionSegmentRow.position > after)
         .order_by(RevisionSegmentRow.position)
         .limit(limit)
-    )
-    return [
-        (row.position, row.id, segment_of(row, row.words)) for row in session.execute(query).all()
-    ]
+    )  # fmt: skip
+    with _uncollected():
+        rows = session.connection().execute(query).all()
+        read = segments_of([row[2:] for row in rows])
+        return [(row[0], row[1], segment) for row, segment in zip(rows, read, strict=True)]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage while a transcript is made: none of it is, and Python would walk over
+    everything else in the process meanwhile, which takes as long as the reading itself.
+    """
+    was_enabled = gc.isenabled()  # another thread in here leaves it as it found it, too
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def transcript(session: Session, revision: RevisionRow) -> Transcript:
@@ -200,7 +219,7 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
     query = (
         select(
             RecordingRow.id.label("recording_id"), RecordingRow.name,
-            RevisionSegmentRow.position, SegmentRow.id, *_SEGMENT_COLUMNS,
+            RevisionSegmentRow.position, SegmentRow.id, *_SEGMENT_COLUMNS, literal(None),
         )
         .join(RevisionSegmentRow, RevisionSegmentRow.segment_id == SegmentRow.id)
         .join(RevisionRow, RevisionRow.id == RevisionSegmentRow.revision_id)
@@ -222,9 +241,11 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
             SegmentRow.id <= segment_id,
             or_(SegmentRow.id < segment_id, RevisionSegmentRow.position > position),
         )
+    rows = session.execute(query).all()
+    found = segments_of([row[4:] for row in rows])
     return [
-        Hit(row.recording_id, row.name, row.position, segment_of(row, None), row.id)
-        for row in session.execute(query).all()
+        Hit(row.recording_id, row.name, row.position, segment, row.id)
+        for row, segment in zip(rows, found, strict=True)
     ]
 
 
@@ -241,6 +262,6 @@ def tags(session: Session) -> list[tuple[str, int]]:
 
 
 _SEGMENT_COLUMNS: Iterable[Any] = (
-    SegmentRow.start_s, SegmentRow.end_s, SegmentRow.text, SegmentRow.spoken, SegmentRow.language,
-    SegmentRow.speaker, SegmentRow.channel, SegmentRow.details,
+    *(getattr(SegmentRow, name) for name in SEGMENT_COLUMNS), cast(SegmentRow.details, Text),
 )  # fmt: skip
+"""JSON comes as text: it is parsed at once for all segments, or not at all, see ``rows``."""

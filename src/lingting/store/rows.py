@@ -6,18 +6,20 @@ halves of surrogate pairs, which are no text. Both become U+FFFD.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from lingting.joining import join
-from lingting.store.schema import SegmentRow
+from lingting.store.words import StoredWords
 from lingting.transcript import Edit, Failure, Segment, Transcript, Word
 
 EXCERPT_CHARS = 120
 _EXCERPT_SEGMENTS = 20
-_COLUMNS = ("start_s", "end_s", "text", "spoken", "language", "speaker", "channel")
+SEGMENT_COLUMNS = ("start_s", "end_s", "text", "spoken", "language", "speaker", "channel")
+_DETAILS, _WORDS = len(SEGMENT_COLUMNS), len(SEGMENT_COLUMNS) + 1
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -57,29 +59,47 @@ def segment_values(segment: Segment, transcript_id: int) -> dict[str, Any]:
         "notes": list(segment.notes),
         "failure": asdict(segment.failure) if segment.failure else None,
     }
-    values = {name: getattr(segment, name) for name in _COLUMNS}
+    values = {name: getattr(segment, name) for name in SEGMENT_COLUMNS}
     details = {name: value for name, value in rare.items() if value not in (None, [])}
     return {**values, "details": details, "transcript_id": transcript_id}
 
 
-def words_values(segment: Segment) -> list[list[Any]]:
-    return [[word.text, word.start_s, word.end_s, word.confidence] for word in segment.words]
+def segments_of(rows: Sequence[Sequence[Any]]) -> list[Segment]:
+    """Segments of rows ``(*columns of SEGMENT_COLUMNS, details, words)``, both JSON as text.
+
+    One parse for all details: five thousand small ones take several times as long.
+    """
+    all_details = json.loads(f"[{','.join(row[_DETAILS] for row in rows)}]")
+    return [
+        _segment(row, details) for row, details in zip(rows, all_details, strict=True)
+    ]
 
 
-def segment_of(row: SegmentRow | Any, words: list[Any] | None) -> Segment:
-    """The segment of a row with its words, if it has any."""
-    details: Mapping[str, Any] = row.details
+def _segment(row: Sequence[Any], details: Mapping[str, Any]) -> Segment:
+    start_s, end_s, text, spoken, language, speaker, channel = row[:_DETAILS]
+    get = details.get
+    edits, failure = get("edits"), get("failure")
     return Segment(
-        **{name: getattr(row, name) for name in _COLUMNS},
-        words=tuple(Word(*one) for one in words or ()),
-        words_source=details.get("words_source"),
-        edits=tuple(Edit(*one) for one in details.get("edits", ())),
-        confidence=details.get("confidence"),
-        emotion=details.get("emotion"),
-        events=tuple(details.get("events", ())),
-        notes=tuple(details.get("notes", ())),
-        failure=Failure(**details["failure"]) if "failure" in details else None,
+        start_s,
+        end_s,
+        text,
+        spoken,
+        language,
+        _words(row[_WORDS]),
+        get("words_source"),
+        tuple([Edit(*one) for one in edits]) if edits else (),
+        get("confidence"),
+        speaker,
+        channel,
+        get("emotion"),
+        tuple(get("events", ())),
+        tuple(get("notes", ())),
+        Failure(**failure) if failure else None,
     )
+
+
+def _words(stored: str | None) -> tuple[Word, ...]:
+    return StoredWords.of(stored) if stored else ()
 
 
 def facts_of(transcript: Transcript) -> dict[str, Any]:
