@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from lingting.joining import join
-from lingting.store.words import StoredWords
-from lingting.transcript import Edit, Failure, Segment, Transcript, Word
+from lingting.store.words import stored_words
+from lingting.transcript import Edit, Failure, Segment, Transcript
 
 EXCERPT_CHARS = 120
 _EXCERPT_SEGMENTS = 20
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "spoken", "language", "speaker", "channel")
-_DETAILS, _WORDS = len(SEGMENT_COLUMNS), len(SEGMENT_COLUMNS) + 1
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -64,42 +63,45 @@ def segment_values(segment: Segment, transcript_id: int) -> dict[str, Any]:
     return {**values, "details": details, "transcript_id": transcript_id}
 
 
-def segments_of(rows: Sequence[Sequence[Any]]) -> list[Segment]:
-    """Segments of rows ``(*columns of SEGMENT_COLUMNS, details, words)``, both JSON as text.
+def segments_of(rows: Sequence[Sequence[Any]], words: Mapping[int, str]) -> dict[int, Segment]:
+    """Segments by id, of rows ``(id, *SEGMENT_COLUMNS, details)``; JSON comes as text.
 
-    One parse for all details: five thousand small ones take several times as long.
+    Opening a transcript of 5,000 segments is this function and the query. So all details are
+    parsed at once, and the fields of the frozen values are set directly: what is stored was
+    checked when it was written, and ``__init__`` takes twice as long.
     """
-    all_details = json.loads(f"[{','.join(row[_DETAILS] for row in rows)}]")
-    return [
-        _segment(row, details) for row, details in zip(rows, all_details, strict=True)
-    ]
+    parsed = json.loads(f"[{','.join([row[-1] for row in rows])}]")
+    new = object.__new__
+    made = {}
+    for (id, start_s, end_s, text, spoken, language, speaker, channel, _), details in zip(
+        rows, parsed, strict=True
+    ):
+        segment = new(Segment)
+        _start_s(segment, start_s)
+        _end_s(segment, end_s)
+        _text(segment, text)
+        _spoken(segment, spoken)
+        _language(segment, language)
+        _speaker(segment, speaker)
+        _channel(segment, channel)
+        _words(segment, stored_words(words[id]) if id in words else ())
+        get = details.get
+        _words_source(segment, get("words_source"))
+        _edits(segment, tuple([Edit(*one) for one in get("edits", ())]))
+        _confidence(segment, get("confidence"))
+        _emotion(segment, get("emotion"))
+        _events(segment, tuple(get("events", ())))
+        _notes(segment, tuple(get("notes", ())))
+        failure = get("failure")
+        _failure(segment, Failure(**failure) if failure else None)
+        made[id] = segment
+    return made
 
 
-def _segment(row: Sequence[Any], details: Mapping[str, Any]) -> Segment:
-    start_s, end_s, text, spoken, language, speaker, channel = row[:_DETAILS]
-    get = details.get
-    edits, failure = get("edits"), get("failure")
-    return Segment(
-        start_s,
-        end_s,
-        text,
-        spoken,
-        language,
-        _words(row[_WORDS]),
-        get("words_source"),
-        tuple([Edit(*one) for one in edits]) if edits else (),
-        get("confidence"),
-        speaker,
-        channel,
-        get("emotion"),
-        tuple(get("events", ())),
-        tuple(get("notes", ())),
-        Failure(**failure) if failure else None,
-    )
-
-
-def _words(stored: str | None) -> tuple[Word, ...]:
-    return StoredWords.of(stored) if stored else ()
+(
+    _start_s, _end_s, _text, _spoken, _language, _words, _words_source, _edits, _confidence,
+    _speaker, _channel, _emotion, _events, _notes, _failure,
+) = (vars(Segment)[field.name].__set__ for field in fields(Segment))  # fmt: skip
 
 
 def facts_of(transcript: Transcript) -> dict[str, Any]:

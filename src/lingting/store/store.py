@@ -209,9 +209,14 @@ class Store:
             return queries.transcript(session, queries.revision_row(session, whole, revision))
 
     def segments(
-        self, recording_id: str, revision: int | None = None, *, start: int = 0
+        self,
+        recording_id: str,
+        revision: int | None = None,
+        *,
+        start: int = 0,
+        limit: int | None = None,
     ) -> Iterator[Segment]:
-        """Segments one after another, from position ``start``; memory is that of a page.
+        """``limit`` segments one after another, from position ``start``; memory is that of a page.
 
         Revisions never change, so the pages fit together whatever others do meanwhile.
         """
@@ -219,10 +224,13 @@ class Store:
         with self.database.read() as session:
             whole = queries.whole_id(session, recording_id)
             row = queries.revision_row(session, whole, revision)
-            revision_id, count = row.id, row.segment_count
-        while after < count - 1:
+            revision_id, last = row.id, row.segment_count - 1
+        if limit is not None:
+            last = min(last, after + limit)
+        while after < last:
+            size = min(_PAGE_SEGMENTS, last - after)
             with self.database.read() as session:
-                page = queries.segments(session, revision_id, after=after, limit=_PAGE_SEGMENTS)
+                page = queries.segments(session, revision_id, after=after, limit=size)
             if not page:
                 raise RecordingNotFound("The recording was purged while it was read.")
             yield from (segment for _, _, segment in page)

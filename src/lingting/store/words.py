@@ -25,16 +25,11 @@ class StoredWords(tuple[Word, ...]):
 
     def __new__(cls, words: Iterable[Word] = ()) -> Self:
         """A plain tuple: ``dataclasses`` rebuild what they convert by calling its type."""
-        return tuple(words)  # type: ignore[return-value]
-
-    @classmethod
-    def of(cls, json: str) -> StoredWords:
-        """Words of ``[[text, start_s, end_s, confidence], ...]``."""
-        return tuple.__new__(cls, ([json],))
+        return tuple(words)  # type: ignore[return-value,unused-ignore]
 
     def plain(self) -> tuple[Word, ...]:
         """The words themselves."""
-        box: list[Any] = tuple.__getitem__(self, 0)  # type: ignore[assignment]
+        box: Any = super().__getitem__(0)
         if isinstance(held := box[0], str):  # two threads may both parse; they get equal words
             held = box[0] = tuple([Word(*one) for one in json.loads(held)])
         words: tuple[Word, ...] = held
@@ -59,21 +54,21 @@ class StoredWords(tuple[Word, ...]):
         return word in self.plain()
 
     def __eq__(self, other: object) -> bool:
-        return self.plain() == _plain(other)
+        return isinstance(other, tuple) and self.plain() == _plain(other)
 
     def __ne__(self, other: object) -> bool:
-        return self.plain() != _plain(other)
+        return not self == other
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: tuple[Any, ...]) -> bool:
         return self.plain() < _plain(other)
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: tuple[Any, ...]) -> bool:
         return self.plain() <= _plain(other)
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: tuple[Any, ...]) -> bool:
         return self.plain() > _plain(other)
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: tuple[Any, ...]) -> bool:
         return self.plain() >= _plain(other)
 
     def __hash__(self) -> int:
@@ -82,10 +77,10 @@ class StoredWords(tuple[Word, ...]):
     def __repr__(self) -> str:
         return repr(self.plain())
 
-    def __add__(self, other: Any) -> tuple[Any, ...]:
+    def __add__(self, other: tuple[Any, ...]) -> tuple[Any, ...]:
         return self.plain() + _plain(other)
 
-    def __radd__(self, other: Any) -> tuple[Any, ...]:
+    def __radd__(self, other: tuple[Any, ...]) -> tuple[Any, ...]:
         return _plain(other) + self.plain()
 
     def __mul__(self, times: SupportsIndex) -> tuple[Word, ...]:
@@ -103,10 +98,15 @@ class StoredWords(tuple[Word, ...]):
         return tuple, (list(self.plain()),)
 
 
-def _plain(other: Any) -> Any:
+def stored_words(json: str) -> StoredWords:
+    """Words of ``[[text, start_s, end_s, confidence], ...]``."""
+    return tuple.__new__(StoredWords, ([json],))
+
+
+def _plain(other: tuple[Any, ...]) -> tuple[Any, ...]:
     return other.plain() if isinstance(other, StoredWords) else other
 
 
 def words_json(segment: Segment) -> list[list[Any]]:
-    """What ``StoredWords.of`` reads, before it is written as JSON."""
+    """What ``stored_words`` reads, before it is written as JSON."""
     return [[word.text, word.start_s, word.end_s, word.confidence] for word in segment.words]
