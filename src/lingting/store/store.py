@@ -25,7 +25,7 @@ from lingting.errors import (
     StoreUnreachable,
 )
 from lingting.store import changes, migrating, queries
-from lingting.store.blobs import BlobStore, FolderBlobs
+from lingting.store.blobs import BlobStore, FolderBlobs, open_blobs
 from lingting.store.database import Database, open_database
 from lingting.store.records import (
     Blob,
@@ -484,7 +484,7 @@ def open_store(folder: Path | str | None = None, *, url: str | None = None) -> S
     return Store(database, blobs, place)
 
 
-def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderBlobs, Path]:
+def parts(folder: Path | str | None, url: str | None) -> tuple[Database, BlobStore, Path]:
     """Database, blobs and folder of a store that may not be there yet, or be of another schema."""
     from lingting.config import settings
 
@@ -496,7 +496,9 @@ def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderB
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise StoreUnreachable(f"The data folder cannot be made: {exc.strerror}.") from exc
-    return open_database(url, place), FolderBlobs(place / "blobs"), place
+    # A folder that is named is a store of its own, whatever the settings say.
+    blobs = open_blobs(now) if folder is None else FolderBlobs(place / "blobs")
+    return open_database(url, place), blobs, place
 
 
 def cursor_of(recording: Recording) -> Cursor:
