@@ -29,6 +29,7 @@ OWNERS = {
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
     "kaldi_native_fbank": (),
+    "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
     "pydantic": ("lingting.config", "lingting.server"),

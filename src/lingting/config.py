@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     """The least severe log records that are written."""
     blob_url: str | None = None
     """An S3-compatible store for the audio, instead of a folder in the data folder."""
+    blob_cache_bytes: int = Field(default=10 * 1024**3, ge=0)
+    """What copies of audio from that store may take in the data folder, in bytes."""
     host: str = "127.0.0.1"
     """The address that the service listens on."""
     port: int = Field(default=7860, ge=1, le=65_535)
@@ -179,6 +181,7 @@ _ALLOWED = {
     "remote_key": "what the server's owner gave out",
     "log_level": "debug, info, warning or error",
     "blob_url": "s3://bucket/prefix",
+    "blob_cache_bytes": "0 and more",
     "host": "an address of this machine",
     "port": "1 to 65535",
     "behind_proxy": "1 or 0",

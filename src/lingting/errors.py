@@ -517,9 +517,10 @@ class WeightsInvalid(FaultError):
 
 
 class StoreUnreachable(FaultError):
-    """The database of the history cannot be opened or used."""
+    """The database or the audio of the history cannot be reached or written."""
 
     code = "store.unreachable"
+    retryable = True
     default_next_step = "Check LINGTING_DATABASE_URL, LINGTING_DATA_DIR, its permissions and space."
 
 

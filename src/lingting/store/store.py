@@ -26,7 +26,7 @@ from lingting.errors import (
     StoreUnreachable,
 )
 from lingting.store import changes, migrating, queries
-from lingting.store.blobs import BlobStore, FolderBlobs
+from lingting.store.blobs import BlobStore, FolderBlobs, open_blobs
 from lingting.store.database import Database, open_database
 from lingting.store.records import (
     Blob,
@@ -236,9 +236,14 @@ class Store:
             return row.number, row.segment_count, transcript_of(row.facts, ())
 
     def segments(
-        self, recording_id: str, revision: int | None = None, *, start: int = 0
+        self,
+        recording_id: str,
+        revision: int | None = None,
+        *,
+        start: int = 0,
+        limit: int | None = None,
     ) -> Iterator[Segment]:
-        """Segments one after another, from position ``start``; memory is that of a page.
+        """``limit`` segments one after another, from position ``start``; memory is that of a page.
 
         Revisions never change, so the pages fit together whatever others do meanwhile.
         """
@@ -246,10 +251,13 @@ class Store:
         with self.database.read() as session:
             whole = queries.whole_id(session, recording_id)
             row = queries.revision_row(session, whole, revision)
-            revision_id, count = row.id, row.segment_count
-        while after < count - 1:
+            revision_id, last = row.id, row.segment_count - 1
+        if limit is not None:
+            last = min(last, after + limit)
+        while after < last:
+            size = min(_PAGE_SEGMENTS, last - after)
             with self.database.read() as session:
-                page = queries.segments(session, revision_id, after=after, limit=_PAGE_SEGMENTS)
+                page = queries.segments(session, revision_id, after=after, limit=size)
             if not page:
                 raise RecordingNotFound("The recording was purged while it was read.")
             yield from (segment for _, _, segment in page)
@@ -526,7 +534,7 @@ def open_store(folder: Path | str | None = None, *, url: str | None = None) -> S
     return Store(database, blobs, place)
 
 
-def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderBlobs, Path]:
+def parts(folder: Path | str | None, url: str | None) -> tuple[Database, BlobStore, Path]:
     """Database, blobs and folder of a store that may not be there yet, or be of another schema."""
     from lingting.config import settings
 
@@ -538,7 +546,9 @@ def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderB
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise StoreUnreachable(f"The data folder cannot be made: {exc.strerror}.") from exc
-    return open_database(url, place), FolderBlobs(place / "blobs"), place
+    # A folder that is named is a store of its own, whatever the settings say.
+    blobs = open_blobs(now) if folder is None else FolderBlobs(place / "blobs")
+    return open_database(url, place), blobs, place
 
 
 def cursor_of(recording: Recording) -> Cursor:
