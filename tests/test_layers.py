@@ -22,6 +22,7 @@ OWNERS = {
     "alembic": ("lingting.store",),
     "av": ("lingting.audio",),
     "ctranslate2": ("lingting.engines",),
+    "dbos": ("lingting.jobs",),
     "docx": ("lingting.text.writers",),
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),

@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
@@ -44,6 +44,16 @@ class BlobStore(Protocol):
 
     def read_range(self, digest: str, start_byte: int, size_bytes: int) -> bytes:
         """That part, fewer bytes at the end; for players that seek."""
+        ...
+
+    def local_path(
+        self, digest: str, *, is_read_again: bool = False
+    ) -> AbstractContextManager[Path]:
+        """A file of this machine with these bytes, for programs that need a path.
+
+        It is only to be read, and only inside the block. ``is_read_again`` compares every byte
+        with the digest. Raises StoreDamaged when it is missing or not what was kept.
+        """
         ...
 
     def is_intact(self, digest: str) -> bool:
@@ -115,6 +125,15 @@ class FolderBlobs:
         with self.open(digest) as stream, _reading():
             stream.seek(start_byte)
             return stream.read(size_bytes)
+
+    @contextmanager
+    def local_path(self, digest: str, *, is_read_again: bool = False) -> Iterator[Path]:
+        path = self.path(digest)
+        if not path.is_file():
+            raise StoreDamaged("Audio that was kept is missing.")
+        if is_read_again and not self.is_intact(digest):
+            raise StoreDamaged("Kept audio is not what was kept.")
+        yield path
 
     def is_intact(self, digest: str) -> bool:
         with _reading():
