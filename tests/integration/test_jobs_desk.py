@@ -104,8 +104,8 @@ def test_a_job_from_claim_to_transcript(desk: Desk) -> None:
     assert (mine.job_id, mine.epoch, mine.groups) == (job.id, 1, 0)
     assert claim(desk) == []
     assert save(desk, mine) is False
-    with desk.store.database.read() as session:
-        reopened, state = work.reopen(session, mine.job_id, mine.epoch)
+    with desk.store.database.write() as session:
+        reopened, state = work.reopen(session, mine.job_id, mine.epoch, "w1")
     assert (reopened.groups, state) == (1, {"done_s": 30.0})
     shown = desk.job(job.id)
     assert (shown.state, shown.done_s, shown.total_s) == ("running", 30.0, 60.0)

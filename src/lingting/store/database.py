@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from lingting.errors import ExtraMissing, OptionInvalid, StoreBusy, StoreUnreachable
@@ -34,6 +35,10 @@ class Database:
         self._turn = threading.Lock()
         self.file = file
         """The SQLite file; None for a server."""
+        self.url: str | None = (
+            None if file is not None else engine.url.render_as_string(hide_password=False)
+        )
+        """Of a server, with its password; None for a file."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -180,6 +185,8 @@ def mapped_errors() -> Iterator[None]:
     """What the database says, as our errors. Its own sentence may quote rows and is left out."""
     try:
         yield
+    except PoolTimeout as exc:
+        raise StoreBusy("Too many ask the history at once.") from exc
     except OperationalError as exc:
         told = str(exc.orig).lower()
         if "locked" in told or "deadlock" in told or "timeout" in told:

@@ -146,9 +146,13 @@ def held(session: Session, job_id: str, epoch: int, *, is_locked: bool = False) 
     return row
 
 
-def reopen(session: Session, job_id: str, epoch: int) -> tuple[Claim, dict[str, Any] | None]:
-    """The claim and the state that was stored with its last group."""
-    found = claim_of(session, held(session, job_id, epoch))
+def reopen(
+    session: Session, job_id: str, epoch: int, worker_id: str
+) -> tuple[Claim, dict[str, Any] | None]:
+    """The claim, from now on of this worker, and the state that was stored with its last group."""
+    row = held(session, job_id, epoch, is_locked=True)
+    row.worker_id = worker_id
+    found = claim_of(session, row)
     state = session.scalar(
         select(JobGroupRow.state)
         .where(JobGroupRow.job_id == job_id)
@@ -179,6 +183,8 @@ def save_group(
 ) -> bool:
     """Store a group, once; True when the job was paused meanwhile. Raises ClaimLost."""
     row = held(session, job_id, epoch, is_locked=True)
+    if session.get(JobGroupRow, (job_id, number)) is not None:
+        return row.state == "paused"  # it was stored, and only the answer was lost
     session.add(
         JobGroupRow(
             job_id=job_id, number=number, epoch=epoch, clips=clips, end_s=end_s,
@@ -233,10 +239,10 @@ def fail(session: Session, job_id: str, epoch: int, code: str, message: str) -> 
     events.of_ended_batches(session, [row])
 
 
-def note_crash(session: Session, job_id: str, epoch: int) -> int:
-    """This recording has ended a reading process; how many so far. Raises ClaimLost."""
+def note_crash(session: Session, job_id: str, epoch: int, weight: int) -> int:
+    """This recording has ended a reading process; the sum of weights. Raises ClaimLost."""
     row = held(session, job_id, epoch, is_locked=True)
-    row.crashes += 1
+    row.crashes += weight
     return row.crashes
 
 
@@ -316,6 +322,14 @@ def bury(session: Session, worker_id: str, beats: int) -> int:
 def take_back(session: Session, worker_id: str, working: Iterable[str]) -> int:
     """Jobs that are this worker's by their rows, and that nothing in it works on; how many."""
     return _take_from(session, worker_id, working)
+
+
+def jobs_of(session: Session, worker_id: str) -> list[str]:
+    """Jobs that are this worker's by their rows."""
+    query = select(JobRow.id).where(
+        JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id
+    )
+    return list(session.scalars(query))
 
 
 def strays(session: Session, live: Iterable[str]) -> list[str]:
