@@ -27,7 +27,8 @@ def make_run_folder(settings: Settings) -> Path:
     """The folder, which only this user may enter. Raises BindingRefused for another's."""
     folder = settings.run_folder
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise BindingRefused(

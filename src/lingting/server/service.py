@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lingting.config import Settings
@@ -61,7 +60,12 @@ class Service:
         from lingting.jobs import Desk
         from lingting.store import open_store
 
-        store = open_store(*_place(self.settings))
+        now = self.settings
+        if now.blob_url is not None:
+            store = open_store()  # a bucket is named by the process's own settings
+        else:
+            url = None if now.database_url is None else now.database_url.get_secret_value()
+            store = open_store(now.data_folder, url=url)
         return store, Desk(store), Access(store)
 
     def _events(self, after: int) -> Sequence[Event]:
@@ -78,8 +82,3 @@ class Service:
             if self._parts is not None:
                 self._parts[0].close()
                 self._parts = None
-
-
-def _place(settings: Settings) -> tuple[Path | None]:
-    del settings
-    return (None,)

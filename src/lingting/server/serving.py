@@ -98,16 +98,6 @@ def bound_socket(settings: Settings) -> socket.socket:
     return made
 
 
-def has_administrator(settings: Settings) -> bool:
-    """Asks the store. Raises StoreUnreachable or StoreSchema."""
-    from lingting.server.access import Access
-    from lingting.store import open_store
-
-    del settings
-    with open_store() as store:
-        return Access(store).has_administrator()
-
-
 def run_web(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises BindingRefused."""
     import uvicorn
@@ -115,13 +105,13 @@ def run_web(settings: Settings) -> None:
     from lingting.server.app import create_app
     from lingting.server.protocol import BoundedProtocol
 
-    check_binding(
-        settings,
-        has_administrator=is_loopback(settings.host) or has_administrator(settings),
-    )
-    listening = bound_socket(settings)
     app = create_app(settings)
     service: Service = app.state.service
+    check_binding(
+        settings,
+        has_administrator=is_loopback(settings.host) or service.access.has_administrator(),
+    )
+    listening = bound_socket(settings)
     try:
         config = uvicorn.Config(
             app,

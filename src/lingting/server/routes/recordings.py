@@ -296,18 +296,13 @@ def audio(request: Request, service: TheService, who: Reader, id: str) -> Respon
     kind = media_type(found.name)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
-    stream = service.store.blobs.open(found.digest)
-    return StreamingResponse(_pieces(stream, start, end), status, headers, media_type=kind)
+    stream = service.store.blobs.open_range(found.digest, start, end)
+    return StreamingResponse(_pieces(stream), status, headers, media_type=kind)
 
 
-def _pieces(stream: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     with stream:
-        stream.seek(start)
-        while start < end:
-            piece = stream.read(min(_PIECE_BYTES, end - start))
-            if not piece:
-                return
-            start += len(piece)
+        while piece := stream.read(_PIECE_BYTES):
             yield piece
 
 

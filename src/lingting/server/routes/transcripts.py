@@ -133,7 +133,7 @@ def list_segments(
     """A page of segments in order."""
     recording_of(service, who, id)
     number, total, _ = service.store.head(id, revision)
-    found = list(islice(service.store.segments(id, number, start=start), limit))
+    found = list(service.store.segments(id, number, start=start, limit=limit))
     behind = start + len(found)
     return SegmentPage(number, total, found, behind if found and behind < total else None)
 
