@@ -18,9 +18,13 @@ HEAD_BYTES = 64 << 10
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    _head_timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _in_head = True
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Never its own log of requests, whatever handlers there are: it tells whole addresses.
+        self.access_log = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_head = True
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
