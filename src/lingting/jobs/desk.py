@@ -132,6 +132,21 @@ class Desk:
         with self.store.database.read() as session:
             return jobs.job(session, job_id)
 
+    def made_for(self, idempotency_key: str, *, owner: str | None = None) -> Job:
+        """What ``submit`` made for this key. Raises JobNotFound."""
+        from lingting.store import jobs
+
+        with self.store.database.read() as session:
+            job_id = jobs.made_for(session, owner=owner, key=idempotency_key)
+            return jobs.job(session, job_id or "")
+
+    def counts(self, *, owner: str | None = None) -> dict[JobState, int]:
+        """How many jobs there are in each state but done."""
+        from lingting.store import jobs
+
+        with self.store.database.read() as session:
+            return jobs.counts(session, owner=owner)
+
     def jobs(
         self,
         *,

@@ -20,7 +20,6 @@ from lingting.store.rows import (
     segment_values,
     storable,
     storable_segment,
-    words_values,
 )
 from lingting.store.schema import (
     BlobRow,
@@ -35,6 +34,7 @@ from lingting.store.schema import (
     TranscriptRow,
     WordsRow,
 )
+from lingting.store.words import words_json
 from lingting.transcript import Segment, Transcript
 
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -310,7 +310,7 @@ def _insert_segments(session: Session, transcript_id: int, fresh: list[Segment])
         batch = list(zip(ids[first:], fresh[first : first + _BATCH], strict=False))
         rows = [{"id": id, **segment_values(one, transcript_id)} for id, one in batch]
         session.execute(insert(SegmentRow), rows)
-        words = [{"segment_id": id, "words": words_values(one)} for id, one in batch if one.words]
+        words = [{"segment_id": id, "words": words_json(one)} for id, one in batch if one.words]
         if words:
             session.execute(insert(WordsRow), words)
     return ids

@@ -8,6 +8,7 @@ audio is gone too.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from lingting.errors import (
     StoreUnreachable,
 )
 from lingting.store import changes, migrating, queries
-from lingting.store.blobs import BlobStore, FolderBlobs
+from lingting.store.blobs import BlobStore, FolderBlobs, open_blobs
 from lingting.store.database import Database, open_database
 from lingting.store.records import (
     Blob,
@@ -37,7 +38,7 @@ from lingting.store.records import (
     Recording,
     Revision,
 )
-from lingting.store.rows import storable, storable_name
+from lingting.store.rows import storable, storable_name, transcript_of
 from lingting.store.schema import (
     BlobRow,
     ReceiptRow,
@@ -173,6 +174,19 @@ class Store:
                 break
         raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
 
+    def discard(self, digest: str) -> bool:
+        """Remove audio that no recording has, such as of an upload that was refused.
+
+        False when a recording has it.
+        """
+        with self.database.write() as session:
+            self._lock_blob(session, digest)
+            if session.scalar(select(func.count()).where(RecordingRow.digest == digest)):
+                return False
+            session.execute(delete(BlobRow).where(BlobRow.digest == digest))
+            self.blobs.remove(digest)
+            return True
+
     def _lock_blob(self, session: Session, digest: str) -> None:
         """Keeping and purging the same audio take turns."""
         self.database.lock(session, int(digest[:15], 16))
@@ -192,10 +206,16 @@ class Store:
         after: Cursor | None = None,
         is_deleted: bool = False,
         tag: str | None = None,
+        owner: str | None = None,
     ) -> list[Recording]:
-        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``."""
+        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``.
+
+        ``owner``: only theirs.
+        """
         with self.database.read() as session:
-            return queries.page(session, after=after, limit=limit, is_deleted=is_deleted, tag=tag)
+            return queries.page(
+                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, owner=owner
+            )
 
     def recording(self, recording_id: str) -> Recording:
         """By its id or its first characters, deleted or not. Raises RecordingNotFound."""
@@ -208,10 +228,22 @@ class Store:
             whole = queries.whole_id(session, recording_id)
             return queries.transcript(session, queries.revision_row(session, whole, revision))
 
+    def head(self, recording_id: str, revision: int | None = None) -> tuple[int, int, Transcript]:
+        """Number of a revision, how many segments it has, and all of it but the segments."""
+        with self.database.read() as session:
+            whole = queries.whole_id(session, recording_id)
+            row = queries.revision_row(session, whole, revision)
+            return row.number, row.segment_count, transcript_of(row.facts, ())
+
     def segments(
-        self, recording_id: str, revision: int | None = None, *, start: int = 0
+        self,
+        recording_id: str,
+        revision: int | None = None,
+        *,
+        start: int = 0,
+        limit: int | None = None,
     ) -> Iterator[Segment]:
-        """Segments one after another, from position ``start``; memory is that of a page.
+        """``limit`` segments one after another, from position ``start``; memory is that of a page.
 
         Revisions never change, so the pages fit together whatever others do meanwhile.
         """
@@ -219,10 +251,13 @@ class Store:
         with self.database.read() as session:
             whole = queries.whole_id(session, recording_id)
             row = queries.revision_row(session, whole, revision)
-            revision_id, count = row.id, row.segment_count
-        while after < count - 1:
+            revision_id, last = row.id, row.segment_count - 1
+        if limit is not None:
+            last = min(last, after + limit)
+        while after < last:
+            size = min(_PAGE_SEGMENTS, last - after)
             with self.database.read() as session:
-                page = queries.segments(session, revision_id, after=after, limit=_PAGE_SEGMENTS)
+                page = queries.segments(session, revision_id, after=after, limit=size)
             if not page:
                 raise RecordingNotFound("The recording was purged while it was read.")
             yield from (segment for _, _, segment in page)
@@ -376,6 +411,29 @@ class Store:
         with self.database.write() as session:
             session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
 
+    def settings_of(self, prefix: str) -> dict[str, Any]:
+        """Every value whose name begins so, by name."""
+        query = select(SettingRow).where(SettingRow.name.startswith(prefix, autoescape=True))
+        with self.database.read() as session:
+            rows = session.scalars(query.order_by(SettingRow.name))
+            return {row.name: row.value for row in rows}
+
+    def change_setting(self, name: str, change: Callable[[Any], Any]) -> Any:
+        """Replace a value by what ``change`` makes of it (None where there is none), in one go.
+
+        Two callers take turns, so the second sees what the first wrote. None removes the value.
+        What ``change`` raises leaves everything as it was. The new value.
+        """
+        with self.database.write() as session:
+            self.database.lock(session, _setting_lock(name))
+            row = session.get(SettingRow, name)
+            value = change(None if row is None else row.value)
+            if value is not None:
+                session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
+            elif row is not None:
+                session.delete(row)
+            return value
+
     # Care --------------------------------------------------------------------------------------
 
     def check(self, *, audio: bool = False) -> Checkup:
@@ -476,7 +534,7 @@ def open_store(folder: Path | str | None = None, *, url: str | None = None) -> S
     return Store(database, blobs, place)
 
 
-def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderBlobs, Path]:
+def parts(folder: Path | str | None, url: str | None) -> tuple[Database, BlobStore, Path]:
     """Database, blobs and folder of a store that may not be there yet, or be of another schema."""
     from lingting.config import settings
 
@@ -488,7 +546,9 @@ def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderB
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise StoreUnreachable(f"The data folder cannot be made: {exc.strerror}.") from exc
-    return open_database(url, place), FolderBlobs(place / "blobs"), place
+    # A folder that is named is a store of its own, whatever the settings say.
+    blobs = open_blobs(now) if folder is None else FolderBlobs(place / "blobs")
+    return open_database(url, place), blobs, place
 
 
 def cursor_of(recording: Recording) -> Cursor:
@@ -507,6 +567,11 @@ def all_recordings(
         if len(page) < page_size:
             return
         after = cursor_of(page[-1])
+
+
+def _setting_lock(name: str) -> int:
+    """A key of the database's locks for a setting."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
 def _tag(given: str) -> str:
