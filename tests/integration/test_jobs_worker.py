@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sqlite3
 import time
@@ -18,6 +19,7 @@ from lingting.store.schema import JobGroupRow
 from tests.integration.store_parts import postgres_server
 from tests.integration.worker_parts import (
     calls,
+    children,
     finished,
     long_recording,
     stop,
@@ -334,3 +336,84 @@ def test_nothing_said_is_in_the_workflows(data: Path, folder: Path, recordings: 
     for word in (*said, "weltschmerz", recordings[0].name):
         assert word.encode() not in diary
         assert word.encode() not in logged
+
+
+HOSTILE = """
+import os, signal, sys, time
+def _heard(event, told):
+    if event == "open" and "blobs" in str(told[0]) and not _heard.is_busy:
+        _heard.is_busy = True
+        try:
+            with open(told[0], "rb") as file:
+                head = file.read(6)
+        except OSError:
+            head = b""
+        _heard.is_busy = False
+        if head == b"KILLER":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if head == b"STUCK!":
+            time.sleep(1000)
+_heard.is_busy = False
+if "lingting.jobs.reader" in sys.orig_argv:
+    sys.addaudithook(_heard)
+"""
+
+
+def test_a_file_that_kills_its_reader(
+    data: Path, folder: Path, recordings: list[Path], tmp_path: Path
+) -> None:
+    """Two files, one that crashes whoever reads it and one that never ends; neighbours go on."""
+    made = tmp_path / "python"
+    made.mkdir()
+    (made / "sitecustomize.py").write_text(HOSTILE)
+    (tmp_path / "killer.wav").write_bytes(b"KILLER of decoders")
+    (tmp_path / "stuck.wav").write_bytes(b"STUCK! for ever")
+    tell(folder, "slow", "0.1")
+    with open_store(data) as store, worker(data, folder, python_path=made, stall_s=1.0) as process:
+        desk = Desk(store)
+        paths = [recordings[0], tmp_path / "killer.wav", tmp_path / "stuck.wav", *recordings[1:]]
+        jobs = [submit(desk, path) for path in paths]
+        finished(desk, *jobs)
+        for job in (jobs[1], jobs[2]):
+            found = desk.job(job.id)
+            assert (found.state, found.attempts) == ("failed", 1)
+            assert found.error is not None
+            assert found.error.code == "audio.crashes"
+        for job, path in zip((jobs[0], *jobs[3:]), recordings, strict=True):
+            check_done(desk, job, path)
+        assert len(children(process.pid)) == 1  # the dead were replaced, and waited for
+        assert stop(process) == 0
+
+
+def test_readers_that_somebody_kills(data: Path, folder: Path, recordings: list[Path]) -> None:
+    """As the system does that runs out of memory: that need not be the recording's fault."""
+    tell(folder, "slow", "0.5")
+    with open_store(data) as store, worker(data, folder) as process:
+        desk = Desk(store)
+        job = submit(desk, recordings[0])
+        for _ in range(3):
+            seen = calls(folder)
+            until(lambda seen=seen: calls(folder) > seen)  # type: ignore[misc]
+            for pid in children(process.pid):
+                os.kill(pid, signal.SIGKILL)
+        tell(folder, "slow", None)
+        finished(desk, job)
+        check_done(desk, job, recordings[0])
+
+
+def test_a_full_disk_is_waited_for(data: Path, folder: Path, recordings: list[Path]) -> None:
+    """No file of the worker may grow for a while; the system refuses as a full disk does."""
+    tell(folder, "slow", "0.3")
+    with open_store(data) as store, worker(data, folder) as process:
+        desk = Desk(store)
+        job = submit(desk, recordings[0])
+        until(lambda: calls(folder) > 0)
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1 << 16, hard))
+        until(lambda: b"waiting" in (folder / "log").read_bytes())
+        time.sleep(2.0)
+        assert not desk.job(job.id).is_finished
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        tell(folder, "slow", None)
+        finished(desk, job)
+        check_done(desk, job, recordings[0])

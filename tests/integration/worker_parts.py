@@ -119,14 +119,21 @@ def undisturbed(path: Path, options: PipelineOptions | None = None) -> Transcrip
 
 @contextmanager
 def worker(
-    data: Path, folder: Path, *, url: str | None = None, **options: Any
+    data: Path,
+    folder: Path,
+    *,
+    url: str | None = None,
+    python_path: Path | None = None,
+    **options: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A worker as a process of its own; killed at the end if it still runs."""
+    paths = [str(python_path), *sys.path] if python_path else sys.path
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.worker_parts", data, folder,
              json.dumps({**QUICK, **options}), *([url] if url else [])],
             cwd=ROOT, stdout=log, stderr=log,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )  # fmt: skip
     try:
         yield process
@@ -168,6 +175,16 @@ def long_recording(path: Path, parts: Sequence[Path]) -> Path:
         file.setframerate(16_000)
         file.writeframes((np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes())
     return path
+
+
+def children(pid: int) -> list[int]:
+    """Processes that this one has started."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((one / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(one.name))
+    return found
 
 
 def main() -> None:
