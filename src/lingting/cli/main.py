@@ -25,6 +25,7 @@ from lingting.cli import (
     speech,
     submit,
     transcribe,
+    worker,
 )
 from lingting.cli.failures import exit_code_of
 from lingting.cli.output import Output, keep_standard_streams_apart
@@ -78,6 +79,7 @@ _add(app, "restore", database.restore)
 app.add_typer(database.app, name="db")
 for _name, _command in database.COMMANDS.items():
     _add(database.app, _name, _command)
+_add(app, "worker", worker.worker)
 _add(app, "languages", about.languages)
 _add(app, "config", about.config)
 _add(app, "version", about.version)

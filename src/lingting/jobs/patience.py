@@ -43,7 +43,7 @@ class Patience:
             except LingtingError as error:
                 if not passes(error):
                     raise
-                log.warning("waiting code=%s", error.code)
+                log.warning("waiting", extra={"code": error.code})
             wait_s = self.wait(wait_s)
 
     def wait(self, wait_s: float) -> float:
@@ -99,7 +99,7 @@ class PatientEngine:
                     found[at] = one
             if len(found) == len(clips):
                 return [found[at] for at in range(len(clips))]
-            log.warning("waiting clips=%d", len(clips) - len(found))
+            log.warning("waiting", extra={"clips": len(clips) - len(found)})
             wait_s = self._patience.wait(wait_s)
 
     def close(self) -> None:

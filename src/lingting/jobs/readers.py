@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lingting.errors import FaultError
+from lingting.errors import BusyError
 from lingting.jobs import exchange
 from lingting.jobs.exchange import Gone, Part
 from lingting.jobs.options import JobOptions
@@ -65,7 +65,7 @@ class _Process:
             exchange.receive(self._link)
         except (Gone, TimeoutError) as exc:
             self.end()
-            raise FaultError("A process that reads recordings does not start.") from exc
+            raise BusyError("A process that reads recordings does not start.") from exc
         self._link.settimeout(stall_s)
 
     @property

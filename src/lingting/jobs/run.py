@@ -11,10 +11,11 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from lingting.errors import AudioCrashes, LingtingError
+from lingting.errors import AudioCrashes, FaultError, LingtingError
 from lingting.jobs.exchange import Part
 from lingting.jobs.options import JobOptions
 from lingting.jobs.patience import Budget, Engines, Pace, Patience, PatientEngine
@@ -30,9 +31,11 @@ Ending = Literal["going", "done", "failed", "released", "lost"]
 log = logging.getLogger("lingting.jobs")
 
 _CRASH_POINTS = 3
+_FAULT_POINTS = 2
 _KILL_POINTS = 1
 _MOST_POINTS = 6
-"""Two crashes of the reading process, or six times that somebody ended it."""
+"""Two crashes of the reading process, three faults of ours, six that may be anybody's."""
+_PAUSE_S = 1.0
 
 
 class Stopping(Exception):
@@ -72,12 +75,28 @@ class JobRun:
         try:
             return self._step()
         except ClaimLost:
-            log.info("claim lost job=%s epoch=%d", self._job_id, self._epoch)
+            log.info("claim lost", extra={"job": self._job_id, "epoch": self._epoch})
             return "lost"
         except Stopping:
             return self._release()
         except LingtingError as error:
             return self._fail(error)
+        except Exception as exc:  # nobody foresaw it: not every time, or it is the job's end
+            log.error("job broken", extra={"job": self._job_id, "kind": type(exc).__name__})
+            return self._give_up_or_again(exc)
+
+    def _give_up_or_again(self, exc: Exception) -> Ending:
+        weight = _KILL_POINTS if isinstance(exc, OSError) else _FAULT_POINTS
+        try:
+            points = self._write(
+                lambda session: work.note_crash(session, self._job_id, self._epoch, weight)
+            )
+        except (ClaimLost, Stopping):
+            return "lost"
+        if points >= _MOST_POINTS:
+            return self._fail(FaultError("Working on the recording failed unexpectedly."))
+        self._tools.stop.wait(_PAUSE_S)
+        return self._release()
 
     def close(self) -> None:
         """Whatever it holds open."""
@@ -98,7 +117,7 @@ class JobRun:
         finally:
             self._tools.budget.give(part.audio_s)
         if part.is_last:
-            log.info("job done job=%s", self._job_id)
+            log.info("job done", extra={"job": self._job_id})
             return "done"
         if is_paused:
             raise Stopping
@@ -141,7 +160,7 @@ class JobRun:
         found = self._engine.facts.model
         known = self._model
         if known is not None and (known.id, known.sha256) != (found.id, found.sha256):
-            log.warning("another model job=%s groups=%d", self._job_id, self._groups)
+            log.warning("another model", extra={"job": self._job_id, "groups": self._groups})
             self._write(lambda session: work.drop_groups(session, self._job_id, self._epoch))
             self._set_state(0, None)
         if self._model is None:
@@ -155,11 +174,15 @@ class JobRun:
             if self._recording is None:
                 path = self._patience.until(self._local_path)
                 self._recording = self._tools.readers.open(path, self._options, groups=self._groups)
+            next_part = partial(self._recording.next, self._take_room)
             try:
-                return self._recording.next(lambda part: self._tools.budget.take(part.audio_s))
+                return self._patience.until(next_part)
             except ReaderDied as death:
                 self.close()
                 self._note_crash(death)
+
+    def _take_room(self, part: Part) -> None:
+        self._tools.budget.take(part.audio_s)
 
     def _local_path(self) -> Path:
         assert self._claim is not None
@@ -173,7 +196,7 @@ class JobRun:
         points = self._write(
             lambda session: work.note_crash(session, self._job_id, self._epoch, weight)
         )
-        log.warning("reader died job=%s points=%d", self._job_id, points)
+        log.warning("reader died", extra={"job": self._job_id, "points": points})
         if points >= _MOST_POINTS:
             raise AudioCrashes("Reading the recording ended the program that read it, each time.")
 
@@ -233,11 +256,11 @@ class JobRun:
         except ClaimLost:
             return "lost"
         except LingtingError:
-            log.warning("not released job=%s", self._job_id)
+            log.warning("job not released", extra={"job": self._job_id})
         return "released"
 
     def _fail(self, error: LingtingError) -> Ending:
-        log.info("job failed job=%s code=%s", self._job_id, error.code)
+        log.info("job failed", extra={"job": self._job_id, "code": error.code})
         try:
             self._write(
                 lambda session: work.fail(

@@ -135,7 +135,7 @@ class Worker:
                 ("care", self._keep_caring, ([*self._chores, own],)),
             )
         ]
-        log.info("worker started worker=%s pid=%d", self._slot.id, os.getpid())
+        log.info("worker started", extra={"worker": self._slot.id, "pid": os.getpid()})
         for one in threads:
             one.start()
         try:
@@ -179,8 +179,9 @@ class Worker:
         for one in claims:
             try:
                 self._workflows.start(one.job_id, one.epoch)
-            except Exception:
-                log.exception("workflow not started job=%s", one.job_id)
+            except Exception as exc:
+                told = {"job": one.job_id, "kind": type(exc).__name__}
+                log.error("workflow not started", extra=told)
                 self._end(one.job_id, one.epoch, "broken")
 
     def _begin(self, job_id: str, epoch: int) -> JobRun:
@@ -214,7 +215,7 @@ class Worker:
             seen = work.workers(session)
             strays = work.strays(session, [one.id for one in seen if one.is_live])
         if not was_live:
-            log.warning("worker had been given up worker=%s", self._slot.id)
+            log.warning("worker had been given up", extra={"worker": self._slot.id})
         beats = {one.id: one.beats for one in seen if one.is_live}
         for worker_id in self._watch.silent({**dict.fromkeys(strays, -1), **beats}):
             with events.telling(self._store.database) as session:
@@ -222,7 +223,7 @@ class Worker:
                     count = work.bury(session, worker_id, beats[worker_id])
                 else:
                     count = work.take_back(session, worker_id, ())
-            log.warning("took over worker=%s jobs=%d", worker_id, count)
+            log.warning("worker taken over", extra={"worker": worker_id, "jobs": count})
 
     # Care --------------------------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ class Worker:
             with self._lock:
                 working = list(self._working)
             count = work.take_back(session, self._slot.id, working)
-        log.warning("took back jobs=%d", count)
+        log.warning("jobs taken back", extra={"jobs": count})
 
     def _patient(self, what: str) -> _Patient:
         return _Patient(what, self._is_over)
@@ -279,7 +280,7 @@ class Worker:
             self._workflows.close()
         self._engines.close()
         self._slot.leave()
-        log.info("worker stopped worker=%s", self._slot.id)
+        log.info("worker stopped", extra={"worker": self._slot.id})
 
 
 class _Patient:
@@ -294,12 +295,13 @@ class _Patient:
 
     def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> bool:
         if isinstance(exc, LingtingError):
-            log.warning("%s failed code=%s", self._what, exc.code)
+            log.warning("chore failed", extra={"chore": self._what, "code": exc.code})
             if passes(exc):
                 self._stop.wait(0.5)
             return True
         if isinstance(exc, Exception):
-            log.error("%s failed kind=%s", self._what, type(exc).__name__)
+            told = {"chore": self._what, "kind": type(exc).__name__}
+            log.error("chore failed", extra=told)
             self._stop.wait(0.5)
             return True
         return False
