@@ -87,7 +87,7 @@ def back_up(store: Store, target: Path) -> BackupReport:
     part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
     snapshot = store.folder / f".backup-{secrets.token_hex(8)}.db"
     try:
-        with store.hold(), _writing(), part.open("xb") as stream:
+        with store.audio_stays(), _writing(), part.open("xb") as stream:
             migrating.snapshot(file, snapshot)
             report = _write(store, snapshot, stream)
             stream.flush()

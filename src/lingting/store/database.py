@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from sqlalchemy.orm import Session
 from lingting.errors import ExtraMissing, OptionInvalid, StoreBusy, StoreUnreachable
 
 BUSY_TIMEOUT_S = 30.0
+_FORGET_TIMEOUT_MS = 500
 _FILE = "lingting.db"
 _WRITES = "lingting_writes"
 
@@ -88,13 +90,45 @@ class Database:
         if not self.is_sqlite:
             session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
 
-    def forget_removed(self) -> None:
-        """Take what was deleted out of SQLite's log too; Postgres needs its own VACUUM."""
+    @contextmanager
+    def alone(self, key: int, timeout_s: float) -> Iterator[None]:
+        """Of all who use the same server, one at a time holds ``key``; it needs no transaction.
+
+        For SQLite a lock file does the same. Raises StoreBusy after the time-out.
+        """
         if self.is_sqlite:
-            with mapped_errors(), self._readers.connect() as connection:
-                driver = connection.connection.cursor()
-                driver.execute("pragma wal_checkpoint(truncate)")
+            yield
+            return
+        with mapped_errors(), self._readers.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            until_s = time.monotonic() + timeout_s
+            take = text("select pg_try_advisory_lock(:key)")
+            while not connection.scalar(take, {"key": key}):
+                if time.monotonic() > until_s:
+                    raise StoreBusy("A backup or a purge is under way.", retry_after_s=30.0)
+                time.sleep(0.05)
+            try:
+                yield
+            finally:
+                connection.execute(text("select pg_advisory_unlock(:key)"), {"key": key})
+
+    def forget_removed(self) -> bool:
+        """Take what was deleted out of SQLite's log too; Postgres needs its own VACUUM.
+
+        False when somebody reads an older state for longer than a moment: then it is for later.
+        """
+        if not self.is_sqlite:
+            return True
+        with mapped_errors(), self._readers.connect() as connection:
+            driver = connection.connection.cursor()
+            # Writers wait meanwhile, so a long reader must not make this one wait for long.
+            driver.execute(f"pragma busy_timeout = {_FORGET_TIMEOUT_MS}")
+            try:
+                (is_busy, *_) = driver.execute("pragma wal_checkpoint(truncate)").fetchone()
+            finally:
+                driver.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
                 driver.close()
+        return not is_busy
 
     def close(self) -> None:
         self._readers.dispose()

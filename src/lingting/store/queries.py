@@ -136,6 +136,8 @@ def _shown(
             segments=revision.segment_count if revision else 0,
             excerpt=revision.excerpt if revision else "",
             tags=tuple(tags.get(one.id, ())),
+            held_by=one.held_by,
+            held_at=one.held_at,
         )
         for one, size_bytes, revision in rows
     ]

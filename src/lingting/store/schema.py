@@ -105,6 +105,9 @@ class RecordingRow(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     owner: Mapped[str | None] = mapped_column(Text)
     department: Mapped[str | None] = mapped_column(Text)
+    held_by: Mapped[str | None] = mapped_column(Text)
+    held_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Set: a legal hold, under which it is neither deleted nor purged."""
 
 
 class TagRow(Base):
