@@ -98,7 +98,7 @@ class Broker:
                 for event in page:
                     if event.id <= place:
                         yield event
-                given = page[-1].id if page else place
+                given = min(page[-1].id, place) if page else place
             while not listener.is_lost or not listener.waiting.empty():
                 try:
                     async with asyncio.timeout(heartbeat_s):

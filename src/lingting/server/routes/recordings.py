@@ -309,8 +309,8 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
 @router.get("/recordings/{id}/peaks", response_class=Response)
 def peaks(service: TheService, who: Reader, id: str) -> Response:
     """Loudness over time for a player, one byte a point; empty while it is not known."""
-    found = recording_of(service, who, id)
-    drawn = service.store.peaks(found.digest) or b""
+    recording_of(service, who, id)
+    drawn = service.store.preview(id) or b""
     return Response(drawn, media_type="application/octet-stream")
 
 
