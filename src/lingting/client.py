@@ -21,7 +21,7 @@ from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Literal, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -482,7 +482,8 @@ def _text(given: str) -> str:
 
 
 def _id(given: str) -> str:
-    return quote(given, safe="")
+    """For an address; what is no id leads to nothing there."""
+    return given if given.isascii() and given.isalnum() else "-"
 
 
 def _made(cls: type[T], row: Mapping[str, Any]) -> T:
