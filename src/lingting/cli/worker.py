@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lingting.engines.base import Engine
 
 _VAD = "fsmn-vad"
+_PATIENCE_S = 5.0
+"""Then the worker looks whether the job is still wanted, and asks again."""
 
 
 def worker(
@@ -92,8 +94,10 @@ def _worker(slots: int | None, readers: int | None) -> int:
 
 
 def _engine(now: Settings, model: str) -> Engine:
-    """The engine hosts as one engine."""
-    from lingting.engines import remote
+    """The engine hosts as one engine; ``auto`` is what they have for a default."""
+    from lingting.engines.remote.pool import EnginePool
 
-    address = (now.engines or (f"unix:{now.engine_socket}",))[0]
-    return remote.load(address, model=None if model == "auto" else model)
+    addresses = now.engines or (f"unix:{now.engine_socket}",)
+    return EnginePool(
+        addresses, model=None if model == "auto" else model, lane="bulk", patience_s=_PATIENCE_S
+    )
