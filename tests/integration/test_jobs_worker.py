@@ -323,6 +323,22 @@ def test_a_locked_database_is_waited_for(data: Path, folder: Path, recordings: l
         check_done(desk, job, recordings[0])
 
 
+def test_the_diary_does_not_grow(data: Path, folder: Path, recordings: list[Path]) -> None:
+    with open_store(data) as store, worker(data, folder, diary_s=0.5):
+        desk = Desk(store)
+        finished(desk, *(submit(desk, path) for path in recordings[1:]))
+
+        def rows() -> int:
+            with sqlite3.connect(data / "dbos.sqlite") as diary:
+                found = diary.execute("select count(*) from workflow_status").fetchone()
+                steps = diary.execute("select count(*) from operation_outputs").fetchone()
+            diary.close()
+            return int(found[0]) + int(steps[0])
+
+        assert rows() > 0
+        until(lambda: rows() == 0)
+
+
 def test_nothing_said_is_in_the_workflows(data: Path, folder: Path, recordings: list[Path]) -> None:
     """What durable work writes down of itself holds no text, so that a purge is a purge."""
     with open_store(data) as store, worker(data, folder) as process:

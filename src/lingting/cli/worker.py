@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lingting.engines.base import Engine
 
 _VAD = "fsmn-vad"
+_PATIENCE_S = 5.0
+"""Then the worker looks whether the job is still wanted, and asks again."""
 
 
 def worker(
@@ -65,8 +68,14 @@ def _worker(slots: int | None, readers: int | None) -> int:
     now = settings(**{name: one for name, one in given.items() if one is not None})
     configure(now.log_level)
     stop = threading.Event()
+
+    def ask_to_stop(signum: int, _: object) -> None:
+        if stop.is_set():  # a second time means now; another worker goes on
+            os._exit(128 + signum)
+        stop.set()
+
     for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, lambda *_: stop.set())
+        signal.signal(one, ask_to_stop)
     options = WorkerOptions(
         slots=now.worker_slots,
         readers=now.readers,
@@ -75,16 +84,20 @@ def _worker(slots: int | None, readers: int | None) -> int:
     )
     chores = [Chore("look into watched folders", 2.0, scan_watched())]
     with open_store() as store:
-        Worker(
+        made = Worker(
             store, lambda model: _engine(now, model), models.ensure(_VAD), now.run_folder, options,
             chores=chores,
-        ).run(stop)  # fmt: skip
+        )  # fmt: skip
+        if not made.run(stop):
+            os._exit(DONE)  # threads wait for an engine that does not answer
     return DONE
 
 
 def _engine(now: Settings, model: str) -> Engine:
-    """The engine hosts as one engine."""
-    from lingting.engines import remote
+    """The engine hosts as one engine; ``auto`` is what they have for a default."""
+    from lingting.engines.remote.pool import EnginePool
 
-    address = (now.engines or (f"unix:{now.engine_socket}",))[0]
-    return remote.load(address, model=None if model == "auto" else model)
+    addresses = now.engines or (f"unix:{now.engine_socket}",)
+    return EnginePool(
+        addresses, model=None if model == "auto" else model, lane="bulk", patience_s=_PATIENCE_S
+    )

@@ -140,7 +140,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def scan_watched() -> Callable[[Store], None]:
+def scan_watched(settle_s: float = _SETTLE_S) -> Callable[[Store], None]:
     """A worker's chore: look into all folders that the desk was told to watch."""
     watches: dict[str, FolderWatch] = {}
 
@@ -156,7 +156,7 @@ def scan_watched() -> Callable[[Store], None]:
             if key not in watches:
                 watches[key] = FolderWatch(
                     desk, folder, JobOptions.from_dict(one["options"]), owner=one["owner"],
-                    department=one["department"], priority=one["priority"],
+                    department=one["department"], priority=one["priority"], settle_s=settle_s,
                 )  # fmt: skip
             watches[key].scan()
 

@@ -60,10 +60,12 @@ class Tools:
 class JobRun:
     """A job while this worker has it. One thread at a time."""
 
-    def __init__(self, tools: Tools, job_id: str, epoch: int) -> None:
+    def __init__(self, tools: Tools, job_id: str, epoch: int, fresh: Claim | None = None) -> None:
+        """``fresh`` is a claim that was made just now, of a job without groups."""
         self._tools = tools
         self._job_id = job_id
         self._epoch = epoch
+        self._fresh_claim = fresh
         self._claim: Claim | None = None
         self._recording: OpenRecording | None = None
         self._audio = ExitStack()
@@ -135,7 +137,8 @@ class JobRun:
             with tools.store.database.write() as session:
                 return work.reopen(session, self._job_id, self._epoch, tools.worker_id)
 
-        self._claim, state = self._stored(reopen)
+        fresh = self._fresh_claim
+        self._claim, state = (fresh, None) if fresh is not None else self._stored(reopen)
         self._options = JobOptions.from_dict(self._claim.options)
         self._pipeline = self._options.pipeline(tools.max_duration_s)
         model = self._options.model

@@ -56,6 +56,8 @@ class WorkerOptions:
     drain_s: float = 60.0
     """How long a group that is under way may take when the worker is asked to stop."""
     stall_s: float = STALL_S
+    diary_s: float = 600.0
+    """How long DBOS keeps what it knows of a claim that has ended."""
     max_duration_s: float = 12 * 3600.0
     model: str = "auto"
     """What ``auto`` of a job's options means."""
@@ -94,6 +96,7 @@ class Worker:
         self._freed = threading.Event()
         self._lock = threading.Lock()
         self._working: dict[str, int] = {}
+        self._fresh: dict[str, Claim] = {}
         self._late_writes = 0
         self._engines = Engines(load)
         self._readers = Readers(
@@ -113,11 +116,15 @@ class Worker:
             default_model=self._options.model,
             max_duration_s=self._options.max_duration_s,
         )
-        self._watch = _Watch(self._slot.id, self._options.dead_after_s)
+        self._watch = Watch(self._slot.id, self._options.dead_after_s)
         self._chores = [*chores, Chore("forget old rows", 600.0, _forget_old)]
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set; then finish the groups that are under way."""
+    def run(self, stop: threading.Event) -> bool:
+        """Work until ``stop`` is set; then finish the groups that are under way.
+
+        False when one of them took too long: then threads are left that nothing can end but the
+        end of the process.
+        """
         self._beat()
         self._workflows = Workflows(
             self._store.folder,
@@ -127,7 +134,10 @@ class Worker:
             end=self._end,
             threads=self._options.slots,
         )
-        own = Chore("forget workflows", 60.0, lambda _: self._workflows.forget_ended())
+        diary_s = self._options.diary_s
+        own = Chore(
+            "forget workflows", min(60.0, diary_s), lambda _: self._workflows.forget_ended(diary_s)
+        )
         threads = [
             threading.Thread(target=work, name=f"lingting-{name}", daemon=True, args=args)
             for name, work, args in (
@@ -141,11 +151,12 @@ class Worker:
         try:
             self._keep_claiming(stop)
         finally:
-            self._drain()
+            is_drained = self._drain()
             self._is_over.set()
             for one in threads:
                 one.join(self._options.beat_s)
             self._close()
+        return is_drained
 
     # Claiming ----------------------------------------------------------------------------------
 
@@ -172,6 +183,7 @@ class Worker:
                 # Before the rows say so: who looks for jobs nobody works on must find them here.
                 with self._lock:
                     self._working.update({one.job_id: one.epoch for one in claims})
+                    self._fresh.update({one.job_id: one for one in claims if not one.groups})
         except BaseException:
             for one in claims:
                 self._end(one.job_id, one.epoch, "broken")
@@ -187,12 +199,15 @@ class Worker:
     def _begin(self, job_id: str, epoch: int) -> JobRun:
         with self._lock:
             self._working[job_id] = max(epoch, self._working.get(job_id, 0))
-        return JobRun(self._tools, job_id, epoch)
+            fresh = self._fresh.pop(job_id, None)
+        is_fresh = fresh is not None and fresh.epoch == epoch
+        return JobRun(self._tools, job_id, epoch, fresh if is_fresh else None)
 
     def _end(self, job_id: str, epoch: int, ending: str) -> None:
         with self._lock:
             if self._working.get(job_id) == epoch:
                 del self._working[job_id]
+                self._fresh.pop(job_id, None)
             self._late_writes += ending == "lost"
         self._freed.set()
 
@@ -262,15 +277,16 @@ class Worker:
 
     # Stopping ----------------------------------------------------------------------------------
 
-    def _drain(self) -> None:
+    def _drain(self) -> bool:
         self._stop.set()  # each thread gives its job back behind the group it is at
         until_s = time.monotonic() + self._options.drain_s
         while time.monotonic() < until_s:
             with self._lock:
                 if not self._working:
-                    return
+                    return True
             self._freed.wait(0.05)
             self._freed.clear()
+        return False
 
     def _close(self) -> None:
         with suppress(LingtingError), events.telling(self._store.database) as session:
@@ -307,7 +323,7 @@ class _Patient:
         return False
 
 
-class _Watch:
+class Watch:
     """Who has not changed for too long, by this process's own clock.
 
     A worker that could not look for a while, because it was frozen or the database was locked,

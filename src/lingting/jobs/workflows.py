@@ -15,18 +15,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from lingting.errors import ExtraMissing
+from lingting.store.database import IDLE_TIMEOUT_S
+
 # Before the import: nothing of it may leave this machine, whatever a stranger's environment says.
 for _name in [name for name in os.environ if name.startswith("DBOS_")]:
     del os.environ[_name]
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID  # noqa: E402
+try:
+    from dbos import DBOS, DBOSConfig, SetWorkflowID
+except ModuleNotFoundError as exc:
+    raise ExtraMissing(
+        "A worker needs dbos, which is not installed.", 'Run `pip install "lingting[server]"`.'
+    ) from exc
 
 APP_VERSION = "1"
 """Workflows of another version are not recovered: raise it when steps mean something else."""
 _FILE = "dbos.sqlite"
 _BATCH = 500
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-_KEPT = timedelta(minutes=10)
 
 
 class Run(Protocol):
@@ -86,6 +93,7 @@ class Workflows:
             "executor_id": executor_id,
             "max_executor_threads": threads + 8,  # its own threads come from there too
             "sys_db_pool_size": min(threads + 4, 20),
+            "sys_db_idle_transaction_timeout_sec": IDLE_TIMEOUT_S,
             "enable_otlp": False,
             "log_level": "ERROR",
             "console_log_level": "ERROR",
@@ -101,9 +109,9 @@ class Workflows:
         with SetWorkflowID(f"{job_id}-{epoch}"):
             DBOS.start_workflow(_transcribe, job_id, epoch)
 
-    def forget_ended(self) -> int:
-        """Remove what ended a while ago; how many."""
-        before = (datetime.now(UTC) - _KEPT).isoformat()
+    def forget_ended(self, age_s: float) -> int:
+        """Remove what ended so long ago; how many."""
+        before = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat()
         count = 0
         while True:
             found = DBOS.list_workflows(

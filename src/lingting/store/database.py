@@ -24,6 +24,8 @@ from lingting.errors import ExtraMissing, OptionInvalid, StoreBusy, StoreUnreach
 
 BUSY_TIMEOUT_S = 30.0
 _FORGET_TIMEOUT_MS = 500
+IDLE_TIMEOUT_S = 10
+"""Of a Postgres transaction in which nothing happens."""
 _FILE = "lingting.db"
 _WRITES = "lingting_writes"
 
@@ -207,6 +209,14 @@ def _open_postgres(url: URL) -> Database:
         raise ExtraMissing(
             "The driver of Postgres is missing.", "Run `pip install lingting[postgres]`."
         ) from exc
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        # A frozen process must not hold its locks against all others.
+        with connection.cursor() as cursor:
+            cursor.execute(f"set idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+        connection.commit()
+
     return Database(engine, None)
 
 
