@@ -13,7 +13,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lingting.cli import about, database, evaluation, history, models, speech, transcribe
+from lingting.cli import (
+    about,
+    database,
+    evaluation,
+    history,
+    models,
+    retention,
+    speech,
+    transcribe,
+)
 from lingting.cli.failures import exit_code_of
 from lingting.cli.output import Output, keep_standard_streams_apart
 
@@ -49,6 +58,9 @@ for _name, _command in models.COMMANDS.items():
 app.add_typer(history.app, name="history")
 for _name, _command in history.COMMANDS.items():
     _add(history.app, _name, _command)
+app.add_typer(retention.app, name="retention")
+for _name, _command in retention.COMMANDS.items():
+    _add(retention.app, _name, _command)
 _add(app, "backup", database.backup)
 _add(app, "restore", database.restore)
 app.add_typer(database.app, name="db")
