@@ -399,8 +399,8 @@ def test_a_reader_delays_only_the_log(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         id = store.keep(
             io.BytesIO(b"a"),
-            telling(30, random.Random(1)),
-            name="a",  # noqa: S311
+            telling(30, random.Random(1)),  # noqa: S311
+            name="a",
         ).recording.id
         with store.database.read() as session:
             session.scalar(select(func.count()).select_from(RecordingRow))

@@ -21,6 +21,7 @@ from lingting.cli import (
     jobs,
     keys,
     models,
+    retention,
     serve,
     speech,
     submit,
@@ -74,6 +75,9 @@ app.add_typer(jobs.app, name="jobs")
 for _name, _command in jobs.COMMANDS.items():
     _add(jobs.app, _name, _command)
 _add(app, "watch", jobs.watch)
+app.add_typer(retention.app, name="retention")
+for _name, _command in retention.COMMANDS.items():
+    _add(retention.app, _name, _command)
 _add(app, "backup", database.backup)
 _add(app, "restore", database.restore)
 app.add_typer(database.app, name="db")

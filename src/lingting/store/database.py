@@ -72,17 +72,21 @@ class Database:
     @contextmanager
     def connect_to_write(self) -> Iterator[Connection]:
         """The same as a bare connection, in a transaction."""
-        if self.is_sqlite:
-            if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
-                raise StoreBusy("Another thread writes to the history for too long.")
-            try:
-                with mapped_errors(), self._writer.begin() as connection:
-                    yield connection
-            finally:
-                self._turn.release()
-        else:
-            with mapped_errors(), self._writer.begin() as connection:
-                yield connection
+        with self._own_turn(), mapped_errors(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Threads of one process write to SQLite one after another."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            raise StoreBusy("Another thread writes to the history for too long.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def lock(self, session: Session, key: int) -> None:
         """Until the transaction ends, nobody else is past a lock of the same key (64 bits).
@@ -131,6 +135,26 @@ class Database:
                 driver.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
                 driver.close()
         return not is_busy
+
+    def compact(self) -> None:
+        """Write SQLite's file anew, without what was removed; others wait with their writes.
+
+        ``secure_delete`` is not enough: rows that moved when their neighbours went have left copies
+        in the unused middle of pages. Takes seconds for a gigabyte, and as much room beside it.
+        """
+        if not self.is_sqlite:
+            return
+        with self._own_turn(), mapped_errors(), self._readers.connect() as connection:
+            driver = connection.connection.cursor()
+            try:
+                driver.execute("vacuum")
+            finally:
+                driver.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file; 0 for a server."""
+        return 0 if self.file is None else self.file.stat().st_size
 
     def close(self) -> None:
         self._readers.dispose()

@@ -8,6 +8,7 @@ audio is gone too.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,11 @@ _AUDIO_LOCK = 0x6C696E67_61756469
 _SMALL = 20
 """Recordings in one transaction of a retention run: others write in between."""
 _RETENTION = "retention"
+_COMPACTED = "compacted"
+"""The last receipt of whose recording nothing is left in the file."""
+_COMPACT_AT_ONCE_BYTES = 64 << 20
+_COMPACT_BYTES = 4 << 30
+"""A larger file is written anew when its owner asks for it: others wait with their writes."""
 _PAGE_SEGMENTS = 1_000
 _MAX_TAG_CHARS = 100
 
@@ -433,7 +439,7 @@ class Store:
             _refuse_held(row)
             receipt = changes.remove_recording(session, row.id, author)
         (receipt,) = self._finish_purges([receipt])
-        self.database.forget_removed()
+        self._forget(_COMPACT_AT_ONCE_BYTES)
         return receipt
 
     def _finish_purges(self, receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -481,8 +487,30 @@ class Store:
                 copies -= set(session.scalars(select(BlobRow.digest)))
         for digest in copies:
             self.blobs.forget_copy(digest)
-        self.database.forget_removed()
+        self._forget(_COMPACT_BYTES)
         return [one for one in finished if one.audio != "pending"]
+
+    def compact(self) -> None:
+        """Write an SQLite file anew, so that nothing of what was purged is left in it.
+
+        Raises StoreBusy when others write for too long, StoreUnreachable without the room.
+        """
+        with self.database.read() as session:
+            last = session.scalar(select(func.max(ReceiptRow.id))) or 0
+        self.database.compact()
+        self.set_setting(_COMPACTED, last)
+        self.database.forget_removed()
+
+    def _forget(self, limit_bytes: int) -> None:
+        """``compact`` after purges, if the file is no larger; if it cannot be done now, later."""
+        with contextlib.suppress(StoreBusy, StoreUnreachable):
+            if self.database.is_sqlite and self.database.size_bytes <= limit_bytes:
+                with self.database.read() as session:
+                    last = session.scalar(select(func.max(ReceiptRow.id))) or 0
+                if last > (self.setting(_COMPACTED) or 0):
+                    self.compact()
+                    return
+            self.database.forget_removed()
 
     def receipts(self) -> list[Receipt]:
         """What was purged, the newest first."""
@@ -536,7 +564,7 @@ class Store:
                 break
             deleted += ids
         if purged:
-            self.database.forget_removed()
+            self._forget(_COMPACT_BYTES)
         with self.database.read() as session:
             held = retention.count_held(session, deletes) + retention.count_held(session, purges)
         is_done = purged < limit and len(deleted) < limit
@@ -593,7 +621,7 @@ class Store:
             with self.audio_stays():
                 for receipt_id, digest in pending:
                     self._finish_purge(receipt_id, digest)
-        self.database.forget_removed()
+        self._forget(_COMPACT_BYTES)
         there = set(self.blobs.digests())
         # Read after the folder: audio that is kept meanwhile has no row yet, which is no fault.
         with self.database.read() as session:
