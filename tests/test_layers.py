@@ -28,12 +28,15 @@ OWNERS = {
     "fastapi": ("lingting.server", "lingting.host"),
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
+    "httptools": ("lingting.host",),
     "kaldi_native_fbank": (),
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
     "pydantic": ("lingting.config", "lingting.server"),
     "pydantic_settings": ("lingting.config",),
+    "prometheus_client": ("lingting.host", "lingting.server"),
+    "python_multipart": ("lingting.host", "lingting.server"),
     "rich": ("lingting.cli",),
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
@@ -49,11 +52,12 @@ OWNERS = {
     ),
     "transformers": (),
     "typer": ("lingting.cli",),
-    "uvicorn": ("lingting.server", "lingting.host"),
+    "uvicorn": ("lingting.host", "lingting.server", "lingting.cli"),
+    "uvloop": ("lingting.host", "lingting.server", "lingting.cli"),
 }
 
 ONLY_PROTOCOL = {"pipeline", "host"}
-"""They know ``engines.base``, no engine."""
+"""They know ``engines.base`` and the form it has on a wire, no engine."""
 
 Import = tuple[int, str]
 
@@ -104,7 +108,7 @@ def is_allowed(own: str, imported: str) -> bool:
     if other == "__version__":  # a string, read from the package's own first lines
         return True
     if own in ONLY_PROTOCOL and other == "engines":
-        return owns(imported, ("lingting.engines.base",))
+        return owns(imported, ("lingting.engines.base", "lingting.engines.envelope"))
     if (own, other) == ("engines", "store"):
         return False
     level, target = LEVEL[own], LEVEL[other]

@@ -16,6 +16,7 @@ import typer
 from lingting.cli import (
     about,
     database,
+    engine,
     evaluation,
     history,
     jobs,

@@ -302,16 +302,14 @@ def _models_of(host: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     if not host["is_answering"]:
         return [(host["address"], "", "not answering", "")]
     told = host.get("status") or {}
-    queued = told.get("queue", {})
-    waiting = queued.get("seconds") if isinstance(queued, dict) else None
-    shown_queue = f"{waiting:.0f} s" if isinstance(waiting, (int, float)) else ""
-    listed = told.get("models", [])
+    waiting = told.get("waiting_s")
+    queue = f"{waiting:.0f} s" if isinstance(waiting, (int, float)) else ""
+    listed = told.get("models")
     rows = [
-        (host["address"], str(one.get("id", "")), str(one.get("state", "")), shown_queue)
-        for one in listed
-        if isinstance(one, dict)
+        (host["address"], name, str(one.get("state", "")), queue)
+        for name, one in (listed.items() if isinstance(listed, dict) else ())
     ]
-    return rows or [(host["address"], "", "answering", shown_queue)]
+    return rows or [(host["address"], "", "answering", queue)]
 
 
 def _stop(output: Output, now: bool) -> int:
