@@ -166,17 +166,22 @@ def _commands(*, has_own_engine: bool) -> list[Any]:
 
 
 def _welcome(output: Output, now: Settings) -> bool:
-    """Makes the administrator, and a link while there is no password. True with a password.
+    """Makes the administrator, this machine's key, and a link while there is no password.
+
+    True with a password.
 
     Raises StoreSchema and StoreUnreachable: without a store there is nothing to serve yet.
     """
     from lingting.server.access import Access
+    from lingting.server.place import make_local_key
     from lingting.server.serving import address_of
     from lingting.store import open_store
 
     with open_store() as store:
         access = Access(store)
-        if access.ensure_administrator():
+        has_password = access.ensure_administrator()
+        make_local_key(now, access)
+        if has_password:
             return True
         link = access.new_link()
     output.warn(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ASK_EVERY_S = 0.5
 """A batch has thousands of events; what they add up to is asked for this often."""
-_TERMINAL = ("done", "failed", "cancelled")
+_MOST_FAILURES = 20
 _NAME_CHARS = 40
 
 
@@ -47,6 +47,9 @@ class Watch:
         if self._json:
             self._output.record({"batch": record_of(batch)})
         self._output.note(f"{shown(batch.name)}: {_counted(batch.counts)}")
+        if batch.counts.get("failed"):
+            for job in self._client.jobs(batch_id=batch_id, state="failed", limit=_MOST_FAILURES):
+                self._tell(job)
         return DONE if set(batch.counts) <= {"done"} else SOME_FAILED
 
     def jobs(self, jobs: Mapping[str, Job]) -> int:
