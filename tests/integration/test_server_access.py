@@ -1,13 +1,19 @@
 """Who may do what: keys, sessions, one-time links, scopes, owners, and where to listen."""
 
+import os
+import shutil
+import socket
+import ssl
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from server_parts import Running, running
+from server_parts import Running, running, wait_until
 
 from lingting.config import settings
 from lingting.errors import (
@@ -309,6 +315,46 @@ def test_behind_a_proxy_the_cookie_needs_tls(tmp_path: Path) -> None:
         assert done.headers["set-cookie"].startswith("__Host-lingting_session=")
         assert "Secure" in done.headers["set-cookie"]
         assert "strict-transport-security" in done.headers
+
+
+def test_a_service_with_tls(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl here to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ, "LINGTING_DATA_DIR": str(tmp_path / "data"), "LINGTING_PORT": str(port),
+        "LINGTING_TLS_CERTIFICATE": str(certificate), "LINGTING_TLS_KEY": str(key),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "lingting", "web"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    context = ssl.create_default_context(cafile=str(certificate))
+    try:
+        with httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=context) as client:
+
+            def answers() -> bool:
+                try:
+                    return client.get("/healthz").is_success
+                except httpx.TransportError:
+                    return False
+
+            wait_until(answers, 30)
+            assert "strict-transport-security" in client.get("/login").headers
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+    key.write_text("rubbish")
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert "service.binding_refused" in refused.stderr
 
 
 # Where to listen ---------------------------------------------------------------------------------
