@@ -363,3 +363,48 @@ def test_the_boundary_of_a_form_is_checked(service: Running) -> None:
         kind = f"Content-Type: multipart/form-data; boundary={boundary}"
         asked = head(service.key(), kind, "Content-Length: 2", "Connection: close") + b"--"
         assert raw(service.port, asked).startswith(b"HTTP/1.1 400")
+
+
+def test_a_database_that_is_locked_is_a_503_and_its_audio_is_taken_up_later(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lingting.store.database.BUSY_TIMEOUT_S", 0.5)
+    with service.client() as client:
+        with service.service.store.database.write():
+            answer = client.post("/recordings", files={"file": ("a.wav", b"abc")})
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.json()["error"]["code"] == "store.busy"
+        assert client.post("/recordings", files={"file": ("a.wav", b"abc")}).status_code == 202
+    assert len(service.blobs()) == 1
+
+
+def test_a_full_disk_is_a_fault_that_leaves_nothing(tmp_path: Path) -> None:
+    """A file size limit of the process fails as a full disk does, in the middle of a write."""
+    program = (
+        "import resource, signal, sys\n"
+        "from lingting.config import settings; from lingting.server.serving import run_web\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))\n"
+        "run_web(settings())\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path / "data"
+    environment = {**os.environ, "LINGTING_DATA_DIR": str(folder), "LINGTING_PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment)
+    try:
+        wait_until(lambda: _answers(port), 30)
+        wait_until((folder / "run" / "key").exists)
+        headers = {"Authorization": "Bearer " + (folder / "run" / "key").read_text().strip()}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers) as client:
+            large = client.post("/recordings", files={"file": ("a.wav", data_of(3 << 20))})
+            assert large.status_code == 500
+            assert large.json()["error"]["code"] == "store.unreachable"
+            assert list((folder / "blobs" / "incoming").iterdir()) == []
+            small = client.post("/recordings", files={"file": ("b.wav", b"fits")})
+            assert small.status_code == 202
+        assert len([one for one in (folder / "blobs").rglob("*") if one.is_file()]) == 1
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -35,6 +35,9 @@ async def principal_of(request: Request) -> Principal:
         kind, _, key = header.partition(" ")
         if kind.lower() != "bearer":
             raise SignInNeeded("The Authorization header is no bearer key.")
+        known = service.remembered(key)
+        if known is not None:
+            return known
         return await asyncio.to_thread(lambda: service.access.of_key(key))
     cookie = request.cookies.get(cookie_of(service))
     if cookie is None:

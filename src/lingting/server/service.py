@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lingting.config import Settings
-from lingting.server.access import Access
+from lingting.server.access import Access, Principal
 from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
@@ -48,6 +48,10 @@ class Service:
     @property
     def access(self) -> Access:
         return self._opened()[2]
+
+    def remembered(self, key: str) -> Principal | None:
+        """Whose key it is, if that is known without asking the database."""
+        return None if self._parts is None else self._parts[2].remembered(key)
 
     def _opened(self) -> tuple[Store, Desk, Access]:
         if self._parts is None:

@@ -9,13 +9,14 @@ the thread when the request fails, at the next start when the process was killed
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -31,6 +32,9 @@ from lingting.errors import (
 
 if TYPE_CHECKING:
     from lingting.store import Blob, Store
+
+T = TypeVar("T")
+log = logging.getLogger("lingting.server")
 
 AT_ONCE = 16
 """Uploads under way at a time; the others wait for their turn."""
@@ -119,6 +123,10 @@ class Uploads:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def run(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Do something of an upload in a thread. Each upload needs one at a time."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
         """Wait for a place among the uploads. Raises BusyError when too many wait already."""
@@ -149,9 +157,10 @@ class Uploads:
             if digest is not None and digest != blob.digest:
                 raise BodyIncomplete("The body is not the one whose digest was announced.")
             yield blob
-        except BaseException:
-            if self._held[blob.digest] == 1 and blob.is_new:
-                await asyncio.shield(asyncio.to_thread(store.discard, blob.digest))
+        except BaseException as exc:
+            is_retried = isinstance(exc, BusyError)  # with the same audio
+            if self._held[blob.digest] == 1 and blob.is_new and not is_retried:
+                await asyncio.shield(self.run(_discard, store, blob.digest))
             raise
         finally:
             self._held[blob.digest] -= 1
@@ -167,7 +176,7 @@ class Uploads:
             raise AudioEmpty("The upload holds nothing.")
         feed = Feed()
         put = partial(store.blobs.put, cast("IO[bytes]", feed), max_bytes=self.max_bytes)
-        putting = asyncio.get_running_loop().run_in_executor(self._threads, put)
+        putting = self.run(put)
         putting.add_done_callback(lambda _: feed.abandon())
         received = len(first)
         try:
@@ -190,6 +199,14 @@ class Uploads:
             raise
         feed.end()
         return await putting
+
+
+def _discard(store: Store, digest: str) -> None:
+    """Audio without a row is found by `lingting db check` if this fails too."""
+    try:
+        store.discard(digest)
+    except LingtingError as error:
+        log.warning("refused audio stays", extra={"code": error.code})
 
 
 # Multipart -----------------------------------------------------------------------------------

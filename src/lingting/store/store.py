@@ -197,7 +197,9 @@ class Store:
             self._lock_blob(session, digest)
             if session.scalar(select(func.count()).where(RecordingRow.digest == digest)):
                 return False
-            session.execute(delete(BlobRow).where(BlobRow.digest == digest))
+            row = session.get(BlobRow, digest)
+            if row is not None:  # nothing to write is also possible on a full disk
+                session.delete(row)
             self.blobs.remove(digest)
             return True
 

@@ -111,9 +111,9 @@ async def take(request: Request, service: TheService, who: Writer, key: Key = No
                 raise BodyInvalid("Files come in the field file.")
             name = wish.begin(part.filename)
             try:
-                await asyncio.to_thread(wish.check)
+                await service.uploads.run(wish.check)
                 async with service.uploads.kept(store, part.pieces(), digest=wish.digest) as blob:
-                    job = await asyncio.to_thread(wish.submit, blob, name)
+                    job = await service.uploads.run(wish.submit, blob, name)
                 taken.append(Taken(name, job=job))
             except LingtingError as error:
                 if isinstance(error, (BodyIncomplete, BodyTooSlow)) and not part.is_read:
