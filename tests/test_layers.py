@@ -14,27 +14,31 @@ LAYERS = (
     "vad engines speakers",
     "pipeline host",
     "jobs live learning compliance evaluate",
-    "server ui cli api __init__ __main__",
+    "server ui cli api client __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
 OWNERS = {
     "alembic": ("lingting.store",),
+    "argon2": ("lingting.server.access",),
     "av": ("lingting.audio",),
     "ctranslate2": ("lingting.engines",),
+    "dbos": ("lingting.jobs",),
     "docx": ("lingting.text.writers",),
+    "fastapi": ("lingting.server", "lingting.host"),
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
     "kaldi_native_fbank": (),
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
-    "pydantic": ("lingting.config",),
+    "pydantic": ("lingting.config", "lingting.server"),
     "pydantic_settings": ("lingting.config",),
     "rich": ("lingting.cli",),
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
     "sqlalchemy": ("lingting.store",),
+    "starlette": ("lingting.server", "lingting.host"),
     "tiktoken": (),
     "tokenizers": ("lingting.engines.whisper_tokens", "lingting.engines.nano"),
     "torch": (
@@ -45,6 +49,7 @@ OWNERS = {
     ),
     "transformers": (),
     "typer": ("lingting.cli",),
+    "uvicorn": ("lingting.server", "lingting.host"),
 }
 
 ONLY_PROTOCOL = {"pipeline", "host"}
@@ -103,7 +108,7 @@ def is_allowed(own: str, imported: str) -> bool:
     if (own, other) == ("engines", "store"):
         return False
     level, target = LEVEL[own], LEVEL[other]
-    is_root_helping_root = level == ROOTS and other in {"api", "cli"}
+    is_root_helping_root = level == ROOTS and other in {"api", "cli", "client", "server"}
     return own == other or target < level or level == target == 0 or is_root_helping_root
 
 

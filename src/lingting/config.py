@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     """The port that the service listens on."""
     behind_proxy: bool = False
     """A proxy in front of the service speaks TLS; without one, only this machine is served."""
+    tls_certificate: Path | None = None
+    """The certificate, with its chain, that the service shows; PEM."""
+    tls_key: Path | None = None
+    """The private key of that certificate; PEM."""
     server: str = "http://127.0.0.1:7860"
     """The service that `lingting submit`, `jobs` and `watch` speak to."""
     server_key: SecretStr | None = None
@@ -181,6 +185,8 @@ _ALLOWED = {
     "host": "an address of this machine",
     "port": "1 to 65535",
     "behind_proxy": "1 or 0",
+    "tls_certificate": "a file",
+    "tls_key": "a file",
     "server": "http://host:port",
     "server_key": "a key of that service",
     "max_upload_bytes": "1024 and more",

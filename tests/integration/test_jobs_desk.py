@@ -19,9 +19,11 @@ from lingting.errors import (
     RecordingNotFound,
     RequestConflict,
     RevisionNotFound,
+    StoreUnreachable,
 )
 from lingting.jobs import Desk, FolderWatch, Job, JobOptions
-from lingting.store import Store, events, open_store, work
+from lingting.jobs.folders import scan_watched
+from lingting.store import Store, database, events, open_store, work
 from lingting.store.jobs import waiting
 from lingting.store.schema import JobGroupRow
 from tests.integration.store_parts import plain_transcript, postgres_server, rich_transcript
@@ -104,8 +106,8 @@ def test_a_job_from_claim_to_transcript(desk: Desk) -> None:
     assert (mine.job_id, mine.epoch, mine.groups) == (job.id, 1, 0)
     assert claim(desk) == []
     assert save(desk, mine) is False
-    with desk.store.database.read() as session:
-        reopened, state = work.reopen(session, mine.job_id, mine.epoch)
+    with desk.store.database.write() as session:
+        reopened, state = work.reopen(session, mine.job_id, mine.epoch, "w1")
     assert (reopened.groups, state) == (1, {"done_s": 30.0})
     shown = desk.job(job.id)
     assert (shown.state, shown.done_s, shown.total_s) == ("running", 30.0, 60.0)
@@ -386,6 +388,25 @@ def test_jobs_nobody_works_on_are_given_back(desk: Desk) -> None:
         assert not work.is_held(session, two.job_id, two.epoch)
 
 
+def test_who_is_frozen_in_a_transaction_holds_up_nobody_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_TIMEOUT_S", 1)
+    with postgres_server() as url, open_store(tmp_path / "data", url=url) as store:
+        desk = Desk(store)
+        submit(desk, "a.wav")
+
+        def freeze() -> None:
+            with store.database.write() as session:
+                work.claim(session, "w1", 1)
+                assert claim(desk, worker="w2")  # waits until the first one is given up
+                work.jobs_of(session, "w1")
+
+        with pytest.raises(StoreUnreachable):
+            freeze()
+        assert desk.jobs(state="running")[0].attempts == 1
+
+
 def test_a_folder_is_watched(desk: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)
@@ -411,6 +432,29 @@ def test_a_folder_is_watched(desk: Desk, tmp_path: Path) -> None:
     assert [one.name for one in third.scan()] == ["a.wav"]
     with pytest.raises(OptionInvalid, match="folder"):
         FolderWatch(desk, tmp_path / "nothing")
+
+
+def test_folders_that_workers_look_into(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(b"aaaa")
+    desk.watch_folder(folder, JobOptions(language="zh"), owner="li")
+    desk.watch_folder(folder, JobOptions(language="en"), owner="li")
+    (told,) = desk.watched_folders()
+    assert told["options"]["language"] == "en"
+    scan = scan_watched(settle_s=0.0)
+    scan(desk.store)
+    scan(desk.store)
+    (job,) = desk.jobs()
+    assert (job.name, job.owner, job.priority) == ("a.wav", "li", "low")
+    assert job.options["language"] == "en"
+    desk.unwatch_folder(folder)
+    (folder / "b.wav").write_bytes(b"bbbb")
+    scan(desk.store)
+    scan(desk.store)
+    assert len(desk.jobs()) == 1
+    with pytest.raises(OptionInvalid):
+        desk.watch_folder(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize(

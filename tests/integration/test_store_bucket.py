@@ -169,9 +169,7 @@ def test_a_killed_upload_is_not_there(bucket: BucketBlobs, tmp_path: Path) -> No
     assert program.wait(20) != 0
     program.stdout.close()
     assert list(bucket.digests()) == []
-    (left,) = incoming.iterdir()
-    assert bucket.remove_leftovers() == 0
-    os.utime(left, (0, 0))
+    assert len(list(incoming.iterdir())) == 1
     assert bucket.remove_leftovers() == 1
 
 

@@ -40,7 +40,6 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _EXCERPT_CHARS = 40
 _COPY_BYTES = 1 << 20
-_MAX_NAME_CHARS = 80
 
 
 def list_(
@@ -341,6 +340,7 @@ def _written(
 ) -> Iterator[Path]:
     from lingting.cli.targets import make_folder
     from lingting.text.writers import FORMATS, save, write
+    from lingting.text.writers.names import file_name
 
     make_folder(folder)
     stem, suffix = file_name(recording.name)
@@ -467,17 +467,6 @@ def record_of(one: Recording) -> dict[str, Any]:
     times = ("created_at", "deleted_at", "held_at")
     told = {name: time.isoformat() if (time := getattr(one, name)) else None for name in times}
     return {**asdict(one), **told}
-
-
-def file_name(name: str) -> tuple[str, str]:
-    """Stem and suffix fit for any folder: no separators, no control characters, not too long.
-
-    ``../a\\nb.mp3`` → ``("a_b", ".mp3")``
-    """
-    base = Path(name.replace("\\", "/").replace("\0", "")).name
-    clean = "".join(char if char.isprintable() else "_" for char in base).strip(". ")
-    path = Path(clean or "recording")
-    return path.stem[:_MAX_NAME_CHARS], path.suffix[:10]
 
 
 def shown_line(text: str) -> str:

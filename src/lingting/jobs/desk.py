@@ -19,6 +19,7 @@ _Session = Any
 _Change = Callable[[_Session, Any], None]
 DEFAULT_OPTIONS = JobOptions()
 _MAX_KEY_CHARS = 200
+_WATCHED = "jobs.watched_folders"
 _ACTIVE = ("queued", "running", "paused")
 _PRIORITIES = ("high", "normal", "low")
 
@@ -132,6 +133,21 @@ class Desk:
         with self.store.database.read() as session:
             return jobs.job(session, job_id)
 
+    def made_for(self, idempotency_key: str, *, owner: str | None = None) -> Job:
+        """What ``submit`` made for this key. Raises JobNotFound."""
+        from lingting.store import jobs
+
+        with self.store.database.read() as session:
+            job_id = jobs.made_for(session, owner=owner, key=idempotency_key)
+            return jobs.job(session, job_id or "")
+
+    def counts(self, *, owner: str | None = None) -> dict[JobState, int]:
+        """How many jobs there are in each state but done."""
+        from lingting.store import jobs
+
+        with self.store.database.read() as session:
+            return jobs.counts(session, owner=owner)
+
     def jobs(
         self,
         *,
@@ -210,6 +226,41 @@ class Desk:
                 jobs.set_batch_paused(session, batch_id, is_paused)
             change(session, jobs.batch_job_rows(session, batch_id, states))
         return self.batch(batch_id)
+
+    # Folders -----------------------------------------------------------------------------------
+
+    def watch_folder(
+        self,
+        folder: Path,
+        options: JobOptions = DEFAULT_OPTIONS,
+        *,
+        owner: str | None = None,
+        department: str | None = None,
+        priority: Priority = "low",
+    ) -> None:
+        """Submit what is in this folder of the workers' machine, and whatever comes to be in it.
+
+        Naming the same folder again changes how. Raises OptionInvalid for one that is not there.
+        """
+        _check_priority(priority)
+        if not folder.is_absolute() or not folder.is_dir():
+            raise OptionInvalid("There is no folder to watch.", "Give its whole path.")
+        told = {
+            "folder": str(folder), "options": options.as_dict(), "owner": owner,
+            "department": department, "priority": priority,
+        }  # fmt: skip
+        others = [one for one in self.watched_folders() if one["folder"] != str(folder)]
+        self.store.set_setting(_WATCHED, [*others, told])
+
+    def unwatch_folder(self, folder: Path) -> None:
+        """Recordings that were submitted stay; naming one that is not watched is fine."""
+        left = [one for one in self.watched_folders() if one["folder"] != str(folder)]
+        self.store.set_setting(_WATCHED, left)
+
+    def watched_folders(self) -> list[dict[str, Any]]:
+        """``folder``, ``options``, ``owner``, ``department`` and ``priority`` of each."""
+        found: list[dict[str, Any]] = self.store.setting(_WATCHED) or []
+        return found
 
     # Events ------------------------------------------------------------------------------------
 

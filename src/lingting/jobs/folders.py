@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lingting.jobs.desk import DEFAULT_OPTIONS, Desk
 from lingting.jobs.options import JobOptions
 from lingting.store.blobs import digest_of
 from lingting.store.records import Job, Priority
+from lingting.store.store import Store
 
 _UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download")
 _SETTLE_S = 2.0
@@ -136,3 +138,26 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def scan_watched(settle_s: float = _SETTLE_S) -> Callable[[Store], None]:
+    """A worker's chore: look into all folders that the desk was told to watch."""
+    watches: dict[str, FolderWatch] = {}
+
+    def scan(store: Store) -> None:
+        desk = Desk(store)
+        told = {json.dumps(one, sort_keys=True): one for one in desk.watched_folders()}
+        for key in [key for key in watches if key not in told]:
+            del watches[key]
+        for key, one in told.items():
+            folder = Path(one["folder"])
+            if not folder.is_dir():  # a disk that is not there now, or is on another machine
+                continue
+            if key not in watches:
+                watches[key] = FolderWatch(
+                    desk, folder, JobOptions.from_dict(one["options"]), owner=one["owner"],
+                    department=one["department"], priority=one["priority"], settle_s=settle_s,
+                )  # fmt: skip
+            watches[key].scan()
+
+    return scan

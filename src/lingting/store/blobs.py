@@ -7,12 +7,12 @@ their digest. Whatever ends the process leaves a whole blob, or a leftover that 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from lingting.config import Settings
 
 _COPY_BYTES = 1 << 20
-_LEFTOVER_AGE_S = 24 * 3600.0
-"""An upload that takes longer than this is over."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -112,18 +110,12 @@ class FolderBlobs:
         """
         with writing():
             self._incoming.mkdir(parents=True, exist_ok=True)
-            part = self._incoming / secrets.token_hex(16)
-            try:
-                digest, size_bytes = copied(stream, part, max_bytes)
+            with received(stream, self._incoming, max_bytes) as (part, digest, size_bytes):
                 target = self.path(digest)
                 is_new = not target.exists()
                 _make_folders(target.parent, self._folder)
                 os.replace(part, target)
                 flush_folder(target.parent)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    part.unlink()
-                raise
         return Blob(digest, size_bytes, is_new)
 
     def has(self, digest: str) -> bool:
@@ -180,7 +172,7 @@ class FolderBlobs:
                 yield path.name
 
     def remove_leftovers(self) -> int:
-        return remove_old(self._incoming)
+        return remove_dead(self._incoming)
 
 
 def open_blobs(settings: Settings, folder: Path | None = None) -> BlobStore:
@@ -241,15 +233,14 @@ def is_digest(given: str) -> bool:
     return _DIGEST.fullmatch(given) is not None
 
 
-def remove_old(folder: Path) -> int:
-    """Take away the files of a folder that nobody can still be writing; how many."""
+def remove_dead(folder: Path) -> int:
+    """Take away the half-written files of a folder whose processes are gone; how many."""
     removed = 0
-    now_s = time.time()
     for path in folder.glob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            if now_s - path.stat().st_mtime > _LEFTOVER_AGE_S:
-                path.unlink()
-                removed += 1
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a live process holds it
+            path.unlink()
+            removed += 1
     return removed
 
 
@@ -259,20 +250,47 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def copied(stream: IO[bytes], part: Path, max_bytes: int | None) -> tuple[str, int]:
-    """Digest and size of what was written to ``part``, flushed to the disk."""
+@contextmanager
+def received(
+    stream: IO[bytes], folder: Path, max_bytes: int | None
+) -> Iterator[tuple[Path, str, int]]:
+    """What is left in ``stream`` as a file of ``folder``, flushed; with its digest and size.
+
+    The file is gone behind the block unless it was moved. It is locked until then, and the kernel
+    takes the lock from a process that ends: so ``remove_dead`` can tell.
+    """
+    file, part = new_part(folder)
+    try:
+        with file:
+            yield part, *_copied(stream, file, max_bytes)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def new_part(folder: Path) -> tuple[IO[bytes], Path]:
+    """A locked empty file. A sweep may take it away before it is locked; then it is made again."""
+    while True:
+        part = folder / secrets.token_hex(16)
+        file = os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file, part
+        file.close()
+
+
+def _copied(stream: IO[bytes], file: IO[bytes], max_bytes: int | None) -> tuple[str, int]:
+    """Digest and size of what was written, flushed to the disk."""
     digest = hashlib.sha256()
     size_bytes = 0
-    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        while piece := stream.read(_COPY_BYTES):
-            size_bytes += len(piece)
-            if max_bytes is not None and size_bytes > max_bytes:
-                raise AudioTooLong(f"It is larger than the limit of {max_bytes} bytes.")
-            digest.update(piece)
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
+    while piece := stream.read(_COPY_BYTES):
+        size_bytes += len(piece)
+        if max_bytes is not None and size_bytes > max_bytes:
+            raise AudioTooLong(f"It is larger than the limit of {max_bytes} bytes.")
+        digest.update(piece)
+        file.write(piece)
+    file.flush()
+    os.fsync(file.fileno())
     return digest.hexdigest(), size_bytes
 
 

@@ -13,7 +13,6 @@ import fcntl
 import hashlib
 import io
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,7 +26,7 @@ from lingting.errors import (
     StoreDamaged,
     StoreUnreachable,
 )
-from lingting.store.blobs import checked, copied, digest_of, remove_old, writing
+from lingting.store.blobs import checked, digest_of, new_part, received, remove_dead, writing
 from lingting.store.records import Blob
 
 if TYPE_CHECKING:
@@ -62,11 +61,12 @@ class BucketBlobs:
 
         Bytes that are there already go up again: should the object have rotted, this mends it.
         """
-        part = self._incoming / secrets.token_hex(16)
-        try:
+        with contextlib.ExitStack() as stack:
             with writing():
                 self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
-                digest, size_bytes = copied(stream, part, max_bytes)
+                part, digest, size_bytes = stack.enter_context(
+                    received(stream, self._incoming, max_bytes)
+                )
             is_new = not self.has(digest)
             with _asking(), part.open("rb") as whole:
                 try:
@@ -76,9 +76,6 @@ class BucketBlobs:
             if self.size_bytes(digest) != size_bytes:
                 raise StoreUnreachable("The audio store did not keep all that was sent.")
             self._adopt(part, digest)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
         return Blob(digest, size_bytes, is_new)
 
     def has(self, digest: str) -> bool:
@@ -152,7 +149,7 @@ class BucketBlobs:
 
     def remove_leftovers(self) -> int:
         """Those on this machine. Parts of an upload that was killed are the bucket's to remove."""
-        return remove_old(self._incoming)
+        return remove_dead(self._incoming)
 
     def _pieces(self, digest: str) -> Iterator[bytes]:
         size_bytes = self.size_bytes(digest)
@@ -182,21 +179,22 @@ class BucketBlobs:
                 return
 
     def _download(self, digest: str, path: Path) -> None:
-        part = self._incoming / secrets.token_hex(16)
         found = hashlib.sha256()
-        try:
-            with writing():
-                self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with part.open("xb") as file:
+        with writing():
+            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file, part = new_part(self._incoming)
+            try:
+                with file:
                     for piece in self._pieces(digest):
                         found.update(piece)
                         file.write(piece)
-                if found.hexdigest() != digest:
-                    raise StoreDamaged("Kept audio is not what was kept.")
-                os.replace(part, path)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+                    file.flush()
+                    if found.hexdigest() != digest:
+                        raise StoreDamaged("Kept audio is not what was kept.")
+                    os.replace(part, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    part.unlink()
 
     def _adopt(self, part: Path, digest: str) -> None:
         """What just went up is the copy: it will be read soon."""

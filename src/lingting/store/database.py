@@ -17,12 +17,15 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from lingting.errors import ExtraMissing, OptionInvalid, StoreBusy, StoreUnreachable
 
 BUSY_TIMEOUT_S = 30.0
 _FORGET_TIMEOUT_MS = 500
+IDLE_TIMEOUT_S = 10
+"""Of a Postgres transaction in which nothing happens."""
 _FILE = "lingting.db"
 _WRITES = "lingting_writes"
 
@@ -36,6 +39,10 @@ class Database:
         self._turn = threading.Lock()
         self.file = file
         """The SQLite file; None for a server."""
+        self.url: str | None = (
+            None if file is not None else engine.url.render_as_string(hide_password=False)
+        )
+        """Of a server, with its password; None for a file."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -226,6 +233,14 @@ def _open_postgres(url: URL) -> Database:
         raise ExtraMissing(
             "The driver of Postgres is missing.", "Run `pip install lingting[postgres]`."
         ) from exc
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        # A frozen process must not hold its locks against all others.
+        with connection.cursor() as cursor:
+            cursor.execute(f"set idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+        connection.commit()
+
     return Database(engine, None)
 
 
@@ -238,6 +253,8 @@ def mapped_errors() -> Iterator[None]:
     """What the database says, as our errors. Its own sentence may quote rows and is left out."""
     try:
         yield
+    except PoolTimeout as exc:
+        raise StoreBusy("Too many ask the history at once.") from exc
     except OperationalError as exc:
         told = str(exc.orig).lower()
         if "locked" in told or "deadlock" in told or "timeout" in told:

@@ -97,6 +97,21 @@ def is_requested(session: Session, *, owner: str | None, key: str) -> bool:
     return session.get(JobRequestRow, (owner or "", key)) is not None
 
 
+def made_for(session: Session, *, owner: str | None, key: str) -> str | None:
+    """The job that was made for this key, whatever was asked for exactly."""
+    row = session.get(JobRequestRow, (owner or "", key))
+    return row.subject_id if row is not None and row.kind == "job" else None
+
+
+def counts(session: Session, *, owner: str | None) -> dict[JobState, int]:
+    """How many jobs are in each state but done, of which there may be very many."""
+    query = select(JobRow.state, func.count()).where(JobRow.state != "done")
+    if owner is not None:
+        query = query.where(JobRow.owner == owner)
+    found = session.execute(query.group_by(JobRow.state))
+    return {cast(JobState, state): count for state, count in found}
+
+
 def note_request(
     session: Session, *, owner: str | None, key: str, kind: str, digest: str, subject_id: str
 ) -> None:

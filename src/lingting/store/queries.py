@@ -55,13 +55,21 @@ def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
 
 
 def page(
-    session: Session, *, after: Cursor | None, limit: int, is_deleted: bool, tag: str | None
+    session: Session,
+    *,
+    after: Cursor | None,
+    limit: int,
+    is_deleted: bool,
+    tag: str | None,
+    owner: str | None = None,
 ) -> list[Recording]:
     """The newest recordings, or those that come behind ``after``."""
     deleted = RecordingRow.deleted_at
     query = _recordings().where(deleted.is_not(None) if is_deleted else deleted.is_(None))
     if tag is not None:
         query = query.join(TagRow, TagRow.recording_id == RecordingRow.id).where(TagRow.tag == tag)
+    if owner is not None:
+        query = query.where(RecordingRow.owner == owner)
     if after is not None:
         time = RecordingRow.created_at
         query = query.where(

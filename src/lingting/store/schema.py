@@ -252,7 +252,7 @@ class JobRow(Base):
     total_s: Mapped[float | None] = mapped_column(Double)
     attempts: Mapped[int]
     crashes: Mapped[int]
-    """How many reading processes this recording has killed."""
+    """What reading processes this recording has ended, weighted, see ``jobs.run``."""
     epoch: Mapped[int]
     """Counts the claims. Who works under an older one may write nothing any more."""
     worker_id: Mapped[str | None] = mapped_column(String(64))

@@ -9,6 +9,7 @@ audio is gone too.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -41,7 +42,7 @@ from lingting.store.records import (
     Revision,
 )
 from lingting.store.retention import RetentionReport, RetentionRule, parse_rules
-from lingting.store.rows import storable, storable_name
+from lingting.store.rows import storable, storable_name, transcript_of
 from lingting.store.schema import (
     BlobRow,
     ReceiptRow,
@@ -187,6 +188,19 @@ class Store:
                 break
         raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
 
+    def discard(self, digest: str) -> bool:
+        """Remove audio that no recording has, such as of an upload that was refused.
+
+        False when a recording has it.
+        """
+        with self.database.write() as session:
+            self._lock_blob(session, digest)
+            if session.scalar(select(func.count()).where(RecordingRow.digest == digest)):
+                return False
+            session.execute(delete(BlobRow).where(BlobRow.digest == digest))
+            self.blobs.remove(digest)
+            return True
+
     def _lock_blob(self, session: Session, digest: str) -> None:
         """Keeping and purging the same audio take turns."""
         self.database.lock(session, int(digest[:15], 16))
@@ -206,10 +220,16 @@ class Store:
         after: Cursor | None = None,
         is_deleted: bool = False,
         tag: str | None = None,
+        owner: str | None = None,
     ) -> list[Recording]:
-        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``."""
+        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``.
+
+        ``owner``: only theirs.
+        """
         with self.database.read() as session:
-            return queries.page(session, after=after, limit=limit, is_deleted=is_deleted, tag=tag)
+            return queries.page(
+                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, owner=owner
+            )
 
     def recording(self, recording_id: str) -> Recording:
         """By its id or its first characters, deleted or not. Raises RecordingNotFound."""
@@ -221,6 +241,13 @@ class Store:
         with self.database.read() as session:
             whole = queries.whole_id(session, recording_id)
             return queries.transcript(session, queries.revision_row(session, whole, revision))
+
+    def head(self, recording_id: str, revision: int | None = None) -> tuple[int, int, Transcript]:
+        """Number of a revision, how many segments it has, and all of it but the segments."""
+        with self.database.read() as session:
+            whole = queries.whole_id(session, recording_id)
+            row = queries.revision_row(session, whole, revision)
+            return row.number, row.segment_count, transcript_of(row.facts, ())
 
     def segments(
         self,
@@ -556,6 +583,29 @@ class Store:
         with self.database.write() as session:
             session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
 
+    def settings_of(self, prefix: str) -> dict[str, Any]:
+        """Every value whose name begins so, by name."""
+        query = select(SettingRow).where(SettingRow.name.startswith(prefix, autoescape=True))
+        with self.database.read() as session:
+            rows = session.scalars(query.order_by(SettingRow.name))
+            return {row.name: row.value for row in rows}
+
+    def change_setting(self, name: str, change: Callable[[Any], Any]) -> Any:
+        """Replace a value by what ``change`` makes of it (None where there is none), in one go.
+
+        Two callers take turns, so the second sees what the first wrote. None removes the value.
+        What ``change`` raises leaves everything as it was. The new value.
+        """
+        with self.database.write() as session:
+            self.database.lock(session, _setting_lock(name))
+            row = session.get(SettingRow, name)
+            value = change(None if row is None else row.value)
+            if value is not None:
+                session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
+            elif row is not None:
+                session.delete(row)
+            return value
+
     # Care --------------------------------------------------------------------------------------
 
     def check(self, *, audio: bool = False) -> Checkup:
@@ -702,6 +752,11 @@ def all_recordings(
         if len(page) < page_size:
             return
         after = cursor_of(page[-1])
+
+
+def _setting_lock(name: str) -> int:
+    """A key of the database's locks for a setting."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
 def _tag(given: str) -> str:

@@ -44,8 +44,8 @@ def claim(session: Session, worker_id: str, count: int) -> list[Claim]:
     found: list[Claim] = []
     for priority in range(3):
         queue = _Queue(session, priority)
-        while len(found) < count and (row := queue.take()) is not None:
-            found.append(_take_up(session, row, worker_id))
+        while len(found) < count and (next_one := queue.take()) is not None:
+            found.append(_take_up(session, *next_one, worker_id))
     return found
 
 
@@ -69,12 +69,14 @@ class _Queue:
         )
         self._running: dict[str, int] = {one[0]: one[1] for one in counted}
 
-    def take(self) -> JobRow | None:
-        """The next job, locked; its owner's share grows by it."""
+    def take(self) -> tuple[JobRow, str] | None:
+        """The next job, locked, and its audio's digest; its owner's share grows by it."""
         while self._owners:
             owner = min(self._owners, key=self._turn)
-            row = self._session.scalars(
-                select(JobRow)
+            found = self._session.execute(
+                select(JobRow, BlobRow.digest, BlobRow.size_bytes)
+                .join(RecordingRow, RecordingRow.id == JobRow.recording_id)
+                .join(BlobRow, BlobRow.digest == RecordingRow.digest)
                 .where(
                     JobRow.state == "queued",
                     JobRow.priority == self._priority,
@@ -82,12 +84,13 @@ class _Queue:
                 )
                 .order_by(JobRow.created_at, JobRow.id)
                 .limit(1)
-                .with_for_update()
+                .with_for_update(of=JobRow)
             ).one_or_none()
-            if row is not None and row.state == "queued":
+            if found is not None:
+                row, digest, size_bytes = found
                 self._running[owner] = self._running.get(owner, 0) + 1
-                self._share(owner).taken_s += self._guess_s(row)
-                return row
+                self._share(owner).taken_s += _guess_s(row, size_bytes)
+                return row, digest
             self._owners.discard(owner)
         return None
 
@@ -101,40 +104,28 @@ class _Queue:
             self._session.add(self._shares[owner])
         return self._shares[owner]
 
-    def _guess_s(self, row: JobRow) -> float:
-        """The recording's length, or what the size of its file suggests."""
-        if row.total_s is not None:
-            return max(row.total_s - row.done_s, 1.0)
-        size_bytes = self._session.scalar(
-            select(BlobRow.size_bytes)
-            .join(RecordingRow, RecordingRow.digest == BlobRow.digest)
-            .where(RecordingRow.id == row.recording_id)
-        )
-        guess_s = (size_bytes or 0) / _GUESSED_BYTES_PER_S
-        return min(max(guess_s, _LEAST_GUESS_S), _MOST_GUESS_S)
+
+def _guess_s(row: JobRow, size_bytes: int) -> float:
+    """The recording's length, or what the size of its file suggests."""
+    if row.total_s is not None:
+        return max(row.total_s - row.done_s, 1.0)
+    return min(max(size_bytes / _GUESSED_BYTES_PER_S, _LEAST_GUESS_S), _MOST_GUESS_S)
 
 
-def _take_up(session: Session, row: JobRow, worker_id: str) -> Claim:
+def _take_up(session: Session, row: JobRow, digest: str, worker_id: str) -> Claim:
+    is_first = row.attempts == 0
     row.state, row.worker_id = "running", worker_id
     row.epoch += 1
     row.attempts += 1
     row.started_at = row.started_at or changes.now()
     events.of_job(session, row, "job.started", attempt=row.attempts)
     session.flush()
-    return claim_of(session, row)
+    groups = 0 if is_first else _count_groups(session, row.id)
+    return Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups)
 
 
-def claim_of(session: Session, row: JobRow) -> Claim:
-    """The claim that the row says."""
-    groups = session.scalar(select(func.count()).where(JobGroupRow.job_id == row.id))
-    return Claim(
-        job_id=row.id,
-        epoch=row.epoch,
-        recording_id=row.recording_id,
-        digest=session.get_one(RecordingRow, row.recording_id).digest,
-        options=row.options,
-        groups=groups or 0,
-    )
+def _count_groups(session: Session, job_id: str) -> int:
+    return session.scalar(select(func.count()).where(JobGroupRow.job_id == job_id)) or 0
 
 
 def held(session: Session, job_id: str, epoch: int, *, is_locked: bool = False) -> JobRow:
@@ -146,9 +137,15 @@ def held(session: Session, job_id: str, epoch: int, *, is_locked: bool = False) 
     return row
 
 
-def reopen(session: Session, job_id: str, epoch: int) -> tuple[Claim, dict[str, Any] | None]:
-    """The claim and the state that was stored with its last group."""
-    found = claim_of(session, held(session, job_id, epoch))
+def reopen(
+    session: Session, job_id: str, epoch: int, worker_id: str
+) -> tuple[Claim, dict[str, Any] | None]:
+    """The claim, from now on of this worker, and the state that was stored with its last group."""
+    row = held(session, job_id, epoch, is_locked=True)
+    row.worker_id = worker_id
+    digest = session.get_one(RecordingRow, row.recording_id).digest
+    groups = _count_groups(session, job_id)
+    found = Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups)
     state = session.scalar(
         select(JobGroupRow.state)
         .where(JobGroupRow.job_id == job_id)
@@ -179,6 +176,8 @@ def save_group(
 ) -> bool:
     """Store a group, once; True when the job was paused meanwhile. Raises ClaimLost."""
     row = held(session, job_id, epoch, is_locked=True)
+    if session.get(JobGroupRow, (job_id, number)) is not None:
+        return row.state == "paused"  # it was stored, and only the answer was lost
     session.add(
         JobGroupRow(
             job_id=job_id, number=number, epoch=epoch, clips=clips, end_s=end_s,
@@ -206,10 +205,14 @@ def finish(
     """
     row = held(session, job_id, epoch, is_locked=True)
     transcript = changes.storable_transcript(transcript)
-    recording = session.get_one(RecordingRow, row.recording_id)
-    blob = session.get_one(BlobRow, recording.digest)
-    if peaks is not None and blob.peaks is None:
-        blob.peaks = peaks
+    if peaks is not None:
+        digest = select(RecordingRow.digest).where(RecordingRow.id == row.recording_id)
+        session.execute(
+            update(BlobRow)
+            .where(BlobRow.digest == digest.scalar_subquery(), BlobRow.peaks.is_(None))
+            .values(peaks=peaks),
+            execution_options={"synchronize_session": False},
+        )
     changes.note_audio(session, row.recording_id, transcript)
     changes.add_machine_revision(session, row.recording_id, transcript)
     session.flush()
@@ -233,10 +236,10 @@ def fail(session: Session, job_id: str, epoch: int, code: str, message: str) -> 
     events.of_ended_batches(session, [row])
 
 
-def note_crash(session: Session, job_id: str, epoch: int) -> int:
-    """This recording has ended a reading process; how many so far. Raises ClaimLost."""
+def note_crash(session: Session, job_id: str, epoch: int, weight: int) -> int:
+    """This recording has ended a reading process; the sum of weights. Raises ClaimLost."""
     row = held(session, job_id, epoch, is_locked=True)
-    row.crashes += 1
+    row.crashes += weight
     return row.crashes
 
 
@@ -316,6 +319,14 @@ def bury(session: Session, worker_id: str, beats: int) -> int:
 def take_back(session: Session, worker_id: str, working: Iterable[str]) -> int:
     """Jobs that are this worker's by their rows, and that nothing in it works on; how many."""
     return _take_from(session, worker_id, working)
+
+
+def jobs_of(session: Session, worker_id: str) -> list[str]:
+    """Jobs that are this worker's by their rows."""
+    query = select(JobRow.id).where(
+        JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id
+    )
+    return list(session.scalars(query))
 
 
 def strays(session: Session, live: Iterable[str]) -> list[str]:
