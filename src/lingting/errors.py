@@ -24,6 +24,7 @@
     │  ├─ ManifestInvalid      manifest.invalid
     │  ├─ OutputUnwritable     output.unwritable
     │  ├─ RecordingNotFound    store.recording_not_found
+    │  ├─ RecordingHeld        store.recording_held
     │  ├─ RevisionNotFound     store.revision_not_found
     │  ├─ RevisionConflict     store.revision_conflict
     │  ├─ JobNotFound          job.not_found
@@ -242,6 +243,14 @@ class RecordingNotFound(RequestError):
     code = "store.recording_not_found"
     status = 404
     default_next_step = "See `lingting history list`, with --deleted for what was deleted."
+
+
+class RecordingHeld(RequestError):
+    """A legal hold keeps the recording from being deleted or purged."""
+
+    code = "store.recording_held"
+    status = 409
+    default_next_step = "It can go when the hold is released: `lingting history release`."
 
 
 class RevisionNotFound(RequestError):

@@ -322,15 +322,13 @@ def test_a_backup_tells_what_was_lost_before(tmp_path: Path) -> None:
     assert (done.recordings, done.blobs, done.lost_blobs) == (2, 1, (lost,))
 
 
-def test_a_purge_waits_for_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_backups_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lingting.store.store._LOCK_TIMEOUT_S", 0.1)
-    with open_store(tmp_path) as store:
-        id = keep(store, "a.wav")
-        store.delete(id)
-        with store.hold(), pytest.raises(StoreBusy):
-            store.purge(id)
-        assert store.recordings(is_deleted=True)
-        assert store.purge(id).audio == "removed"
+    with open_store(tmp_path / "data") as store:
+        keep(store, "a.wav")
+        with store.audio_stays(), pytest.raises(StoreBusy):
+            back_up(store, tmp_path / "backup.tar")
+        assert back_up(store, tmp_path / "backup.tar").recordings == 1
 
 
 # Schemas ---------------------------------------------------------------------------------------

@@ -180,7 +180,42 @@ def purge(ids: _Ids, verbose: _Verbose = False) -> None:
       lingting history purge k7mqx2
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _purge)))
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _purge, then=_swept)))
+
+
+def hold(
+    ids: _Ids,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who holds it, as others will see.")
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Put recordings on legal hold: nobody and no rule deletes or purges them.
+
+    
+    Example:
+      lingting history hold k7mqx2 --by "Legal, case 12"
+    """
+    out = Output(verbose=verbose)
+
+    def one(output: Output, store: Store, id: str | None) -> None:
+        assert id is not None
+        found = store.hold(id, author=by)
+        by_whom = f" by {shown(found.held_by)}" if found.held_by else ""
+        output.note(f"{found.id} is on legal hold{by_whom}")
+
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, one)))
+
+
+def release(ids: _Ids, verbose: _Verbose = False) -> None:
+    """End the legal hold of recordings.
+
+    
+    Example:
+      lingting history release k7mqx2
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _release)))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -192,6 +227,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "delete": delete,
     "undo": undo,
     "purge": purge,
+    "hold": hold,
+    "release": release,
 }
 
 
@@ -386,12 +423,25 @@ def _purge(output: Output, store: Store, id: str | None) -> None:
     assert id is not None
     receipt = store.purge(id)
     output.record({**asdict(receipt), "purged_at": receipt.purged_at.isoformat()})
+    if receipt.audio == "pending":
+        output.warn("Its text is gone; its audio goes with the next `lingting retention apply`.")
+
+
+def _swept(store: Store) -> None:
+    """What was purged is nowhere in the database's files any more."""
+    store.sweep()
+
+
+def _release(output: Output, store: Store, id: str | None) -> None:
+    assert id is not None
+    output.note(f"{store.release(id).id} is free")
 
 
 def _each(
     output: Output,
     ids: list[str] | list[None],
     work: Callable[[Output, Store, str | None], None],
+    then: Callable[[Store], None] | None = None,
 ) -> int:
     """One after another; one that fails does not keep the others back."""
     from lingting.store import open_store
@@ -405,6 +455,8 @@ def _each(
                 error = explained(exc, output)
                 output.error(error, id)
                 codes.append(2 if isinstance(error, RequestError) else FAULT)
+        if then is not None:
+            then(store)
     if not codes:
         return DONE
     return codes[0] if len(codes) == len(ids) else SOME_FAILED
@@ -412,8 +464,9 @@ def _each(
 
 def record_of(one: Recording) -> dict[str, Any]:
     """A recording as JSON."""
-    deleted = one.deleted_at.isoformat() if one.deleted_at else None
-    return {**asdict(one), "created_at": one.created_at.isoformat(), "deleted_at": deleted}
+    times = ("created_at", "deleted_at", "held_at")
+    told = {name: time.isoformat() if (time := getattr(one, name)) else None for name in times}
+    return {**asdict(one), **told}
 
 
 def shown_line(text: str) -> str:

@@ -21,6 +21,7 @@ from lingting.cli import (
     jobs,
     keys,
     models,
+    retention,
     serve,
     speech,
     submit,
@@ -62,6 +63,9 @@ for _name, _command in models.COMMANDS.items():
 app.add_typer(history.app, name="history")
 for _name, _command in history.COMMANDS.items():
     _add(history.app, _name, _command)
+app.add_typer(retention.app, name="retention")
+for _name, _command in retention.COMMANDS.items():
+    _add(retention.app, _name, _command)
 _add(app, "serve", serve.serve)
 _add(app, "web", serve.web)
 _add(app, "status", serve.status)

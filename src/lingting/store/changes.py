@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import Select, delete, func, insert, literal, select, text
 from sqlalchemy.orm import Session
 
-from lingting.errors import RevisionConflict
+from lingting.errors import RecordingNotFound, RevisionConflict
 from lingting.store import queries
 from lingting.store.records import Blob, Origin, Receipt
 from lingting.store.rows import (
@@ -108,9 +108,12 @@ def add_recording(
 
 
 def locked_transcript(session: Session, recording_id: str) -> TranscriptRow:
-    """The row that all changes of one transcript wait for."""
+    """The row that all changes of one recording wait for. Raises RecordingNotFound."""
     query = select(TranscriptRow).where(TranscriptRow.recording_id == recording_id)
-    return session.scalars(query.with_for_update()).one()
+    row = session.scalars(query.with_for_update()).one_or_none()
+    if row is None:
+        raise RecordingNotFound("The recording was purged a moment ago.")
+    return row
 
 
 def note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:

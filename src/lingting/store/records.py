@@ -47,6 +47,9 @@ class Recording:
     excerpt: str
     """How the transcript begins, at most 120 characters."""
     tags: tuple[str, ...] = ()
+    held_by: str | None = None
+    held_at: datetime | None = None
+    """Set while a legal hold keeps it from being deleted or purged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,9 @@ class Receipt:
     revisions: int
     segments: int
     audio: Literal["pending", "removed", "shared"]
-    """``shared``: other recordings have the same audio, so it stays. ``pending``: the program was
-    ended in between; ``check`` finishes it."""
+    """``shared``: other recordings have the same audio, so it stays. ``pending``: the text is gone
+    and the audio is not yet, because a backup was reading it, its store was down or the program was
+    ended; the next retention run or ``check`` finishes it."""
 
 
 @dataclass(frozen=True, slots=True)
