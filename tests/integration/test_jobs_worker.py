@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lingting.api import load
 from lingting.errors import JobNotFound
 from lingting.jobs import Desk, Job, JobOptions
 from lingting.store import Store, open_store
@@ -433,3 +434,31 @@ def test_a_full_disk_is_waited_for(data: Path, folder: Path, recordings: list[Pa
         tell(folder, "slow", None)
         finished(desk, job)
         check_done(desk, job, recordings[0])
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("whisper_folder")
+def test_a_real_models_transcript_is_the_librarys(
+    data: Path, folder: Path, speech_dir: Path, tmp_path: Path
+) -> None:
+    """Whisper-base, killed behind the first group: to the letter what the library writes."""
+    clips = sorted(speech_dir.rglob("zh-aishell1-*.flac"))[:3]
+    clips += sorted(speech_dir.rglob("en-*.flac"))[:4]
+    long = long_recording(tmp_path / "long.wav", clips)
+    options = JobOptions(words=True)
+    with open_store(data) as store:
+        desk = Desk(store)
+        jobs = [submit(desk, path, options=options) for path in (long, clips[0])]
+        with worker(data, folder, real="whisper-base", slots=1) as process:
+            until(lambda: desk.job(jobs[0].id).done_s > 0)
+            process.kill()
+            process.wait()
+        with worker(data, folder, real="whisper-base") as process:
+            finished(desk, *jobs)
+            stop(process)
+        transcriber = load("whisper-base")
+        for job, path in zip(jobs, (long, clips[0]), strict=True):
+            expected = transcriber.transcribe(path, options=options.pipeline())
+            assert expected.text
+            assert store.transcript(job.recording_id) == expected
+        transcriber.close()

@@ -64,6 +64,9 @@ for _name, _command in models.COMMANDS.items():
 app.add_typer(history.app, name="history")
 for _name, _command in history.COMMANDS.items():
     _add(history.app, _name, _command)
+app.add_typer(retention.app, name="retention")
+for _name, _command in retention.COMMANDS.items():
+    _add(retention.app, _name, _command)
 _add(app, "serve", serve.serve)
 _add(app, "web", serve.web)
 _add(app, "status", serve.status)
@@ -76,9 +79,6 @@ app.add_typer(jobs.app, name="jobs")
 for _name, _command in jobs.COMMANDS.items():
     _add(jobs.app, _name, _command)
 _add(app, "watch", jobs.watch)
-app.add_typer(retention.app, name="retention")
-for _name, _command in retention.COMMANDS.items():
-    _add(retention.app, _name, _command)
 _add(app, "backup", database.backup)
 _add(app, "restore", database.restore)
 app.add_typer(database.app, name="db")

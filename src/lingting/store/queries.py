@@ -63,21 +63,32 @@ def page(
     tag: str | None,
     owner: str | None = None,
 ) -> list[Recording]:
-    """The newest recordings, or those that come behind ``after``."""
-    deleted = RecordingRow.deleted_at
-    query = _recordings().where(deleted.is_not(None) if is_deleted else deleted.is_(None))
-    if tag is not None:
-        query = query.join(TagRow, TagRow.recording_id == RecordingRow.id).where(TagRow.tag == tag)
-    if owner is not None:
-        query = query.where(RecordingRow.owner == owner)
-    if after is not None:
-        time = RecordingRow.created_at
-        query = query.where(
-            time <= after.created_at,
-            or_(time < after.created_at, RecordingRow.id < after.id),
+    """The newest recordings, or those that come behind ``after``.
+
+    Which they are is told by an index alone; only those are then read with all that is shown.
+    """
+    time: Any = RecordingRow.created_at
+    id: Any = RecordingRow.id
+    picked = select(RecordingRow.id)
+    if tag is not None:  # a tag knows when its recording was kept, so its pages need no sorting
+        time, id = TagRow.created_at, TagRow.recording_id
+        picked = picked.join(TagRow, TagRow.recording_id == RecordingRow.id).where(
+            TagRow.tag == tag
         )
-    query = query.order_by(RecordingRow.created_at.desc(), RecordingRow.id.desc()).limit(limit)
-    return _shown(session, session.execute(query).all())
+    deleted = RecordingRow.deleted_at
+    picked = picked.where(deleted.is_not(None) if is_deleted else deleted.is_(None))
+    if owner is not None:
+        picked = picked.where(RecordingRow.owner == owner)
+    if after is not None:
+        picked = picked.where(time <= after.created_at, or_(time < after.created_at, id < after.id))
+    ids = session.scalars(picked.order_by(time.desc(), id.desc()).limit(limit)).all()
+    found = {
+        one.id: one
+        for one in _shown(
+            session, session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
+        )
+    }
+    return [found[id] for id in ids]
 
 
 def recording(session: Session, recording_id: str) -> Recording:

@@ -53,6 +53,10 @@ from sqlalchemy.types import TypeDecorator
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 
 
+_LONG_AGO = "1970-01-01 00:00:00"
+"""Where a column that older rows do not have must have a value until it is filled."""
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC times; SQLite, which has no time zones, stores them without one."""
 
@@ -92,6 +96,7 @@ class RecordingRow(Base):
     __table_args__ = (
         Index("recordings_by_time", "deleted_at", "created_at", "id"),
         Index("recordings_by_digest", "digest"),
+        Index("recordings_by_owner", "owner", "deleted_at", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -112,10 +117,12 @@ class RecordingRow(Base):
 
 class TagRow(Base):
     __tablename__ = "tags"
-    __table_args__ = (Index("tags_by_tag", "tag"),)
+    __table_args__ = (Index("tags_by_time", "tag", "created_at", "recording_id"),)
 
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"), primary_key=True)
     tag: Mapped[str] = mapped_column(Text, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, server_default=_LONG_AGO)
+    """When the recording was kept, which never changes: the order of the tag's pages."""
 
 
 class TranscriptRow(Base):

@@ -369,7 +369,10 @@ class Store:
                 delete(TagRow).where(TagRow.recording_id == whole, TagRow.tag.in_(removed))
             )
             there = set(session.scalars(select(TagRow.tag).where(TagRow.recording_id == whole)))
-            session.add_all(TagRow(recording_id=whole, tag=one) for one in added - there)
+            kept_at = session.get_one(RecordingRow, whole).created_at
+            session.add_all(
+                TagRow(recording_id=whole, tag=one, created_at=kept_at) for one in added - there
+            )
             session.flush()
             return queries.recording(session, whole)
 
