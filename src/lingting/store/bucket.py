@@ -121,7 +121,7 @@ class BucketBlobs:
         path = self._cache / digest
         with self._held(digest, is_read_again) as held:
             with contextlib.suppress(OSError):
-                os.utime(held)
+                os.utime(held.fileno())
             self._make_room()
             yield path
 
@@ -158,9 +158,8 @@ class BucketBlobs:
 
     # Copies ------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _held(self, digest: str, is_read_again: bool) -> Iterator[int]:
-        """A whole copy that nobody takes away, as an open file."""
+    def _held(self, digest: str, is_read_again: bool) -> IO[bytes]:
+        """A whole copy, opened and locked, so that nobody takes it away."""
         _key(digest)
         path = self._cache / digest
         while True:
@@ -168,15 +167,18 @@ class BucketBlobs:
                 self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
                 self._download(digest, path)
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH)
-                if not _is_there(path, file):
-                    continue  # taken away between opening and locking
-                if is_read_again and digest_of(path) != digest:
-                    path.unlink()
-                    continue
-                yield file.fileno()
-                return
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                continue
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if not _is_there(path, file):  # taken away between opening and locking
+                file.close()
+            elif is_read_again and digest_of(path) != digest:
+                path.unlink(missing_ok=True)
+                file.close()
+            else:
+                return file
 
     def _download(self, digest: str, path: Path) -> None:
         found = hashlib.sha256()
@@ -191,7 +193,7 @@ class BucketBlobs:
                     file.flush()
                     if found.hexdigest() != digest:
                         raise StoreDamaged("Kept audio is not what was kept.")
-                    os.replace(part, path)
+                    _settle(part, path)
             finally:
                 with contextlib.suppress(OSError):
                     part.unlink()
@@ -200,7 +202,7 @@ class BucketBlobs:
         """What just went up is the copy: it will be read soon."""
         with contextlib.suppress(OSError):
             self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.replace(part, self._cache / digest)
+            _settle(part, self._cache / digest)
             self._make_room()
 
     def _make_room(self) -> None:
@@ -320,8 +322,17 @@ def _files_in(folder: Path) -> Iterator[Path]:
         yield from folder.iterdir()
 
 
+def _settle(part: Path, path: Path) -> None:
+    """Give it its name, unless another was quicker: that one may be in use and locked by now."""
+    with contextlib.suppress(FileExistsError):
+        os.link(part, path)
+
+
 def _is_there(path: Path, file: IO[bytes]) -> bool:
-    return path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _no_bucket() -> StoreUnreachable:
