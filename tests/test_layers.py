@@ -25,11 +25,14 @@ OWNERS = {
     "docx": ("lingting.text.writers",),
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
+    "httptools": ("lingting.host",),
     "kaldi_native_fbank": (),
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
     "pydantic": ("lingting.config",),
     "pydantic_settings": ("lingting.config",),
+    "prometheus_client": ("lingting.host", "lingting.server"),
+    "python_multipart": ("lingting.host", "lingting.server"),
     "rich": ("lingting.cli",),
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
@@ -44,10 +47,12 @@ OWNERS = {
     ),
     "transformers": (),
     "typer": ("lingting.cli",),
+    "uvicorn": ("lingting.host", "lingting.server", "lingting.cli"),
+    "uvloop": ("lingting.host", "lingting.server", "lingting.cli"),
 }
 
 ONLY_PROTOCOL = {"pipeline", "host"}
-"""They know ``engines.base``, no engine."""
+"""They know ``engines.base`` and the form it has on a wire, no engine."""
 
 Import = tuple[int, str]
 
@@ -98,7 +103,7 @@ def is_allowed(own: str, imported: str) -> bool:
     if other == "__version__":  # a string, read from the package's own first lines
         return True
     if own in ONLY_PROTOCOL and other == "engines":
-        return owns(imported, ("lingting.engines.base",))
+        return owns(imported, ("lingting.engines.base", "lingting.engines.envelope"))
     if (own, other) == ("engines", "store"):
         return False
     level, target = LEVEL[own], LEVEL[other]

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lingting.cli import about, database, evaluation, history, models, speech, transcribe
+from lingting.cli import about, database, engine, evaluation, history, models, speech, transcribe
 from lingting.cli.failures import exit_code_of
 from lingting.cli.output import Output, keep_standard_streams_apart
 
@@ -54,6 +54,7 @@ _add(app, "restore", database.restore)
 app.add_typer(database.app, name="db")
 for _name, _command in database.COMMANDS.items():
     _add(database.app, _name, _command)
+_add(app, "engine", engine.engine)
 _add(app, "languages", about.languages)
 _add(app, "config", about.config)
 _add(app, "version", about.version)

@@ -45,13 +45,18 @@ def load(
     EngineBusy.
     """
     from lingting import config
-    from lingting.engines.remote.engine import RemoteEngine, open_server
-    from lingting.engines.remote.host import HostEngine
+    from lingting.engines.remote.address import parse_address
+    from lingting.engines.remote.host import HostEngine, answers_as_host
 
     if key is None:
         secret = config.settings().remote_key
         key = secret.get_secret_value() if secret is not None else None
     options = options or RemoteOptions()
+    place = parse_address(address)
+    if place.socket is not None and answers_as_host(place, key, options):
+        return HostEngine(place, model=model, key=key, options=options, lane=lane)
+    from lingting.engines.remote.engine import RemoteEngine, open_server
+
     found = open_server(address, model=model, key=key, options=options)
     if isinstance(found, RemoteEngine):
         return found

@@ -57,6 +57,29 @@ def own_entries(listed: Any) -> list[Mapping[str, Any]]:
     return rows if are_ours else []
 
 
+def answers_as_host(place: Address, key: str | None, options: RemoteOptions) -> bool:
+    """Whether an engine host of ours listens there; asked without any HTTP client.
+
+    Raises EngineUnreachable when nobody does, after as many attempts as the options allow.
+    """
+    link = Link(place, key, connect_s=options.connect_timeout_s, silence_s=options.timeout_s)
+    try:
+        for attempt in range(options.attempts):
+            try:
+                reply = link.ask("GET", "/v1/models")
+            except EngineUnreachable:
+                if attempt + 1 == options.attempts:
+                    raise
+                time.sleep(min(options.first_wait_s * 2.0**attempt, options.most_wait_s))
+            else:
+                return reply.status == 200 and bool(own_entries(json.loads(reply.body)))
+    except (ValueError, RecursionError):
+        return False
+    finally:
+        link.close()
+    return False
+
+
 class HostEngine:
     """One model of one host."""
 

@@ -6,8 +6,8 @@
                                            └─ host B ─ broke off, busy ─ its clips to the others
                                                         └ left out; asked again with back-off
 
-A clip is given to another host only when nothing was answered for it. Hosts must run the same
-model: one with another is left out, or a recording would be written by two. Clips that wait for
+A clip is given to another host only when nothing was answered for it. Hosts of ours must run the
+same model: one with another is left out, or a recording would be written by two. Clips that wait for
 room wait here, first come, first served, and not in a thousand refused requests.
 """
 
@@ -81,6 +81,7 @@ class _Member:
         self.failures_running = 0
         self.not_before_s = 0.0
         self.is_opening = False
+        self.is_ours = True
         self.state = "away"
         self.error: LingtingError | None = None
 
@@ -389,8 +390,9 @@ class EnginePool:
             engine.close()
 
     def _admit(self, member: _Member, engine: Engine, facts: EngineFacts) -> None:
-        leader = self._leader(without=member)
-        member.engine, member.facts = engine, facts
+        is_ours = isinstance(engine, HostEngine)
+        leader = self._leader(without=member) if is_ours else None
+        member.engine, member.facts, member.is_ours = engine, facts, is_ours
         if leader is not None and leader.model.id != facts.model.id:
             error = EngineRefused(
                 f"The engine host at {member.shown} has another model than the others.",
@@ -403,11 +405,19 @@ class EnginePool:
         member.state, member.error, member.failures_running = "ready", None, 0
 
     def _leader(self, without: _Member | None = None) -> EngineFacts | None:
-        """Facts of the first host in use; its model is everybody's."""
-        for one in self._members:
-            if one is not without and one.facts is not None and one.state != "wrong":
-                return one.facts
-        return None
+        """Facts of the first host in use; its model is that of all hosts of ours.
+
+        What another server calls its model says nothing, so it stands behind.
+        """
+        used = [
+            one
+            for one in self._members
+            if one is not without and one.facts is not None and one.state != "wrong"
+        ]
+        ours = [one for one in used if one.is_ours]
+        if without is not None:
+            used = ours
+        return next((one.facts for one in (*ours, *used)), None)
 
     def _check_open(self) -> None:
         if self._is_closed:
