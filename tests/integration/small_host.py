@@ -1,4 +1,4 @@
-"""An engine host in a thread of the test, or in a process of its own, with an engine made of Python.
+"""An engine host in a thread of the test or in a process of its own, its engine made of Python.
 
 A clip is known by its loudness, as in :mod:`small_server`; what the engine heard in clip 7 is
 ``clip 7``.
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from small_server import STEP
 
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
@@ -178,13 +177,7 @@ def main(path: str, seconds: str, model: str) -> None:
 
     host = Host(lambda *_: ScriptedEngine(slowly), [model])
     listener = listen(parse_place(path), has_key=False)
-    serve(host, [listener], on_ready=lambda _: print("ready", flush=True))
-
-
-def wav_of(samples: np.ndarray) -> bytes:
-    from lingting.engines.remote.wire import wav_bytes
-
-    return wav_bytes(samples)
+    serve(host, [listener], on_ready=lambda _: print("ready", flush=True))  # noqa: T201
 
 
 if __name__ == "__main__":

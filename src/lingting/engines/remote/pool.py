@@ -7,8 +7,8 @@
                                                         └ left out; asked again with back-off
 
 A clip is given to another host only when nothing was answered for it. Hosts of ours must run the
-same model: one with another is left out, or a recording would be written by two. Clips that wait for
-room wait here, first come, first served, and not in a thousand refused requests.
+same model: one with another is left out, or a recording would be written by two. Clips that wait
+for room wait here, first come, first served, and not in a thousand refused requests.
 """
 
 from __future__ import annotations
