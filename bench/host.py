@@ -9,8 +9,8 @@ as threads of this process; host and clients share the machine's cores.
   what a clip costs the host and the client in CPU time?
 - **batching**: a real model in int8; single short clips one at a time, then from many clients. The
   texts are compared: the same clips must give the same texts.
-- **lanes**: a queue full of bulk clips, and then live ones, one after another. How many batches began
-  between a live clip's arrival and its own batch? Counted by the host, not measured by a clock.
+- **lanes**: a queue full of bulk clips, and then live ones, one after another. How many batches
+  began between a live clip's arrival and its own batch? Counted by the host, not by a clock.
 
 Every phase but the first takes clips of real speech from the folder given.
 """
@@ -205,7 +205,8 @@ def each_once(clips: Sequence[Clip]) -> Callable[[], Clip | None]:
 
 def short_clips(folder: Path, count: int, most_s: float = 6.0) -> list[Clip]:
     """Whole recordings of one to ``most_s`` seconds, no two from one file."""
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").open(encoding="utf-8")]
+    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
     clips: list[Clip] = []
     for row in rows:
         if len(clips) < count and 1.0 <= float(row["duration_s"]) <= most_s:
@@ -277,8 +278,8 @@ def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> 
     }
 
 
-def lanes(given: argparse.Namespace, running: Running, clips: list[Clip]) -> dict[str, Any]:
-    bulk = [clip for clip in clips for _ in range(6)]
+def lanes(running: Running, clips: list[Clip]) -> dict[str, Any]:
+    bulk = clips * 2
     bulk_s = sum(clip.duration_s for clip in bulk)
     print(f"lanes: {len(bulk)} bulk clips queued ({bulk_s:.0f} s of audio), then live ones")
     bulk_engine, live_engine = load(running.address), load(running.address, lane="live")
@@ -348,7 +349,7 @@ def main() -> int:
             if given.only in (None, "batching"):
                 results["batching"] = batching(given, running, clips)
             if given.only in (None, "lanes"):
-                results["lanes"] = lanes(given, running, clips)
+                results["lanes"] = lanes(running, clips)
     if given.json is not None:
         given.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0
