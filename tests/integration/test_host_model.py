@@ -15,6 +15,8 @@ from lingting.engines.base import Clip, Engine, RecognizeOptions
 from lingting.engines.registry import load_engine
 from lingting.engines.remote import load
 from lingting.engines.remote.host import HostEngine
+from lingting.pipeline import PipelineOptions, Transcriber
+from lingting.vad.fsmn import FsmnVad
 
 pytestmark = pytest.mark.model
 
@@ -86,3 +88,15 @@ def test_all_at_once_gives_the_same_too(
 ) -> None:
     clips = real_clips(speech_dir)
     assert caller.recognize(clips) == guarded.recognize(clips)
+
+
+def test_a_transcript_is_the_same_whoever_recognises(
+    samples_folder: Path, vad_folder: Path, guarded: Engine, caller: HostEngine
+) -> None:
+    options = PipelineOptions(language="zh", words=True)
+    vad = FsmnVad(vad_folder)
+    recording = samples_folder / "asr_example.wav"
+    here = Transcriber(guarded, vad, options).transcribe(recording)
+    there = Transcriber(caller, vad, options).transcribe(recording)
+    assert here.text
+    assert there == here
