@@ -245,7 +245,21 @@ def wire(given: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
+def summed(loads: Sequence[Load]) -> Load:
+    """Several runs as one."""
+    return Load(
+        loads[0].clients,
+        sum(one.clips for one in loads),
+        sum(one.audio_s for one in loads),
+        sum(one.wall_s for one in loads),
+        sum(one.client_cpu_s for one in loads),
+        sum(one.host_cpu_s for one in loads),
+        tuple(latency for one in loads for latency in one.latencies_s),
+    )
+
+
 def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> dict[str, Any]:
+    """Both ways in turns, block by block, so that a machine that slows down slows down both."""
     total_s = sum(clip.duration_s for clip in clips)
     print(f"batching: {given.model} int8, {len(clips)} single clips, {total_s:.0f} s of audio")
     engine = load(running.address)
@@ -259,13 +273,21 @@ def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> 
         with lock:
             texts.setdefault(numbers[id(clip)], []).append(heard.text)
 
-    loads = {}
-    for clients in (1, given.clients):
-        found = driven(running, engine, clients, each_once(clips), keep)
-        found.print(f"{clients} client{'s' * (clients > 1)}")
-        loads[clients] = found
+    runs: dict[int, list[Load]] = {1: [], given.clients: []}
+    for number, at in enumerate(range(0, len(clips), given.block)):
+        block = clips[at : at + given.block]
+        for clients in sorted(runs, reverse=number % 2 == 1):
+            runs[clients].append(driven(running, engine, clients, each_once(block), keep))
     engine.close()
+    loads = {clients: summed(found) for clients, found in runs.items()}
+    for clients, load_ in loads.items():
+        load_.print(f"{clients} client{'s' * (clients > 1)}")
     ratio = loads[given.clients].clips_per_s / loads[1].clips_per_s
+    ratios = [
+        many.clips_per_s / one.clips_per_s
+        for one, many in zip(runs[1], runs[given.clients], strict=True)
+    ]
+    print("  block by block: " + " ".join(f"{one:.2f}" for one in ratios))
     differing = sum(len(set(heard)) > 1 for heard in texts.values())
     print(f"  {given.clients} clients / one at a time: {ratio:.2f}; texts that differ: {differing}")
     return {
@@ -274,6 +296,7 @@ def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> 
         "one_at_a_time": loads[1].as_dict(),
         "many": loads[given.clients].as_dict(),
         "ratio": round(ratio, 3),
+        "ratios": [round(one, 3) for one in ratios],
         "texts_that_differ": differing,
     }
 
@@ -331,6 +354,7 @@ def main() -> int:
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--clips", type=int, default=96, help="clips of real speech")
+    parser.add_argument("--block", type=int, default=32, help="clips before the other way's turn")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load on the wire")
     parser.add_argument("--only", choices=("wire", "batching", "lanes"))
     parser.add_argument("--json", type=Path, metavar="FILE")
