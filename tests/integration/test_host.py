@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_host import Gated, Hosted, hear, hosting, number_of
+from small_host import Gated, Hosted, hear, host_process, hosting, number_of
 from small_server import clip
 
 from lingting.engines.base import Clip, Engine, Hypothesis, RecognizeOptions
@@ -663,14 +664,31 @@ def test_the_figures_are_those_of_the_work_done() -> None:
     assert status["models"]["tiny"]["batches"] >= 1
 
 
+def test_sigterm_finishes_what_waits(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "e.sock"
+    with host_process(path, seconds=0.05) as process, ThreadPoolExecutor(20) as pool:
+        engine = load(f"unix:{path}", options=ONCE)
+        assert isinstance(engine, HostEngine)
+        jobs = [pool.submit(engine.recognize, [clip(n), clip(50 + n)]) for n in range(20)]
+        while not jobs[0].done():
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        found = [job.result(30) for job in jobs]
+        assert process.wait(30) == 0
+        engine.close()
+    assert not path.exists()
+    heard = [one for pair in found for one in pair if one.error is None]
+    late = [one.error for pair in found for one in pair if one.error is not None]
+    assert len(heard) > 20  # 2 s of work when it was told, and it had 10
+    assert all(isinstance(one, EngineBusy | EngineUnreachable) for one in late)  # sent too late
+
+
 def test_a_host_that_is_not_there() -> None:
     with pytest.raises(EngineUnreachable):
         load("unix:/nowhere/e.sock", options=ONCE)
 
 
 def test_a_host_that_restarts_is_found_again(tmp_path: Path) -> None:
-    from small_host import host_process
-
     path = tmp_path / "run" / "e.sock"
     with host_process(path):
         engine = load(f"unix:{path}", options=ONCE)
