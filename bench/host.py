@@ -9,8 +9,8 @@ as threads of this process; host and clients share the machine's cores.
   what a clip costs the host and the client in CPU time?
 - **batching**: a real model in int8; single short clips one at a time, then from many clients. The
   texts are compared: the same clips must give the same texts.
-- **lanes**: a queue full of bulk clips, and then live ones, one after another. How many batches began
-  between a live clip's arrival and its own batch? Counted by the host, not measured by a clock.
+- **lanes**: a queue full of bulk clips, and then live ones, one after another. How many batches
+  began between a live clip's arrival and its own batch? Counted by the host, not by a clock.
 
 Every phase but the first takes clips of real speech from the folder given.
 """
@@ -205,7 +205,8 @@ def each_once(clips: Sequence[Clip]) -> Callable[[], Clip | None]:
 
 def short_clips(folder: Path, count: int, most_s: float = 6.0) -> list[Clip]:
     """Whole recordings of one to ``most_s`` seconds, no two from one file."""
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").open(encoding="utf-8")]
+    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
     clips: list[Clip] = []
     for row in rows:
         if len(clips) < count and 1.0 <= float(row["duration_s"]) <= most_s:
@@ -244,7 +245,21 @@ def wire(given: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
+def summed(loads: Sequence[Load]) -> Load:
+    """Several runs as one."""
+    return Load(
+        loads[0].clients,
+        sum(one.clips for one in loads),
+        sum(one.audio_s for one in loads),
+        sum(one.wall_s for one in loads),
+        sum(one.client_cpu_s for one in loads),
+        sum(one.host_cpu_s for one in loads),
+        tuple(latency for one in loads for latency in one.latencies_s),
+    )
+
+
 def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> dict[str, Any]:
+    """Both ways in turns, block by block, so that a machine that slows down slows down both."""
     total_s = sum(clip.duration_s for clip in clips)
     print(f"batching: {given.model} int8, {len(clips)} single clips, {total_s:.0f} s of audio")
     engine = load(running.address)
@@ -258,13 +273,21 @@ def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> 
         with lock:
             texts.setdefault(numbers[id(clip)], []).append(heard.text)
 
-    loads = {}
-    for clients in (1, given.clients):
-        found = driven(running, engine, clients, each_once(clips), keep)
-        found.print(f"{clients} client{'s' * (clients > 1)}")
-        loads[clients] = found
+    runs: dict[int, list[Load]] = {1: [], given.clients: []}
+    for number, at in enumerate(range(0, len(clips), given.block)):
+        block = clips[at : at + given.block]
+        for clients in sorted(runs, reverse=number % 2 == 1):
+            runs[clients].append(driven(running, engine, clients, each_once(block), keep))
     engine.close()
+    loads = {clients: summed(found) for clients, found in runs.items()}
+    for clients, load_ in loads.items():
+        load_.print(f"{clients} client{'s' * (clients > 1)}")
     ratio = loads[given.clients].clips_per_s / loads[1].clips_per_s
+    ratios = [
+        many.clips_per_s / one.clips_per_s
+        for one, many in zip(runs[1], runs[given.clients], strict=True)
+    ]
+    print("  block by block: " + " ".join(f"{one:.2f}" for one in ratios))
     differing = sum(len(set(heard)) > 1 for heard in texts.values())
     print(f"  {given.clients} clients / one at a time: {ratio:.2f}; texts that differ: {differing}")
     return {
@@ -273,12 +296,13 @@ def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> 
         "one_at_a_time": loads[1].as_dict(),
         "many": loads[given.clients].as_dict(),
         "ratio": round(ratio, 3),
+        "ratios": [round(one, 3) for one in ratios],
         "texts_that_differ": differing,
     }
 
 
-def lanes(given: argparse.Namespace, running: Running, clips: list[Clip]) -> dict[str, Any]:
-    bulk = [clip for clip in clips for _ in range(6)]
+def lanes(running: Running, clips: list[Clip]) -> dict[str, Any]:
+    bulk = clips * 2
     bulk_s = sum(clip.duration_s for clip in bulk)
     print(f"lanes: {len(bulk)} bulk clips queued ({bulk_s:.0f} s of audio), then live ones")
     bulk_engine, live_engine = load(running.address), load(running.address, lane="live")
@@ -330,6 +354,7 @@ def main() -> int:
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--clips", type=int, default=96, help="clips of real speech")
+    parser.add_argument("--block", type=int, default=32, help="clips before the other way's turn")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load on the wire")
     parser.add_argument("--only", choices=("wire", "batching", "lanes"))
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -348,7 +373,7 @@ def main() -> int:
             if given.only in (None, "batching"):
                 results["batching"] = batching(given, running, clips)
             if given.only in (None, "lanes"):
-                results["lanes"] = lanes(given, running, clips)
+                results["lanes"] = lanes(running, clips)
     if given.json is not None:
         given.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0

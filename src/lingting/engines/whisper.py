@@ -64,9 +64,26 @@ _TOKENS_MIN = 24
 _TEXT_WINDOW = 448
 _BEAM_SIZE = 5
 _CAREFUL_BEAM_SIZE = 5
-# Without them the model writes Mandarin as it pleases, traditional and with no punctuation, and
-# translates Cantonese instead of writing it.
-_OWN_PROMPTS = {"zh": "好的，谢谢。", "yue": "以下係廣東話嘅句子。"}
+# Without them the model writes Mandarin as it pleases, traditional and with no punctuation,
+# translates Cantonese instead of writing it, and spells Hindi in Arabic letters. They say nothing,
+# so there is nothing to leak; docs/decisions.md has what each is worth. Languages that are no
+# better with one have none, and neither have clips whose language was guessed: on noise the decoder
+# says such phrases again.
+_OWN_PROMPTS = {
+    "en": "Okay, so, uh, yeah.",
+    "es": "Bueno, gracias.",
+    "fr": "D'accord, merci.",
+    "hi": "जी, धन्यवाद।",
+    "hu": "Igen, köszönöm.",
+    "ja": "はい、ありがとうございます。",
+    "nl": "Ja, dank je.",
+    "pl": "Tak, dziękuję.",
+    "pt": "Sim, obrigado.",
+    "vi": "Vâng, cảm ơn.",
+    "yue": "以下係廣東話嘅句子。",
+    "zh": "好的，谢谢。",
+}
+_SURE_OF_LANGUAGE = 0.8  # noise is taken for English with 0.76 at most, a single word with more
 _KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 _KERNELS = 16
 _REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -181,7 +198,8 @@ class WhisperEngine:
         encoded = self._encode(batch)
         detected = self._detect(batch, encoded)
         contexts = [
-            _context(task, language) for task, (language, _) in zip(batch, detected, strict=True)
+            _context(task, language, probability)
+            for task, (language, probability) in zip(batch, detected, strict=True)
         ]
         prompts = [
             self._tokens.prompt(language, context)
@@ -432,10 +450,15 @@ def _token_room(duration_s: float) -> int:
     return _TOKENS_MIN + math.ceil(duration_s * _TOKENS_PER_S)
 
 
-def _context(task: _Task, language: str) -> str:
-    """What the decoder is told came before: hotwords and prompt, or our own."""
+def _context(task: _Task, language: str, probability: float | None) -> str:
+    """What the decoder is told came before: hotwords and prompt, or our own.
+
+    ``probability`` is that of a detected language; None when it was given.
+    """
     options = task.clip.options
     if options.prompt is None and not options.hotwords:
+        if probability is not None and probability < _SURE_OF_LANGUAGE:
+            return ""
         return _OWN_PROMPTS.get(options.language or language, "")
     hotwords = ", ".join(options.hotwords)
     return " ".join(part for part in (options.prompt or "", hotwords) if part)

@@ -56,6 +56,7 @@ _OPEN = frozenset({"/healthz", "/readyz"})
 _BODY_TIMEOUT_S = 60.0
 _MOST_BODIES_BYTES = 1 << 30  # being received, all callers together
 _LOOK_S = 0.05
+_LAST_BATCH_S = 60.0  # that is under way when everything else has ended
 _FRAMES = 6
 _DONE, _BEAT, _GONE = "done", "beat", "gone"
 
@@ -126,7 +127,8 @@ class HostApp:
         while host.is_busy and time.monotonic() < until_s:
             await asyncio.sleep(_LOOK_S)
         host.hand_back()
-        while host.is_busy:  # the batch that is under way
+        until_s = time.monotonic() + _LAST_BATCH_S
+        while host.is_busy and time.monotonic() < until_s:
             await asyncio.sleep(_LOOK_S)
 
     def stop(self) -> None:

@@ -198,17 +198,24 @@ class HostedModel:
     def _run(self) -> None:
         while True:
             batch, orders = self._next()
-            if "clear" in orders:
-                self._around.clear()
             for why in ("unload", "idle", "stop"):
                 if why in orders:
                     self._unload(why)
+            if "clear" in orders:
+                self._clear()
             if "stop" in orders:
                 return
             if "load" in orders or batch:
                 self._load()
             if batch:
                 self._answer(batch)
+
+    def _clear(self) -> None:
+        """Caches that cannot be cleared are no reason to stop."""
+        try:
+            self._around.clear()
+        except Exception as exc:
+            self._around.tell({"event": "incident", "error": type(exc).__name__})
 
     def _next(self) -> tuple[list[Entry[Place]], set[str]]:
         """Waits for clips, an order, or the end of patience with an idle model."""
@@ -269,7 +276,7 @@ class HostedModel:
         self._ladder = Ladder(
             engine,
             load_spare=None if facts.device == "cpu" else self._load_spare,
-            clear=self._around.clear,
+            clear=self._clear,
             on_lack=self._on_lack,
         )
         self._error = None
@@ -293,7 +300,7 @@ class HostedModel:
             if not is_out_of_memory(exc):
                 raise
         self._on_lack("cpu", 0.0)
-        self._around.clear()
+        self._clear()
         return self._load_spare()
 
     def _load_spare(self) -> Engine:
@@ -324,7 +331,7 @@ class HostedModel:
             return
         ladder.close()
         del ladder
-        self._around.clear()
+        self._clear()
         self._state = "absent"
         self._around.tell({"event": "model.unloaded", "model": self.name, "why": why})
 

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lingting.audio.decode import read_all
-from lingting.audio.source import Limits
 from lingting.engines.base import MAX_CLIP_S, SAMPLE_RATE_HZ
 from lingting.errors import AudioDamaged, AudioEmpty, AudioInvalid, AudioNotMedia
 
@@ -88,6 +86,9 @@ def _samples(data: bytes, made: _Format) -> NDArray[np.float32]:
             return frames.astype(np.float32) / np.float32(32_768)
         if made.dtype == "<f4":
             return frames.astype(np.float32)  # its own copy, which may be written to
+    from lingting.audio.decode import read_all
+    from lingting.audio.source import Limits
+
     planes = np.ascontiguousarray(frames.reshape(-1, made.channels).T)
     if made.channels == 1:
         planes = planes[0]

@@ -1,9 +1,11 @@
 """Spans of speech to clips that a recogniser takes at once, and the way back to file time.
 
-A clip joins neighbouring spans up to ``target_s``; what is too long is cut in its longest pause,
-and speech without a pause where it is quietest. A long pause inside a clip is left out but for
-``max_pause_s``, and ``ClipMap`` knows where. All decisions are made in frames of 10 ms and only
-when no later audio can change them, so a stream yields the very clips of the whole recording.
+A clip joins neighbouring spans up to ``target_s``, or up to ``hard_s`` where no more speech
+follows: last words alone are heard worse than with what was before them. What is too long is cut in
+its longest pause, and speech without a pause where it is quietest. A long pause inside a clip is
+left out but for ``max_pause_s``, and ``ClipMap`` knows where. All decisions are made in frames of
+10 ms and only when no later audio can change them, so a stream yields the very clips of the whole
+recording.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ class PackOptions:
     target_s: float = 25.0
     """Spans are joined up to this length."""
     hard_s: float = 30.0
-    """No clip is longer. One span may use what lies between target and this before it is cut."""
+    """No clip is longer. One span, or the last spans before a gap or the end, may use what lies
+    between target and this."""
     margin_s: float = 0.15
     """Real audio kept before and after a clip; at most half of the gap to its neighbour."""
     max_pause_s: float = 1.0
@@ -257,14 +260,16 @@ class Packer:
             return None
         if runs[0][1] - runs[0][0] > self._hard:
             return self._split(runs[0])
-        length = 0
+        length, too_much = 0, 0  # the run that passes the target
         for index, (begin, end) in enumerate(runs):
             gap = begin - runs[index - 1][1] if index else 0
             if gap > self._gap:
                 return self._take(runs, index)
             length += min(gap, self._pause) + end - begin
-            if index and (length > self._target or end - runs[0][0] > self._extent):
-                return self._take(runs, self._best_count(runs[: index + 1]))
+            if length > self._target:
+                too_much = too_much or index
+            if index and (length > self._hard or end - runs[0][0] > self._extent):
+                return self._take(runs, self._best_count(runs[: (too_much or index) + 1]))
         if not is_open and self._progress.sure_until - runs[-1][1] > self._gap:
             return self._take(runs, len(runs))
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -111,7 +112,5 @@ def test_what_is_none(data: bytes, error: type[AudioError]) -> None:
 def test_no_bytes_break_the_reader(data: bytes, at: int) -> None:
     whole = wav(pcm16(TONE[:20]))
     for given_bytes in (data, whole[:at] + data, whole[:at] + data + whole[at + len(data) :]):
-        try:
+        with suppress(AudioError):
             assert read_wav(given_bytes).dtype == np.float32
-        except AudioError:
-            pass

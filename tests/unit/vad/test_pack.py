@@ -147,9 +147,17 @@ def test_neighbours_are_joined_up_to_the_target() -> None:
 
 
 def test_the_longest_pause_of_the_last_part_is_where_clips_part() -> None:
-    spans = [Span(0.0, 8.0), Span(8.3, 16.0), Span(16.9, 20.0), Span(20.2, 24.0), Span(24.4, 28.0)]
-    clips = pack(spans, loud(2_800), 28.0)
+    spans = [Span(0.0, 8.0), Span(8.3, 16.0), Span(16.9, 20.0), Span(20.2, 24.0), Span(24.4, 31.0)]
+    clips = pack(spans, loud(3_100), 31.0)
     assert [len(clip.speech) for clip in clips] == [2, 3]
+
+
+@pytest.mark.parametrize(("end_s", "counts"), [(29.0, [3]), (30.5, [2, 1])])
+def test_the_last_words_are_not_left_alone(end_s: float, counts: list[int]) -> None:
+    spans = [Span(0.0, 12.0), Span(12.3, 24.0), Span(24.5, end_s)]
+    assert [len(clip.speech) for clip in pack(spans, loud(3_100), 31.0)] == counts
+    followed = [*spans, Span(45.0, 50.0)]  # too far away to share a clip
+    assert [len(clip.speech) for clip in pack(followed, loud(5_100), 51.0)] == [*counts, 1]
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:

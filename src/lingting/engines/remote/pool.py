@@ -44,6 +44,7 @@ _LONGEST_WAIT_S = 10.0
 _SHARE_OF_QUEUE = 0.5  # of a host's queue: the rest is for other callers
 _OTHER_SERVER_S = 600.0  # outstanding audio that a server which is no host of ours may have
 _LOOK_S = 0.5
+_MOST_THREADS = 256  # for the second and further shares of calls
 _ASK_ONCE = RemoteOptions(attempts=1, connect_timeout_s=3.0, concurrency=16)
 
 # What is wrong with a host and not with the clips it was sent.
@@ -126,9 +127,8 @@ class EnginePool:
         self._queue: list[_Ticket] = []
         self._progress_s = time.monotonic()
         self._is_closed = False
-        self._threads = ThreadPoolExecutor(
-            max(4, 4 * len(self._members)), thread_name_prefix="lingting-pool"
-        )
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="lingting-pool")
+        self._openers = ThreadPoolExecutor(len(self._members), thread_name_prefix="lingting-open")
         if wait_s > 0:
             self.wait_ready(wait_s)
 
@@ -137,8 +137,11 @@ class EnginePool:
     @property
     def facts(self) -> EngineFacts:
         """Of the first host that answers. Raises why none does, after ``patience_s``."""
-        self.wait_ready(self._patience_s)
-        found = self._leader()
+        with self._changed:
+            found = self._leader()
+        if found is None:
+            self.wait_ready(self._patience_s)
+            found = self._leader()
         assert found is not None
         return found
 
@@ -178,7 +181,8 @@ class EnginePool:
             engines = [one.engine for one in self._members if one.engine is not None]
         for engine in engines:
             engine.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._openers):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # Recognising ----------------------------------------------------------------------------
 
@@ -350,7 +354,7 @@ class EnginePool:
     # Hosts that come and go ----------------------------------------------------------------
 
     def _open_some(self) -> None:
-        """Connect those whose time has come: in this thread the first, so that it is waited for."""
+        """Connect those whose time has come, in threads of their own."""
         now_s = time.monotonic()
         with self._changed:
             due = [
@@ -363,7 +367,7 @@ class EnginePool:
                 member.is_opening = True
         for member in due:
             try:
-                self._threads.submit(self._connect, member)
+                self._openers.submit(self._connect, member)
             except RuntimeError:  # closed meanwhile
                 return
 
