@@ -170,6 +170,13 @@ class Desk:
         with self.store.database.read() as session:
             return jobs.batch(session, batch_id)
 
+    def batch_owner(self, batch_id: str) -> str | None:
+        """Whose it is, without adding up its jobs. Raises BatchNotFound."""
+        from lingting.store import jobs
+
+        with self.store.database.read() as session:
+            return jobs.batch_owner(session, batch_id)
+
     def batches(
         self, *, owner: str | None = None, limit: int = 50, after: str | None = None
     ) -> list[Batch]:

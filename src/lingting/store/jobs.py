@@ -272,6 +272,11 @@ def batch(session: Session, batch_id: str) -> Batch:
     return _batches(session, [_batch_row(session, batch_id)])[0]
 
 
+def batch_owner(session: Session, batch_id: str) -> str | None:
+    """Raises BatchNotFound."""
+    return _batch_row(session, batch_id).owner or None
+
+
 def batches(session: Session, *, owner: str | None, limit: int, after: str | None) -> list[Batch]:
     """The newest first, behind the batch ``after``."""
     query = select(BatchRow)

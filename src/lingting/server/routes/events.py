@@ -10,11 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from lingting.errors import BatchNotFound, JobNotFound, OptionInvalid
+from lingting.errors import JobNotFound, OptionInvalid
 from lingting.jobs import Event
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService
 from lingting.server.broker import Wanted
+from lingting.server.routes.jobs import check_batch
 from lingting.server.service import EVENTS_AT_ONCE, Service
 
 router = APIRouter(tags=["events"])
@@ -83,5 +84,5 @@ def _check(service: Service, who: Principal, job: str | None, batch: str | None)
     """What somebody asks for by name must be theirs."""
     if job is not None and not who.may_see(service.desk.job(job).owner):
         raise JobNotFound("There is no job with this id.")
-    if batch is not None and not who.may_see(service.desk.batch(batch).owner):
-        raise BatchNotFound("There is no batch with this id.")
+    if batch is not None:
+        check_batch(service, who, batch)

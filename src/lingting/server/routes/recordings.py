@@ -19,7 +19,7 @@ from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.downloads import disposition, media_type, parse_range
 from lingting.server.problems import problem
-from lingting.server.routes.jobs import Key, batch_of
+from lingting.server.routes.jobs import Key, check_batch
 from lingting.server.service import Service
 from lingting.server.uploads import Form, Part
 from lingting.server.views import (
@@ -154,6 +154,7 @@ class _Wish:
     fields: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
     digest: str | None = None
+    checked_batch: str | None = None
     files: int = 0
 
     def note(self, name: str, value: str) -> None:
@@ -185,8 +186,10 @@ class _Wish:
     def check(self) -> None:
         """Before a byte is kept: options, and that the batch is theirs."""
         self.options()
-        if self.fields.get("batch") is not None:
-            batch_of(self.service, self.who, self.fields["batch"])
+        batch = self.fields.get("batch")
+        if batch is not None and batch != self.checked_batch:
+            check_batch(self.service, self.who, batch)
+            self.checked_batch = batch
 
     def options(self) -> JobOptions:
         given = {name: one for name, one in self.fields.items() if name not in _NOT_OPTIONS}
@@ -328,7 +331,7 @@ def transcribe_again(
     """Another transcript of a recording that is there, with other options or another model."""
     recording_of(service, who, id)
     if body.batch is not None:
-        batch_of(service, who, body.batch)
+        check_batch(service, who, body.batch)
     return service.desk.resubmit(
         id,
         JobOptions.from_dict(body.options),

@@ -19,6 +19,7 @@ open_router = APIRouter(tags=["state"])
 router = APIRouter(tags=["state"])
 
 
+@open_router.head("/healthz", include_in_schema=False)
 @open_router.get("/healthz")
 async def healthz() -> JSONResponse:
     """The process lives. Asks nobody else."""
