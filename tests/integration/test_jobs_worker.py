@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lingting.api import load
 from lingting.errors import JobNotFound
 from lingting.jobs import Desk, Job, JobOptions
 from lingting.store import Store, open_store
@@ -174,6 +175,23 @@ def test_groups_are_not_heard_twice(
     assert len(desk.store.revisions(job.recording_id)) == 1  # the same transcript, to the letter
 
 
+def freeze(pid: int, data: Path) -> None:
+    """Not inside a write to SQLite, for there nobody can take over before it is ended."""
+    os.kill(pid, signal.SIGSTOP)
+    for file in (*data.glob("*.db"), *data.glob("*.sqlite")):
+        locker = sqlite3.connect(file, timeout=0.5, isolation_level=None)
+        try:
+            locker.execute("begin immediate")
+            locker.execute("rollback")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.05)
+            return freeze(pid, data)
+        finally:
+            locker.close()
+    return None
+
+
 def test_a_frozen_worker_is_taken_over(
     desk: Desk, data: Path, folder: Path, url: str | None, recordings: list[Path]
 ) -> None:
@@ -181,7 +199,7 @@ def test_a_frozen_worker_is_taken_over(
     with worker(data, folder, url=url) as first:
         job = submit(desk, recordings[0])
         until(lambda: calls(folder) > 0)
-        os.kill(first.pid, signal.SIGSTOP)
+        freeze(first.pid, data)
         other = folder.with_name("other")
         other.mkdir()
         with worker(data, other, url=url) as second:
@@ -433,3 +451,31 @@ def test_a_full_disk_is_waited_for(data: Path, folder: Path, recordings: list[Pa
         tell(folder, "slow", None)
         finished(desk, job)
         check_done(desk, job, recordings[0])
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("whisper_folder")
+def test_a_real_models_transcript_is_the_librarys(
+    data: Path, folder: Path, speech_dir: Path, tmp_path: Path
+) -> None:
+    """Whisper-base, killed behind the first group: to the letter what the library writes."""
+    clips = sorted(speech_dir.rglob("zh-aishell1-*.flac"))[:3]
+    clips += sorted(speech_dir.rglob("en-*.flac"))[:4]
+    long = long_recording(tmp_path / "long.wav", clips)
+    options = JobOptions(words=True)
+    with open_store(data) as store:
+        desk = Desk(store)
+        jobs = [submit(desk, path, options=options) for path in (long, clips[0])]
+        with worker(data, folder, real="whisper-base", slots=1) as process:
+            until(lambda: desk.job(jobs[0].id).done_s > 0)
+            process.kill()
+            process.wait()
+        with worker(data, folder, real="whisper-base") as process:
+            finished(desk, *jobs)
+            stop(process)
+        transcriber = load("whisper-base")
+        for job, path in zip(jobs, (long, clips[0]), strict=True):
+            expected = transcriber.transcribe(path, options=options.pipeline())
+            assert expected.text
+            assert store.transcript(job.recording_id) == expected
+        transcriber.close()

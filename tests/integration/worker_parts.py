@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from lingting import models
-from lingting.engines.base import Clip, EngineFacts, Hypothesis
+from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
+from lingting.engines.registry import load_engine
 from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import EngineUnreachable
 from lingting.jobs import Desk, Job
@@ -187,8 +188,32 @@ def children(pid: int) -> list[int]:
     return found
 
 
+class OneAtATime:
+    """A real model in the worker's own process, which threads use in turns."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = threading.Lock()
+
+    @property
+    def facts(self) -> EngineFacts:
+        return self._engine.facts
+
+    def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        with self._turn:
+            return self._engine.recognize(clips)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
 def main() -> None:
     data, folder, options = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    model = options.pop("real", None)
+
+    def load(_: str) -> Engine:
+        return ToldEngine(folder) if model is None else OneAtATime(load_engine(model))
+
     url = sys.argv[4] if len(sys.argv) > 4 else None
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
@@ -196,10 +221,7 @@ def main() -> None:
 
     logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(message)s")
     with open_store(data, url=url) as store:
-        made = Worker(
-            store, lambda _: ToldEngine(folder), models.path("fsmn-vad"), data / "run",
-            WorkerOptions(**options),
-        )  # fmt: skip
+        made = Worker(store, load, models.path("fsmn-vad"), data / "run", WorkerOptions(**options))
         made.run(over)
 
 

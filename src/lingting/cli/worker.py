@@ -82,7 +82,10 @@ def _worker(slots: int | None, readers: int | None) -> int:
         max_duration_s=now.max_duration_s,
         model=now.model,
     )
-    chores = [Chore("look into watched folders", 2.0, scan_watched())]
+    chores = [
+        Chore("look into watched folders", 2.0, scan_watched()),
+        Chore("retention and purges", 300.0, lambda store: store.apply_retention()),
+    ]
     with open_store() as store:
         made = Worker(
             store, lambda model: _engine(now, model), models.ensure(_VAD), now.run_folder, options,

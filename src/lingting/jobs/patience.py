@@ -85,7 +85,7 @@ class PatientEngine:
 
     @property
     def facts(self) -> EngineFacts:
-        return self._patience.until(lambda: self._engines.get(self._model)).facts
+        return self._patience.until(lambda: self._engines.get(self._model).facts)
 
     def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
         """One hypothesis per clip, in order; those that could not be heard yet are asked again."""

@@ -256,6 +256,7 @@ def remove_recording(session: Session, recording_id: str, author: str | None) ->
     of_transcript = select(RevisionRow.id).where(RevisionRow.transcript_id == transcript_id)
     segments = select(SegmentRow.id).where(SegmentRow.transcript_id == transcript_id)
     jobs = select(JobRow.id).where(JobRow.recording_id == recording_id)
+    session.execute(jobs.with_for_update())  # no worker adds a group behind our back
     receipt = ReceiptRow(
         recording_id=recording_id,
         digest=row.digest,

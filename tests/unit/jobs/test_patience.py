@@ -81,6 +81,31 @@ def test_it_is_tried_until_it_works() -> None:
         patience().until(fails)
 
 
+class Shy:
+    """Cannot be asked what it is at first."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @property
+    def facts(self) -> EngineFacts:
+        self.asked += 1
+        if self.asked < 3:
+            raise EngineUnreachable("It is away.")
+        return ScriptedEngine(lambda _: Hypothesis("x")).facts
+
+    def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        return [Hypothesis("x") for _ in clips]
+
+    def close(self) -> None:
+        self.asked = 0
+
+
+def test_what_an_engine_is_is_waited_for_too() -> None:
+    engine = PatientEngine(Engines(lambda _: Shy()), "m", patience())
+    assert engine.facts.model.id == "scripted"
+
+
 class Flaky:
     """The first clip of every second call cannot be reached."""
 
