@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lingting.audio.peaks import peaks
 from lingting.config import settings
 from lingting.errors import AudioTooLong, OptionInvalid, StoreDamaged, StoreUnreachable
 from lingting.store import open_store
@@ -284,6 +285,23 @@ def test_without_a_key_nobody_is_asked_for_one(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(OptionInvalid, match="no key"):
         open_blobs(settings())
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_preview_of_real_audio(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, tiny_wav: Path
+) -> None:
+    """Made once, from the store's own copy of the recording."""
+    if kind == "bucket":
+        request.getfixturevalue("server")
+    with open_store(None if kind == "bucket" else tmp_path / "data") as store:
+        id = store.keep(tiny_wav, plain_transcript(1), name="tone.wav").recording.id
+        assert store.preview(id) is None
+        made = store.preview(id, peaks)
+        assert made == peaks(tiny_wav)
+        assert len(made) == 2 * 50  # half a second of 10 ms each
+        tiny_wav.unlink()
+        assert store.preview(id) == made
 
 
 def test_a_history_with_its_audio_in_a_bucket(server: S3Server) -> None:

@@ -86,7 +86,7 @@ def check(
 
 
 def compact(verbose: _Verbose = False) -> None:
-    """Write the database file anew, without what was removed; files above 4 GiB ask for it.
+    """Write the database file anew, without what was removed; files above 2 GiB ask for it.
 
     Others wait with their writes meanwhile, and the disk needs as much room again.
 

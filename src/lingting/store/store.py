@@ -67,7 +67,7 @@ _RETENTION = "retention"
 _COMPACTED = "compacted"
 """The last receipt of whose recording nothing is left in the file."""
 _COMPACT_AT_ONCE_BYTES = 64 << 20
-_COMPACT_BYTES = 4 << 30
+_COMPACT_BYTES = 2 << 30
 """A larger file is written anew when its owner asks for it: others wait with their writes."""
 _PAGE_SEGMENTS = 1_000
 _MAX_TAG_CHARS = 100
