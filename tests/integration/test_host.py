@@ -516,6 +516,48 @@ def test_an_engine_without_memory_halves_and_goes_to_the_cpu() -> None:
     assert 'memory_lacks_total{model="tiny",step="cpu"} 1.0' in page
 
 
+def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For the smallest things, anywhere: it waits, and goes on."""
+    from lingting.host.app import HostApp
+    from lingting.host.metrics import Metrics
+    from lingting.host.pace import Pace
+
+    monkeypatch.setattr("lingting.host.model._BREATH_S", 0.01)
+    lacks = {"note": 2, "batch": 1, "_deliver": 1, "budgets": 1}
+
+    def lacking(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            if lacks[name]:
+                lacks[name] -= 1
+                raise MemoryError
+            return real(*given)
+
+        return call
+
+    for owner, name in (
+        (Pace, "note"),
+        (Metrics, "batch"),
+        (HostApp, "_deliver"),
+        (Pace, "budgets"),
+    ):
+        monkeypatch.setattr(owner, name, lacking(name, getattr(owner, name)))
+    with hosting(ScriptedEngine(hear)) as hosted:
+        engine = engine_at(hosted)
+        for number in range(6):
+            assert texts(engine.recognize([clip(number)])) == [f"clip {number}"]
+    assert not any(lacks.values())
+
+
+def test_a_request_that_finds_no_memory_may_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with hosting(ScriptedEngine(hear)) as hosted:
+        engine = engine_at(hosted)
+        monkeypatch.setattr("lingting.host.app.read_request", lambda _: bytearray(1 << 62))
+        (found,) = engine.recognize([clip(0)])
+        assert isinstance(found.error, EngineBusy)
+
+
 # What is refused
 
 

@@ -419,7 +419,11 @@ def _check_clip(clip: Clip) -> None:
 
 
 def _batches(tasks: list[_Task]) -> Iterator[list[_Task]]:
-    """Like with like: equal decoding options, similar lengths, bounded frames."""
+    """Like with like: equal decoding options, equal contexts, bounded frames.
+
+    A clip that got more context because a longer one is beside it can give another text; who is
+    beside it is chance when clips of many callers share batches.
+    """
     groups: dict[RecognizeOptions, list[_Task]] = {}
     for task in tasks:
         o = task.clip.options
@@ -429,8 +433,8 @@ def _batches(tasks: list[_Task]) -> Iterator[list[_Task]]:
     for group in groups.values():
         batch: list[_Task] = []
         for task in sorted(group, key=lambda t: t.frames):
-            full = len(batch) >= _BATCH_CLIPS or (len(batch) + 1) * task.frames > _BATCH_FRAMES
-            if batch and full:
+            is_full = len(batch) >= _BATCH_CLIPS or (len(batch) + 1) * task.frames > _BATCH_FRAMES
+            if batch and (is_full or task.frames != batch[0].frames):
                 yield batch
                 batch = []
             batch.append(task)

@@ -168,6 +168,10 @@ class HostApp:
             await answer.error(refused.error, refused.status)
         except LingtingError as error:
             await answer.error(error, self._status_of(error))
+        except MemoryError:
+            self.host.metrics.refused("memory")
+            busy = EngineBusy("There is no memory for this request now.", retry_after_s=2.0)
+            await answer.error(busy, 503)
         except Exception as exc:
             await answer.error(self._incident(exc), 500)
 

@@ -2,15 +2,18 @@
 
 ::
 
-    out of memory ─ clear what can be cleared ─ halves ─ one clip ─ on the CPU ─ its own error
+    out of memory ─ clear caches ─ halves ─ one clip ─ on the CPU ─ wait ─ its own error
     anything else ─ halves ─ one clip ─ its own error
 
 An engine says that memory ran out by an exception, or by errors on single hypotheses; both count.
-Results of the CPU say so by the note ``memory.cpu``: another device may write another text.
+Results of the CPU say so by the note ``memory.cpu``: another device may write another text. Often
+another program took the memory and gives it back: a clip that fits nowhere is tried again for a
+while. Where that did not help, the clips after it are not waited for, until one of them fits.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +21,15 @@ from dataclasses import replace
 from lingting.engines.base import Clip, Engine, Hypothesis
 from lingting.errors import EngineFailed, LingtingError
 
-_WORDS = ("out of memory", "bad_alloc", "failed to allocate", "alloc_failed", "cannot allocate")
+_WORDS = (
+    "out of memory",
+    "bad_alloc",
+    "failed to allocate",
+    "alloc_failed",
+    "cannot allocate",
+    "can't start new thread",
+)
+_WAITS_S = (0.5, 1.0, 2.0, 4.0, 4.0)
 _DEEPEST_CAUSE = 8
 
 OnLack = Callable[[str, float], None]
@@ -56,6 +67,7 @@ class Ladder:
         self._spare: Engine | None = None
         self._clear = clear
         self._on_lack = on_lack
+        self._waits_s: tuple[float, ...] = _WAITS_S
 
     def close(self) -> None:
         """Both engines; what they raise is of no use any more."""
@@ -86,6 +98,8 @@ class Ladder:
     def _with_room(self, clips: Sequence[Clip], found: list[Hypothesis]) -> list[Hypothesis]:
         """Clips whose own error is a lack of memory are heard again."""
         lacking = [at for at, one in enumerate(found) if is_out_of_memory(one.error)]
+        if len(lacking) < len(clips):
+            self._waits_s = _WAITS_S  # there is memory again
         if not lacking:
             return found
         found = [one if at not in lacking else Hypothesis("") for at, one in enumerate(found)]
@@ -105,28 +119,42 @@ class Ladder:
         return [*self.recognize(clips[:middle]), *self.recognize(clips[middle:])]
 
     def _alone(self, clip: Clip) -> Hypothesis:
-        """Once more with everything cleared, then on the CPU."""
-        hypothesis = _alone(self.engine, clip)
-        if not is_out_of_memory(hypothesis.error):
-            return hypothesis
-        spare = self._cpu()
-        if spare is not None:
-            self._on_lack("cpu", clip.duration_s)
-            hypothesis = _alone(spare, clip)
+        """Once more with everything cleared, then on the CPU, then after a while."""
+        for wait_s in (0.0, *self._waits_s):
+            if wait_s:
+                self._on_lack("waited", clip.duration_s)
+                time.sleep(wait_s)
+                self._clear()
+            hypothesis = self._somewhere(clip)
             if not is_out_of_memory(hypothesis.error):
-                return replace(hypothesis, notes=(*hypothesis.notes, "memory.cpu"))
+                self._waits_s = _WAITS_S
+                return hypothesis
+        self._waits_s = ()
         self._on_lack("failed", clip.duration_s)
         error = EngineFailed(
             "There is not enough memory for this clip.", "Free memory on the engine's machine."
         )
         return Hypothesis("", clip.options.language, error=error)
 
+    def _somewhere(self, clip: Clip) -> Hypothesis:
+        """On the device, else on the CPU."""
+        hypothesis = _alone(self.engine, clip)
+        if not is_out_of_memory(hypothesis.error):
+            return hypothesis
+        spare = self._cpu()
+        if spare is None:
+            return hypothesis
+        self._on_lack("cpu", clip.duration_s)
+        hypothesis = _alone(spare, clip)
+        return replace(hypothesis, notes=(*hypothesis.notes, "memory.cpu"))
+
     def _cpu(self) -> Engine | None:
         if self._spare is None and self._load_spare is not None:
             try:
                 self._spare = self._load_spare()
-            except Exception:  # no memory for a second copy, or no such model for a CPU
-                self._load_spare = None
+            except Exception as exc:
+                if not is_out_of_memory(exc):  # no such model for a CPU
+                    self._load_spare = None
         return self._spare
 
 

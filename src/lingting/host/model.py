@@ -29,6 +29,7 @@ Load = Callable[[str, str | None], Engine]
 
 _MOST_CLIPS = 512  # in a batch
 _FAILED_FOR_S = 10.0  # before a model that could not be loaded is tried again
+_BREATH_S = 0.5
 _GATHER_SHARE = 0.02
 _GATHER_S = 0.005
 
@@ -65,6 +66,8 @@ class HostedModel:
         self._batches = 0
         self._under_way: tuple[int, float] | None = None
         self._gather: tuple[int, float] = (0, 0.0)
+        self._taken: list[Entry[Place]] = []
+        self._undelivered: list[Job] = []
         self._wake = threading.Condition()
         self._orders: set[str] = set()
         self._is_waiting = False
@@ -196,19 +199,34 @@ class HostedModel:
     # In the model's own thread --------------------------------------------------------------
 
     def _run(self) -> None:
+        """Until it is stopped. What fails here is ours, or memory for the smallest things."""
         while True:
-            batch, orders = self._next()
-            for why in ("unload", "idle", "stop"):
-                if why in orders:
-                    self._unload(why)
-            if "clear" in orders:
-                self._clear()
-            if "stop" in orders:
-                return
-            if "load" in orders or batch:
-                self._load()
-            if batch:
-                self._answer(batch)
+            try:
+                if not self._turn():
+                    return
+            except Exception as exc:
+                self._around.tell({"event": "incident", "error": type(exc).__name__})
+                time.sleep(_BREATH_S)
+
+    def _turn(self) -> bool:
+        """One batch, or what was ordered; False at the end."""
+        if self._undelivered:
+            self._deliver([])
+        # What a turn that failed had taken, and nobody has answered, comes first.
+        self._taken = [entry for entry in self._taken if entry.item is not None]
+        orders = set() if self._taken else self._next()
+        for why in ("unload", "idle", "stop"):
+            if why in orders:
+                self._unload(why)
+        if "clear" in orders:
+            self._clear()
+        if "stop" in orders:
+            return False
+        if "load" in orders or self._taken:
+            self._load()
+        if self._taken:
+            self._answer(self._taken)
+        return True
 
     def _clear(self) -> None:
         """Caches that cannot be cleared are no reason to stop."""
@@ -217,8 +235,11 @@ class HostedModel:
         except Exception as exc:
             self._around.tell({"event": "incident", "error": type(exc).__name__})
 
-    def _next(self) -> tuple[list[Entry[Place]], set[str]]:
-        """Waits for clips, an order, or the end of patience with an idle model."""
+    def _next(self) -> set[str]:
+        """Waits for clips, an order, or the end of patience with an idle model.
+
+        The clips of the next batch are in ``_taken`` then.
+        """
         with self._wake:
             while not (len(self._lanes) or self._orders or self._is_stopping):
                 idle_s = self._around.idle_s
@@ -226,19 +247,20 @@ class HostedModel:
                 if self._state == "ready" and idle_s is not None:
                     left_s = self._used_at_s + idle_s - time.monotonic()
                     if left_s <= 0:
-                        return [], {"idle"}
+                        return {"idle"}
                 self._pause(left_s)
-            orders, self._orders = self._orders, set()
             if self._is_stopping:
-                return [], {"stop"}
+                return {"stop"}
             is_ready = self._ladder is not None
             if is_ready:
                 self._gather_more()
             # Before a model is loaded nobody knows its pace, and one clip shows it.
-            batch = self._lanes.take(self._pace.budgets(), _MOST_CLIPS if is_ready else 1)
-            if batch:
-                self._under_way = (len(batch), time.monotonic())
-            return batch, orders
+            budgets = self._pace.budgets()
+            self._taken = self._lanes.take(budgets, _MOST_CLIPS if is_ready else 1)
+            if self._taken:
+                self._under_way = (len(self._taken), time.monotonic())
+            orders, self._orders = self._orders, set()
+            return orders
 
     def _pause(self, timeout_s: float | None) -> None:
         self._is_waiting = True
@@ -339,10 +361,13 @@ class HostedModel:
         """Recognise a batch; whatever happens, each of its clips is answered."""
         try:
             found = self._recognized(batch)
+        except MemoryError:
+            raise  # for the smallest things; the batch is tried again
         except Exception as exc:  # ours: the ladder answers for the engine
             self._around.tell({"event": "incident", "error": type(exc).__name__})
             found = [_failed(EngineFailed("The engine host failed on a batch."))] * len(batch)
         self._settle(batch, found)
+        self._taken = []
         self._under_way = None  # not before: who waits for the end of work looks at it
 
     def _recognized(self, batch: list[Entry[Place]]) -> list[Hypothesis]:
@@ -385,8 +410,20 @@ class HostedModel:
                 place, entry.item = entry.item, None
                 if place is not None and place.job.settle(place.at, hypothesis, self._batches):
                     done.append(place.job)
-        if done:
-            self._around.deliver(done)
+        self._deliver(done)
+
+    def _deliver(self, jobs: list[Job]) -> None:
+        """To who waits for them; what could not be delivered is taken along the next time."""
+        with self._wake:
+            jobs, self._undelivered = [*self._undelivered, *jobs], []
+        if not jobs:
+            return
+        try:
+            self._around.deliver(jobs)
+        except Exception:
+            with self._wake:
+                self._undelivered = [*jobs, *self._undelivered]
+            raise
 
     def _on_lack(self, step: str, seconds: float) -> None:
         if step == "halved":

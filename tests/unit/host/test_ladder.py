@@ -34,6 +34,11 @@ def wrapped() -> BaseException:
 LACKS: list[Callable[[], BaseException]] = [pytorch, ctranslate2, wrapped, MemoryError]
 
 
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lingting.host.ladder._WAITS_S", (0.001, 0.001))
+
+
 class Engine:
     """Has room for ``room`` clips at a time; fails with what it is told on too many."""
 
@@ -123,6 +128,32 @@ def test_memory_that_came_back_is_used() -> None:
         on_lack=watch.lack,
     )
     texts(ladder.recognize(clips(1)))
+
+
+def test_memory_that_another_program_gives_back_is_waited_for() -> None:
+    watch, engine = Watch(), Engine(0, pytorch)
+
+    def lack(step: str, _: float) -> None:
+        watch.steps.append(step)
+        engine.room = watch.steps.count("waited") // 2
+
+    ladder = Ladder(engine, load_spare=None, clear=watch.clear, on_lack=lack)
+    texts(ladder.recognize(clips(1)))
+    assert watch.steps == ["cleared", "waited", "waited"]
+
+
+def test_clips_behind_one_that_was_waited_for_in_vain_are_not_waited_for() -> None:
+    watch, engine = Watch(), Engine(0, pytorch)
+    ladder = watch.ladder(engine)
+    assert [one.error is None for one in ladder.recognize(clips(3))] == [False] * 3
+    assert watch.steps.count("waited") == 2  # for the first of them
+    engine.room = 1
+    texts(ladder.recognize(clips(1)))
+    engine.room = 0
+    engine.sizes.clear()
+    ladder.recognize(clips(1))  # since one has fitted there is hope again
+    ladder.recognize(clips(1))
+    assert watch.steps.count("waited") == 4
 
 
 @pytest.mark.parametrize("has_spare", [False, True])
