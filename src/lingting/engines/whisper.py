@@ -56,6 +56,7 @@ _MAX_FRAMES = int(MAX_CLIP_S) * _FRAMES_PER_S
 _FRAME_S = 0.02  # one position of the encoder's output
 _TAIL_S = 3.0  # silence behind a clip, and
 _MIN_FRAMES = 15 * _FRAMES_PER_S  # no less than this: the decoder says short contexts twice
+_STEP_FRAMES = 250  # lengths are rounded up to this
 _BATCH_FRAMES = 3_200  # encoder frames in one batch: more fall out of the cache and cost memory
 _BATCH_CLIPS = 16
 _MOST_WORKERS = 8
@@ -63,7 +64,9 @@ _TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes; Mandarin needs about 
 _TOKENS_MIN = 24
 _TEXT_WINDOW = 448
 _BEAM_SIZE = 5
-_CAREFUL_BEAM_SIZE = 5
+# Their characters are spelled in several tokens each, so as many tokens look less far ahead.
+_WIDE_BEAM_SIZE = 10
+_WIDE_BEAM_LANGUAGES = frozenset({"zh", "hi"})
 # Without them the model writes Mandarin as it pleases, traditional and with no punctuation,
 # translates Cantonese instead of writing it, and spells Hindi in Arabic letters. They say nothing,
 # so there is nothing to leak; docs/decisions.md has what each is worth. Languages that are no
@@ -102,11 +105,15 @@ class _Task:
 
     @property
     def frames(self) -> int:
-        """Encoder frames the clip asks for: itself and silence, even, at most 30 s."""
+        """Encoder frames of the clip: itself and silence, in steps, at most 30 s.
+
+        The encoder hears the silence too, so a batch has clips of one length only: then what is
+        heard in a clip does not depend on the others.
+        """
         if self.clip.options.careful:
             return _MAX_FRAMES
         wanted = max(int(self.mel.shape[1]) + int(_TAIL_S * _FRAMES_PER_S), _MIN_FRAMES)
-        return min(_MAX_FRAMES, wanted + wanted % 2)
+        return min(_MAX_FRAMES, math.ceil(wanted / _STEP_FRAMES) * _STEP_FRAMES)
 
 
 class WhisperEngine:
@@ -205,7 +212,7 @@ class WhisperEngine:
             self._tokens.prompt(language, context)
             for context, (language, _) in zip(contexts, detected, strict=True)
         ]
-        found, most_tokens = self._generate(batch, encoded, prompts)
+        found, most_tokens = self._generate(batch, encoded, detected, prompts)
         ids = [
             [token for token in one.sequences_ids[0] if token < self._tokens.end] for one in found
         ]
@@ -229,22 +236,30 @@ class WhisperEngine:
         ]
 
     def _generate(
-        self, batch: list[_Task], encoded: Any, prompts: list[list[int]]
+        self,
+        batch: list[_Task],
+        encoded: Any,
+        detected: list[tuple[str, float | None]],
+        prompts: list[list[int]],
     ) -> tuple[list[Any], list[int]]:
         """Each row's result, and the most tokens it could have had."""
         options = batch[0].clip.options
-        room = _token_room(max(task.clip.duration_s for task in batch))
+        room = _token_room(batch[0].frames / _FRAMES_PER_S)
         found: list[Any] = [None] * len(batch)
         most_tokens = [0] * len(batch)
-        for length in sorted({len(prompt) for prompt in prompts}):
+        shapes = [
+            (len(prompt), _beam_size(task.clip.options, language))
+            for task, (language, _), prompt in zip(batch, detected, prompts, strict=True)
+        ]
+        for length, beam_size in sorted(set(shapes)):
             # The library wants the start of the transcript at one position in all rows, and gives
             # the text half of max_length at most, or what the prompt leaves of it.
-            rows = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
+            rows = [row for row, shape in enumerate(shapes) if shape == (length, beam_size)]
             limit = min(_TEXT_WINDOW, max(length + room, 2 * room))
             results = self._model.generate(
                 encoded if len(rows) == len(batch) else _rows(encoded, rows),
                 [prompts[row] for row in rows],
-                beam_size=1 if options.temperature > 0 else _beam_size(options),
+                beam_size=beam_size,
                 max_length=limit,
                 return_scores=True,
                 return_no_speech_prob=True,
@@ -260,7 +275,7 @@ class WhisperEngine:
         """Encoder output ``[clips, frames / 2, width]``; rows are padded with their own silence."""
         import ctranslate2
 
-        frames = max(task.frames for task in batch)
+        frames = batch[0].frames
         features = np.empty((len(batch), WHISPER_MELS, frames), np.float32)
         for row, task in enumerate(batch):
             used = min(frames, task.mel.shape[1])
@@ -419,35 +434,28 @@ def _check_clip(clip: Clip) -> None:
 
 
 def _batches(tasks: list[_Task]) -> Iterator[list[_Task]]:
-    """Like with like: equal decoding options, equal contexts, bounded frames.
-
-    A clip that got more context because a longer one is beside it can give another text; who is
-    beside it is chance when clips of many callers share batches.
-    """
-    groups: dict[RecognizeOptions, list[_Task]] = {}
+    """Like with like: equal decoding options and frames, so many that they stay in the cache."""
+    groups: dict[tuple[int, RecognizeOptions], list[_Task]] = {}
     for task in tasks:
         o = task.clip.options
         # Whatever may differ between the rows of a batch is blanked out of the key.
         key = replace(o, language=None, prompt=None, hotwords=(), words=False, itn=True)
-        groups.setdefault(key, []).append(task)
-    for group in groups.values():
-        batch: list[_Task] = []
-        for task in sorted(group, key=lambda t: t.frames):
-            is_full = len(batch) >= _BATCH_CLIPS or (len(batch) + 1) * task.frames > _BATCH_FRAMES
-            if batch and (is_full or task.frames != batch[0].frames):
-                yield batch
-                batch = []
-            batch.append(task)
-        if batch:
-            yield batch
+        groups.setdefault((task.frames, key), []).append(task)
+    for (frames, _), group in groups.items():
+        most = min(_BATCH_CLIPS, max(1, _BATCH_FRAMES // frames))
+        for first in range(0, len(group), most):
+            yield group[first : first + most]
 
 
 def _cost(batch: list[_Task]) -> int:
-    return len(batch) * batch[-1].frames
+    return len(batch) * batch[0].frames
 
 
-def _beam_size(options: RecognizeOptions) -> int:
-    return options.beam_size or (_CAREFUL_BEAM_SIZE if options.careful else _BEAM_SIZE)
+def _beam_size(options: RecognizeOptions, language: str) -> int:
+    if options.temperature > 0:
+        return 1
+    is_wide = (options.language or language) in _WIDE_BEAM_LANGUAGES
+    return options.beam_size or (_WIDE_BEAM_SIZE if is_wide else _BEAM_SIZE)
 
 
 def _token_room(duration_s: float) -> int:
