@@ -9,7 +9,7 @@ PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test
 # One test file or folder: make test T=tests/unit/text
 T ?= tests
 # One bench: make bench B=throughput
-BENCHES := startup vad throughput sensevoice nano long_recording
+BENCHES := startup vad throughput sensevoice nano long_recording history host
 B ?= $(BENCHES)
 ARGUMENTS_startup := --json build/bench-startup.json
 ARGUMENTS_vad := --audio $(SPEECH)
@@ -19,6 +19,8 @@ ARGUMENTS_sensevoice := --manifest $(SPEECH)/manifest.jsonl --json build/bench-s
 ARGUMENTS_nano := --speech $(SPEECH) --json build/bench-nano.json
 ARGUMENTS_long_recording := --manifest $(SPEECH)/manifest.jsonl \
 	--json build/bench-long_recording.json
+ARGUMENTS_history := --json build/bench-history.json
+ARGUMENTS_host := --speech $(SPEECH) --json build/bench-host.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

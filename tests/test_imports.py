@@ -27,7 +27,7 @@ def test_import_lingting_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", ["--help", "transcribe --help", "models --help", "history --help"]
+    "argument", ["--help", "transcribe --help", "models --help", "history --help", "engine --help"]
 )
 def test_help_loads_no_model_library(argument: str) -> None:
     loaded = loaded_after(
@@ -37,6 +37,23 @@ def test_help_loads_no_model_library(argument: str) -> None:
     )
     assert "typer" in loaded
     assert not loaded & (HEAVY | DEVELOPMENT | {"numpy"})
+
+
+def test_asking_an_engine_host_needs_no_model_and_no_client_library() -> None:
+    loaded = loaded_after(
+        "import lingting.engines.remote.pool, lingting.engines.remote.host\n"
+        "from lingting.engines.remote import RemoteOptions, load\n"
+        "try:\n    load('unix:/nowhere/e.sock', options=RemoteOptions(attempts=1))\n"
+        "except Exception as error: pass"
+    )
+    assert "numpy" in loaded
+    assert not loaded & (HEAVY | DEVELOPMENT | {"httpx", "uvicorn"})
+
+
+def test_the_engine_host_itself_knows_no_engine() -> None:
+    loaded = loaded_after("import lingting.host.app, lingting.host.forms, lingting.host.serving")
+    assert "prometheus_client" in loaded
+    assert not loaded & (HEAVY | DEVELOPMENT | {"fastapi", "httpx"})
 
 
 @pytest.mark.parametrize("name", ["transcribe", "AutoModel", "Transcript"])

@@ -14,26 +14,34 @@ LAYERS = (
     "vad engines speakers",
     "pipeline host",
     "jobs live learning compliance evaluate",
-    "server ui cli api __init__ __main__",
+    "server ui cli api client __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
 OWNERS = {
     "alembic": ("lingting.store",),
+    "argon2": ("lingting.server.access",),
     "av": ("lingting.audio",),
     "ctranslate2": ("lingting.engines",),
+    "dbos": ("lingting.jobs",),
     "docx": ("lingting.text.writers",),
+    "fastapi": ("lingting.server", "lingting.host"),
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
+    "httptools": ("lingting.host",),
     "kaldi_native_fbank": (),
+    "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
-    "pydantic": ("lingting.config",),
+    "pydantic": ("lingting.config", "lingting.server"),
     "pydantic_settings": ("lingting.config",),
+    "prometheus_client": ("lingting.host", "lingting.server"),
+    "python_multipart": ("lingting.host", "lingting.server"),
     "rich": ("lingting.cli",),
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
     "sqlalchemy": ("lingting.store",),
+    "starlette": ("lingting.server", "lingting.host"),
     "tiktoken": (),
     "tokenizers": ("lingting.engines.whisper_tokens", "lingting.engines.nano"),
     "torch": (
@@ -44,10 +52,12 @@ OWNERS = {
     ),
     "transformers": (),
     "typer": ("lingting.cli",),
+    "uvicorn": ("lingting.host", "lingting.server", "lingting.cli"),
+    "uvloop": ("lingting.host", "lingting.server", "lingting.cli"),
 }
 
 ONLY_PROTOCOL = {"pipeline", "host"}
-"""They know ``engines.base``, no engine."""
+"""They know ``engines.base`` and the form it has on a wire, no engine."""
 
 Import = tuple[int, str]
 
@@ -98,11 +108,11 @@ def is_allowed(own: str, imported: str) -> bool:
     if other == "__version__":  # a string, read from the package's own first lines
         return True
     if own in ONLY_PROTOCOL and other == "engines":
-        return owns(imported, ("lingting.engines.base",))
+        return owns(imported, ("lingting.engines.base", "lingting.engines.envelope"))
     if (own, other) == ("engines", "store"):
         return False
     level, target = LEVEL[own], LEVEL[other]
-    is_root_helping_root = level == ROOTS and other in {"api", "cli"}
+    is_root_helping_root = level == ROOTS and other in {"api", "cli", "client", "server"}
     return own == other or target < level or level == target == 0 or is_root_helping_root
 
 

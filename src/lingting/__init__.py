@@ -16,10 +16,11 @@ from lingting.transcript import Segment, Span, Transcript, Word
 
 if TYPE_CHECKING:
     from lingting.api import AutoModel, load, transcribe
+    from lingting.client import Client
 
 __version__ = "0.1.0"
 
-__all__ = ["AutoModel", "Segment", "Span", "Transcript", "Word", "load", "transcribe"]
+__all__ = ["AutoModel", "Client", "Segment", "Span", "Transcript", "Word", "load", "transcribe"]
 
 _LAZY = frozenset({"AutoModel", "load", "transcribe"})
 
@@ -30,8 +31,12 @@ def __getattr__(name: str) -> Any:
         from lingting import api
 
         return getattr(api, name)
+    if name == "Client":
+        from lingting.client import Client
+
+        return Client
     raise AttributeError(f"module 'lingting' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_LAZY, "Client"])

@@ -85,12 +85,18 @@ class Settings(BaseSettings):
     """The least severe log records that are written."""
     blob_url: str | None = None
     """An S3-compatible store for the audio, instead of a folder in the data folder."""
+    blob_cache_bytes: int = Field(default=10 * 1024**3, ge=0)
+    """What copies of audio from that store may take in the data folder, in bytes."""
     host: str = "127.0.0.1"
     """The address that the service listens on."""
     port: int = Field(default=7860, ge=1, le=65_535)
     """The port that the service listens on."""
     behind_proxy: bool = False
     """A proxy in front of the service speaks TLS; without one, only this machine is served."""
+    tls_certificate: Path | None = None
+    """The certificate, with its chain, that the service shows; PEM."""
+    tls_key: Path | None = None
+    """The private key of that certificate; PEM."""
     server: str = "http://127.0.0.1:7860"
     """The service that `lingting submit`, `jobs` and `watch` speak to."""
     server_key: SecretStr | None = None
@@ -175,9 +181,12 @@ _ALLOWED = {
     "remote_key": "what the server's owner gave out",
     "log_level": "debug, info, warning or error",
     "blob_url": "s3://bucket/prefix",
+    "blob_cache_bytes": "0 and more",
     "host": "an address of this machine",
     "port": "1 to 65535",
     "behind_proxy": "1 or 0",
+    "tls_certificate": "a file",
+    "tls_key": "a file",
     "server": "http://host:port",
     "server_key": "a key of that service",
     "max_upload_bytes": "1024 and more",

@@ -12,6 +12,7 @@
     │  │  ├─ AudioNoTrack      audio.no_track
     │  │  ├─ AudioDamaged      audio.damaged
     │  │  ├─ AudioTooLong      audio.too_long
+    │  │  ├─ AudioCrashes      audio.crashes
     │  │  └─ AudioInvalid      audio.invalid
     │  ├─ OptionUnknown        option.unknown
     │  ├─ OptionInvalid        option.invalid
@@ -23,10 +24,31 @@
     │  ├─ ManifestInvalid      manifest.invalid
     │  ├─ OutputUnwritable     output.unwritable
     │  ├─ RecordingNotFound    store.recording_not_found
+    │  ├─ RecordingHeld        store.recording_held
     │  ├─ RevisionNotFound     store.revision_not_found
     │  ├─ RevisionConflict     store.revision_conflict
+    │  ├─ JobNotFound          job.not_found
+    │  ├─ JobFinished          job.finished
+    │  ├─ BatchNotFound        batch.not_found
+    │  ├─ RequestConflict      request.conflict
     │  ├─ StoreNotEmpty        store.not_empty
-    │  └─ BackupInvalid        backup.invalid
+    │  ├─ BackupInvalid        backup.invalid
+    │  ├─ BodyInvalid          request.body_invalid
+    │  ├─ BodyIncomplete       request.body_incomplete
+    │  ├─ BodyTooLarge         request.too_large
+    │  ├─ BodyTooSlow          request.too_slow
+    │  ├─ PathUnknown          request.path_unknown
+    │  ├─ MethodUnknown        request.method_unknown
+    │  ├─ RangeInvalid         request.range_invalid
+    │  ├─ SignInNeeded         access.sign_in_needed
+    │  ├─ SignInRefused        access.sign_in_refused
+    │  ├─ NotAllowed           access.not_allowed
+    │  ├─ LinkSpent            access.link_spent
+    │  ├─ TooManyTries         access.too_many_tries
+    │  ├─ KeyNotFound          access.key_not_found
+    │  ├─ BindingRefused       service.binding_refused
+    │  ├─ ServiceRunning       service.running
+    │  └─ ServiceStopped       service.stopped
     ├─ BusyError               503  try again later
     │  ├─ ModelLocked          model.locked
     │  ├─ EngineBusy           engine.busy
@@ -39,6 +61,7 @@
        ├─ StoreUnreachable     store.unreachable
        ├─ StoreSchema          store.schema
        ├─ StoreDamaged         store.damaged
+       ├─ ServiceUnreachable   service.unreachable
        └─ WeightsInvalid       model.weights_invalid
 
 The sentence says what was given and what is allowed, the next step says what to do. Neither ever
@@ -138,6 +161,13 @@ class AudioTooLong(AudioError):
     default_next_step = "Split it, or raise LINGTING_MAX_DURATION_S."
 
 
+class AudioCrashes(AudioError):
+    """Reading the file ended or stopped the process that read it, more than once."""
+
+    code = "audio.crashes"
+    default_next_step = "Convert it with another program first, to WAV or FLAC."
+
+
 class AudioInvalid(AudioError):
     """An array whose shape, type or values are no audio."""
 
@@ -215,6 +245,14 @@ class RecordingNotFound(RequestError):
     default_next_step = "See `lingting history list`, with --deleted for what was deleted."
 
 
+class RecordingHeld(RequestError):
+    """A legal hold keeps the recording from being deleted or purged."""
+
+    code = "store.recording_held"
+    status = 409
+    default_next_step = "It can go when the hold is released: `lingting history release`."
+
+
 class RevisionNotFound(RequestError):
     """The recording's transcript has no such revision."""
 
@@ -231,6 +269,38 @@ class RevisionConflict(RequestError):
     default_next_step = "Read the transcript again and make the change there."
 
 
+class JobNotFound(RequestError):
+    """There is no job with this id."""
+
+    code = "job.not_found"
+    status = 404
+    default_next_step = "See `lingting jobs list`."
+
+
+class JobFinished(RequestError):
+    """What was asked of a job is only possible before it ends, or only after."""
+
+    code = "job.finished"
+    status = 409
+    default_next_step = "See `lingting jobs show` with its id for its state."
+
+
+class BatchNotFound(RequestError):
+    """There is no batch with this id."""
+
+    code = "batch.not_found"
+    status = 404
+    default_next_step = "See `lingting jobs list`."
+
+
+class RequestConflict(RequestError):
+    """An idempotency key was used before, for another request."""
+
+    code = "request.conflict"
+    status = 409
+    default_next_step = "Give another key, or the same request."
+
+
 class StoreNotEmpty(RequestError):
     """A restore would take the place of recordings that are there."""
 
@@ -245,6 +315,135 @@ class BackupInvalid(RequestError):
     code = "backup.invalid"
     status = 422
     default_next_step = "Use another backup; nothing was changed."
+
+
+class BodyInvalid(RequestError):
+    """A body that is no JSON, form or upload of the kind the path takes."""
+
+    code = "request.body_invalid"
+
+
+class BodyIncomplete(RequestError):
+    """The body ended early, or is not the one whose digest was announced."""
+
+    code = "request.body_incomplete"
+    default_next_step = "Send it again."
+
+
+class BodyTooLarge(RequestError):
+    """The body, or one file in it, is larger than the limit."""
+
+    code = "request.too_large"
+    status = 413
+    default_next_step = "Send less, or let the operator raise LINGTING_MAX_UPLOAD_BYTES."
+
+
+class BodyTooSlow(RequestError):
+    """The body came too slowly, or stopped coming."""
+
+    code = "request.too_slow"
+    status = 408
+    default_next_step = "Check the connection, then send it again."
+
+
+class PathUnknown(RequestError):
+    """Nothing is at this address of the service."""
+
+    code = "request.path_unknown"
+    status = 404
+    default_next_step = "See docs/api.md, or /api/v1/openapi.json of the service."
+
+
+class MethodUnknown(RequestError):
+    """The address exists, but not with this method."""
+
+    code = "request.method_unknown"
+    status = 405
+    default_next_step = "See docs/api.md, or /api/v1/openapi.json of the service."
+
+
+class RangeInvalid(RequestError):
+    """The part of the audio that was asked for does not exist."""
+
+    code = "request.range_invalid"
+    status = 416
+    default_next_step = "Ask for bytes inside the recording."
+
+
+class SignInNeeded(RequestError):
+    """Neither a key nor a session came with the request, or it is not valid any more."""
+
+    code = "access.sign_in_needed"
+    status = 401
+    default_next_step = "Send `Authorization: Bearer` with a key of `lingting key new`, or sign in."
+
+
+class SignInRefused(RequestError):
+    """User and password do not belong together."""
+
+    code = "access.sign_in_refused"
+    status = 401
+    default_next_step = "Try again, or make a new link with `lingting key link`."
+
+
+class NotAllowed(RequestError):
+    """Signed in, but not for this."""
+
+    code = "access.not_allowed"
+    status = 403
+    default_next_step = "Use a key with the scope that is named."
+
+
+class LinkSpent(RequestError):
+    """A one-time link that was used, is too old, or never existed."""
+
+    code = "access.link_spent"
+    status = 410
+    default_next_step = "Make a new one with `lingting key link`."
+
+
+class TooManyTries(RequestError):
+    """Too many failed sign-ins in a row."""
+
+    code = "access.too_many_tries"
+    status = 429
+    default_next_step = "Wait, then try again."
+
+    def __init__(
+        self, sentence: str, next_step: str | None = None, *, retry_after_s: float = 30.0
+    ) -> None:
+        super().__init__(sentence, next_step)
+        self.retry_after_s = retry_after_s
+
+
+class KeyNotFound(RequestError):
+    """No key has this id."""
+
+    code = "access.key_not_found"
+    status = 404
+    default_next_step = "See `lingting key list`."
+
+
+class BindingRefused(RequestError):
+    """Listening there would open the service to others without protection, or is not possible."""
+
+    code = "service.binding_refused"
+
+
+class ServiceRunning(RequestError):
+    """A service runs on this data folder already."""
+
+    code = "service.running"
+    status = 409
+    default_next_step = "See `lingting status`, or stop it with `lingting stop`."
+
+
+class ServiceStopped(RequestError):
+    """No service runs on this data folder."""
+
+    code = "service.stopped"
+    status = 409
+    default_next_step = "Start it with `lingting serve`."
 
 
 class BusyError(LingtingError):
@@ -327,9 +526,10 @@ class WeightsInvalid(FaultError):
 
 
 class StoreUnreachable(FaultError):
-    """The database of the history cannot be opened or used."""
+    """The database or the audio of the history cannot be reached or written."""
 
     code = "store.unreachable"
+    retryable = True
     default_next_step = "Check LINGTING_DATABASE_URL, LINGTING_DATA_DIR, its permissions and space."
 
 
@@ -345,3 +545,12 @@ class StoreDamaged(FaultError):
 
     code = "store.damaged"
     default_next_step = "Run `lingting db check --audio`, and restore from a backup."
+
+
+class ServiceUnreachable(FaultError):
+    """The service cannot be connected to, or what answers is none of ours."""
+
+    code = "service.unreachable"
+    status = 502
+    retryable = True
+    default_next_step = "Start it with `lingting serve`, or check LINGTING_SERVER."

@@ -9,12 +9,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lingting.transcript import (
@@ -102,6 +104,85 @@ def postgres_server() -> Iterator[str]:
                 server.wait(20)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class S3Server:
+    """A real S3 server of our own on loopback, empty but for the bucket ``audio``.
+
+    It can be stopped and started again on the same port; what it held is gone then.
+    """
+
+    def __init__(self) -> None:
+        pytest.importorskip("moto.server", reason="no S3 server here: pip install moto[s3,server]")
+        pytest.importorskip("obstore", reason="the client of S3 is missing: pip install obstore")
+        self.port = _free_port()
+        self.endpoint = f"http://{_HOST}:{self.port}"
+        self._program: subprocess.Popen[bytes] | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a client."""
+        return {
+            "LINGTING_BLOB_URL": "s3://audio/kept/here",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "tests",
+            "AWS_SECRET_ACCESS_KEY": "tests",
+            "AWS_REGION": "us-east-1",
+        }
+
+    def start(self) -> None:
+        self._program = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", _HOST, "-p", str(self.port)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        until_s = time.monotonic() + STARTED_WITHIN_S
+        while time.monotonic() < until_s:
+            assert self._program.poll() is None, "the S3 server ended"
+            try:
+                httpx.put(f"{self.endpoint}/audio").raise_for_status()
+                return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError("the S3 server did not start")
+
+    def stop(self) -> None:
+        if self._program is not None:
+            self._program.kill()
+            self._program.wait(20)
+            self._program = None
+
+    def freeze(self, is_frozen: bool) -> None:
+        """It takes connections and never answers, or goes on."""
+        assert self._program is not None
+        self._program.send_signal(signal.SIGSTOP if is_frozen else signal.SIGCONT)
+
+    def uploads(self) -> str:
+        """Multipart uploads that were begun and are neither whole nor aborted, as XML."""
+        return httpx.get(f"{self.endpoint}/audio?uploads").text
+
+    def clear(self) -> None:
+        """Empty again."""
+        httpx.post(f"{self.endpoint}/moto-api/reset").raise_for_status()
+        httpx.put(f"{self.endpoint}/audio").raise_for_status()
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        """Rot, or a stranger."""
+        from obstore.store import S3Store
+
+        S3Store(
+            "audio", endpoint=self.endpoint, client_options={"allow_http": True},
+            access_key_id="tests", secret_access_key="tests", region="us-east-1",  # noqa: S106 - of our own server
+        ).put(key, data)  # fmt: skip
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    server = S3Server()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

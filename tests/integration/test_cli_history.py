@@ -53,6 +53,52 @@ def test_an_empty_history(home: Home) -> None:
     assert home.rows("db", "check")[0]["is_healthy"]
 
 
+def test_hold_and_release(home: Home, kept: str) -> None:
+    done = home.run("history", "hold", kept[:6], "--by", "法务")
+    assert (done.returncode, f"{kept} is on legal hold by 法务" in done.stderr) == (0, True)
+    (row,) = home.rows("history", "list")
+    assert (row["held_by"], row["held_at"] is None) == ("法务", False)
+    done = home.run("history", "delete", kept)
+    assert (done.returncode, "[store.recording_held]" in done.stderr) == (2, True)
+    assert home.run("history", "release", kept).returncode == 0
+    assert home.rows("history", "list")[0]["held_at"] is None
+    assert home.run("history", "delete", kept).returncode == 0
+
+
+def test_retention(home: Home, kept: str) -> None:
+    assert home.rows("retention", "show") == []
+    done = home.run("retention", "set", "tag=a,b,delete=3", "owner=x", "delete=0,purge=0")
+    assert done.returncode == 0, done.stderr
+    assert home.rows("retention", "show") == [
+        {"tag": "a,b", "delete_after_days": 3.0},
+        {"owner": "x"},
+        {"delete_after_days": 0.0, "purge_after_days": 0.0},
+    ]
+    done = home.run("retention", "show")
+    assert "1 to delete, 0 to purge" in done.stderr
+    assert "tag=a,b" in done.stdout
+    done = home.run("retention", "apply")
+    assert "1 deleted, 0 purged" in done.stderr
+    (receipt,) = home.rows("retention", "apply")
+    assert (receipt["recording_id"], receipt["audio"]) == (kept, "removed")
+    assert home.rows("history", "list", "--deleted") == []
+    assert home.run("retention", "set", "--none").returncode == 0
+    assert home.rows("retention", "show") == []
+
+
+@pytest.mark.parametrize(
+    "given", [["delete=x"], ["tag="], ["days=3"], ["delete=-1"], ["owner=a,owner=b"], []]
+)
+def test_wrong_retention_rules(home: Home, given: list[str]) -> None:
+    done = home.run("retention", "set", *given)
+    assert (done.returncode, "[option.invalid]" in done.stderr) == (2, True)
+
+
+def test_compact(home: Home, kept: str) -> None:
+    done = home.run("db", "compact")
+    assert (done.returncode, "The database has" in done.stderr) == (0, True)
+
+
 def test_list_and_show(home: Home, kept: str) -> None:
     (row,) = home.rows("history", "list")
     assert (row["id"], row["name"], row["duration_s"]) == (kept, "../讲\n座.mp3", 6.25)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import select
 
 from lingting.errors import (
     BackupInvalid,
@@ -32,7 +33,7 @@ from lingting.store import Store, all_recordings, migrating, open_store, restore
 from lingting.store.backup import back_up
 from lingting.store.blobs import FolderBlobs
 from lingting.store.database import open_database
-from lingting.store.schema import Base
+from lingting.store.schema import Base, TagRow
 from tests.integration.store_parts import plain_transcript, postgres_server, rich_transcript
 
 RECORDINGS = 200
@@ -322,15 +323,13 @@ def test_a_backup_tells_what_was_lost_before(tmp_path: Path) -> None:
     assert (done.recordings, done.blobs, done.lost_blobs) == (2, 1, (lost,))
 
 
-def test_a_purge_waits_for_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_backups_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lingting.store.store._LOCK_TIMEOUT_S", 0.1)
-    with open_store(tmp_path) as store:
-        id = keep(store, "a.wav")
-        store.delete(id)
-        with store.hold(), pytest.raises(StoreBusy):
-            store.purge(id)
-        assert store.recordings(is_deleted=True)
-        assert store.purge(id).audio == "removed"
+    with open_store(tmp_path / "data") as store:
+        keep(store, "a.wav")
+        with store.audio_stays(), pytest.raises(StoreBusy):
+            back_up(store, tmp_path / "backup.tar")
+        assert back_up(store, tmp_path / "backup.tar").recordings == 1
 
 
 # Schemas ---------------------------------------------------------------------------------------
@@ -381,6 +380,27 @@ def test_upgrade_from_the_first_schema(
         with store.database.read() as session:
             context = MigrationContext.configure(session.connection())
             assert compare_metadata(context, Base.metadata) == []
+
+
+def test_tags_of_an_older_schema_keep_their_order(url: str | None, tmp_path: Path) -> None:
+    database = open_database(url, tmp_path)
+    migrating.upgrade_to(database, "0001")
+    with database.connect_to_write() as connection:
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(statement)
+    migrating.upgrade_to(database, "0003")
+    with database.connect_to_write() as connection:
+        connection.exec_driver_sql(
+            "insert into tags (recording_id, tag) values ('abcdefgh2345', 'x')"
+        )
+    migrating.upgrade_to(database, "head")
+    database.close()
+    with open_store(tmp_path, url=url) as store:
+        assert [one.id for one in store.recordings(tag="x")] == ["abcdefgh2345"]
+        store.tag("abcdefgh2345", add=["y"])
+        with store.database.read() as session:
+            times = set(session.scalars(select(TagRow.created_at)))
+        assert times == {store.recording("abcdefgh2345").created_at}
 
 
 FACTS = (

@@ -85,7 +85,24 @@ def check(
     raise typer.Exit(exit_code_of(out, lambda: _check(out, audio, json)))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"upgrade": upgrade, "check": check}
+def compact(verbose: _Verbose = False) -> None:
+    """Write the database file anew, without what was removed; files above 2 GiB ask for it.
+
+    Others wait with their writes meanwhile, and the disk needs as much room again.
+
+    
+    Example:
+      lingting db compact
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _compact(out)))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "upgrade": upgrade,
+    "check": check,
+    "compact": compact,
+}
 
 
 def _backup(output: Output, file: Path, force: bool) -> int:
@@ -130,6 +147,19 @@ def _upgrade(output: Output) -> int:
         output.note(f"The database has schema {after} already.")
     else:
         output.note(f"The database has schema {after} now; it had {before or 'none'}.")
+    return DONE
+
+
+def _compact(output: Output) -> int:
+    from lingting.cli.display import size
+    from lingting.store import open_store
+
+    with open_store() as store:
+        store.compact()
+        size_bytes = store.database.size_bytes
+    output.note(
+        f"The database has {size(size_bytes)} now." if size_bytes else "Postgres does it by itself."
+    )
     return DONE
 
 

@@ -114,7 +114,7 @@ class BarDisplay(Display):
         self._progress.stop()
 
     def aside(self) -> AbstractContextManager[object]:
-        return _aside(self._progress)
+        return aside(self._progress)
 
     def refresh(self, name: str | None = None) -> None:
         fields: dict[str, Any] = {"figures": _figures(self.tally)}
@@ -191,23 +191,26 @@ def _pull_bar(output: Output) -> Iterator[OnProgress]:
         bar.update(tasks[key], completed=progress.done_bytes, total=progress.total_bytes)
 
     with bar:
-        output.draw_with(_Aside(bar))
+        output.draw_with(Aside(bar))
         try:
             yield listen
         finally:
             output.draw_with(None)
 
 
-class _Aside:
+class Aside:
+    """A bar that steps aside for every line."""
+
     def __init__(self, progress: Any) -> None:
         self._progress = progress
 
     def aside(self) -> AbstractContextManager[object]:
-        return _aside(self._progress)
+        return aside(self._progress)
 
 
 @contextmanager
-def _aside(progress: Any) -> Iterator[None]:
+def aside(progress: Any) -> Iterator[None]:
+    """Take the bar away for as long as the block takes."""
     progress.stop()
     try:
         yield

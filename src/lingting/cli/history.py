@@ -40,7 +40,6 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _EXCERPT_CHARS = 40
 _COPY_BYTES = 1 << 20
-_MAX_NAME_CHARS = 80
 
 
 def list_(
@@ -181,7 +180,42 @@ def purge(ids: _Ids, verbose: _Verbose = False) -> None:
       lingting history purge k7mqx2
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _purge)))
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _purge, then=_swept)))
+
+
+def hold(
+    ids: _Ids,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who holds it, as others will see.")
+    ] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Put recordings on legal hold: nobody and no rule deletes or purges them.
+
+    
+    Example:
+      lingting history hold k7mqx2 --by "Legal, case 12"
+    """
+    out = Output(verbose=verbose)
+
+    def one(output: Output, store: Store, id: str | None) -> None:
+        assert id is not None
+        found = store.hold(id, author=by)
+        by_whom = f" by {shown(found.held_by)}" if found.held_by else ""
+        output.note(f"{found.id} is on legal hold{by_whom}")
+
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, one)))
+
+
+def release(ids: _Ids, verbose: _Verbose = False) -> None:
+    """End the legal hold of recordings.
+
+    
+    Example:
+      lingting history release k7mqx2
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, _release)))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -193,11 +227,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "delete": delete,
     "undo": undo,
     "purge": purge,
+    "hold": hold,
+    "release": release,
 }
 
 
 def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: bool) -> int:
-    from lingting.cli.display import clock
     from lingting.store import all_recordings, open_store
 
     with open_store() as store:
@@ -209,13 +244,19 @@ def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: b
         return DONE
     rows = [
         (
-            one.id, _local(one.created_at), clock(one.duration_s), one.language or "",
+            one.id, _local(one.created_at), _length(one), one.language or "",
             ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
         )
         for one in recordings
     ]  # fmt: skip
     output.table(("id", "kept", "length", "language", "tags", "name", "text"), rows)
     return DONE
+
+
+def _length(recording: Recording) -> str:
+    from lingting.cli.display import clock
+
+    return "" if recording.duration_s is None else clock(recording.duration_s)
 
 
 def _show(output: Output, id: str, number: int | None, revisions: bool, json: bool) -> int:
@@ -299,6 +340,7 @@ def _written(
 ) -> Iterator[Path]:
     from lingting.cli.targets import make_folder
     from lingting.text.writers import FORMATS, save, write
+    from lingting.text.writers.names import file_name
 
     make_folder(folder)
     stem, suffix = file_name(recording.name)
@@ -381,12 +423,25 @@ def _purge(output: Output, store: Store, id: str | None) -> None:
     assert id is not None
     receipt = store.purge(id)
     output.record({**asdict(receipt), "purged_at": receipt.purged_at.isoformat()})
+    if receipt.audio == "pending":
+        output.warn("Its text is gone; its audio goes with the next `lingting retention apply`.")
+
+
+def _swept(store: Store) -> None:
+    """What was purged is nowhere in the database's files any more."""
+    store.sweep()
+
+
+def _release(output: Output, store: Store, id: str | None) -> None:
+    assert id is not None
+    output.note(f"{store.release(id).id} is free")
 
 
 def _each(
     output: Output,
     ids: list[str] | list[None],
     work: Callable[[Output, Store, str | None], None],
+    then: Callable[[Store], None] | None = None,
 ) -> int:
     """One after another; one that fails does not keep the others back."""
     from lingting.store import open_store
@@ -400,6 +455,8 @@ def _each(
                 error = explained(exc, output)
                 output.error(error, id)
                 codes.append(2 if isinstance(error, RequestError) else FAULT)
+        if then is not None:
+            then(store)
     if not codes:
         return DONE
     return codes[0] if len(codes) == len(ids) else SOME_FAILED
@@ -407,19 +464,9 @@ def _each(
 
 def record_of(one: Recording) -> dict[str, Any]:
     """A recording as JSON."""
-    deleted = one.deleted_at.isoformat() if one.deleted_at else None
-    return {**asdict(one), "created_at": one.created_at.isoformat(), "deleted_at": deleted}
-
-
-def file_name(name: str) -> tuple[str, str]:
-    """Stem and suffix fit for any folder: no separators, no control characters, not too long.
-
-    ``../a\\nb.mp3`` → ``("a_b", ".mp3")``
-    """
-    base = Path(name.replace("\\", "/").replace("\0", "")).name
-    clean = "".join(char if char.isprintable() else "_" for char in base).strip(". ")
-    path = Path(clean or "recording")
-    return path.stem[:_MAX_NAME_CHARS], path.suffix[:10]
+    times = ("created_at", "deleted_at", "held_at")
+    told = {name: time.isoformat() if (time := getattr(one, name)) else None for name in times}
+    return {**asdict(one), **told}
 
 
 def shown_line(text: str) -> str:

@@ -35,7 +35,7 @@ def load_transcriber(
     """Ready to recognise. Missing models are pulled first and said so."""
     from lingting.pipeline import Transcriber
 
-    _check_runnable(request.model)
+    check_runnable(request.model)
     make_ready(output, request.model, request.device)
     make_ready(output, VAD_MODEL)
     vad = load_vad()
@@ -46,7 +46,7 @@ def load_transcriber(
     return Transcriber(engine, vad, options)
 
 
-def _check_runnable(model: str) -> None:
+def check_runnable(model: str) -> None:
     """Before gigabytes are fetched that nothing here can run, or anything for a misspelt name."""
     from lingting import models
     from lingting.engines.registry import RECOGNISERS, check_packages, is_address, kind_of

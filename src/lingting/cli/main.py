@@ -13,7 +13,22 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lingting.cli import about, database, evaluation, history, models, speech, transcribe
+from lingting.cli import (
+    about,
+    database,
+    engine,
+    evaluation,
+    history,
+    jobs,
+    keys,
+    models,
+    retention,
+    serve,
+    speech,
+    submit,
+    transcribe,
+    worker,
+)
 from lingting.cli.failures import exit_code_of
 from lingting.cli.output import Output, keep_standard_streams_apart
 
@@ -49,11 +64,28 @@ for _name, _command in models.COMMANDS.items():
 app.add_typer(history.app, name="history")
 for _name, _command in history.COMMANDS.items():
     _add(history.app, _name, _command)
+app.add_typer(retention.app, name="retention")
+for _name, _command in retention.COMMANDS.items():
+    _add(retention.app, _name, _command)
+_add(app, "serve", serve.serve)
+_add(app, "web", serve.web)
+_add(app, "status", serve.status)
+_add(app, "stop", serve.stop)
+app.add_typer(keys.app, name="key")
+for _name, _command in keys.COMMANDS.items():
+    _add(keys.app, _name, _command)
+_add(app, "submit", submit.submit)
+app.add_typer(jobs.app, name="jobs")
+for _name, _command in jobs.COMMANDS.items():
+    _add(jobs.app, _name, _command)
+_add(app, "watch", jobs.watch)
 _add(app, "backup", database.backup)
 _add(app, "restore", database.restore)
 app.add_typer(database.app, name="db")
 for _name, _command in database.COMMANDS.items():
     _add(database.app, _name, _command)
+_add(app, "engine", engine.engine)
+_add(app, "worker", worker.worker)
 _add(app, "languages", about.languages)
 _add(app, "config", about.config)
 _add(app, "version", about.version)

@@ -133,7 +133,7 @@ def load_engine(
     if is_address(model):
         if compute != "auto":
             raise OptionInvalid(f"compute is {compute}; a server chooses its own.", "Leave it out.")
-        return GuardedEngine(_load_remote(model))
+        return _load_remote(model)
     from lingting import models
 
     for recogniser in RECOGNISERS:
@@ -242,10 +242,13 @@ def _config_text(folder: Path) -> str:
 
 
 def _load_remote(name: str) -> Engine:
+    """Guarded here, or by the engine host that answers: two guards would hear a clip four times."""
     from lingting.engines.remote import load, split_address
+    from lingting.engines.remote.host import HostEngine
 
     address, model = split_address(name)
-    return load(address, model=model)
+    engine = load(address, model=model)
+    return engine if isinstance(engine, HostEngine) else GuardedEngine(engine)
 
 
 def _best_installed(device: str) -> str:

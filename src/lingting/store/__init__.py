@@ -14,32 +14,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lingting.store.records import (
+    Batch,
     Blob,
     Checkup,
     Cursor,
+    Event,
     Hit,
+    Job,
     Kept,
     Receipt,
     Recording,
     Revision,
+    WorkerState,
 )
 
 if TYPE_CHECKING:
     from lingting.store.backup import restore
+    from lingting.store.blobs import open_blobs
+    from lingting.store.retention import RetentionReport, RetentionRule
     from lingting.store.store import Store, all_recordings, cursor_of, open_store
 
 __all__ = [
+    "Batch",
     "Blob",
     "Checkup",
     "Cursor",
+    "Event",
     "Hit",
+    "Job",
     "Kept",
     "Receipt",
     "Recording",
+    "RetentionReport",
+    "RetentionRule",
     "Revision",
     "Store",
+    "WorkerState",
     "all_recordings",
     "cursor_of",
+    "open_blobs",
     "open_store",
     "restore",
 ]
@@ -50,6 +63,14 @@ def __getattr__(name: str) -> Any:
         from lingting.store import store
 
         return getattr(store, name)
+    if name in {"RetentionReport", "RetentionRule"}:
+        from lingting.store import retention
+
+        return getattr(retention, name)
+    if name == "open_blobs":
+        from lingting.store.blobs import open_blobs
+
+        return open_blobs
     if name == "restore":
         from lingting.store.backup import restore
 

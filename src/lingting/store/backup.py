@@ -1,8 +1,9 @@
-"""Backup and restore of an SQLite store: one tar file, proven whole by what stands at its end.
+"""Backup and restore: one tar file, proven whole by what stands at its end.
 
 ::
 
-    lingting.db             one consistent state, taken while others write
+    lingting.db             one consistent state, taken while others write; SQLite, whatever the
+                            store's own database is
     blobs/<sha256>          every piece of audio that state speaks of
     manifest.json           name, size and SHA-256 of everything before it
 
@@ -33,13 +34,13 @@ from lingting.durable import flush_folder
 from lingting.errors import (
     AudioTooLong,
     BackupInvalid,
-    OptionInvalid,
     OutputUnwritable,
     StoreDamaged,
     StoreNotEmpty,
 )
 from lingting.store import migrating
-from lingting.store.blobs import FolderBlobs
+from lingting.store.blobs import BlobStore, FolderBlobs
+from lingting.store.copying import clear, copy_rows
 from lingting.store.database import Database
 from lingting.store.schema import BlobRow, RecordingRow
 from lingting.store.store import Store, parts
@@ -76,19 +77,15 @@ class RestoreReport:
 def back_up(store: Store, target: Path) -> BackupReport:
     """Write a backup to ``target``, which appears when it is whole; others may write meanwhile.
 
-    Raises OptionInvalid for a store on Postgres, OutputUnwritable, StoreBusy during a purge.
+    It is one state of the database, and all audio that this state speaks of: what is purged
+    meanwhile loses its audio only afterwards. Raises OutputUnwritable, StoreBusy during another
+    backup, StoreUnreachable.
     """
-    file = store.database.file
-    if file is None:
-        raise OptionInvalid(
-            "A backup of a Postgres database is made by its own tools.",
-            "Use pg_dump first, then copy the folder `blobs` of LINGTING_DATA_DIR.",
-        )
     part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
     snapshot = store.folder / f".backup-{secrets.token_hex(8)}.db"
     try:
-        with store.hold(), _writing(), part.open("xb") as stream:
-            migrating.snapshot(file, snapshot)
+        with store.audio_stays(), _writing(), part.open("xb") as stream:
+            _snapshot(store.database, snapshot)
             report = _write(store, snapshot, stream)
             stream.flush()
             os.fsync(stream.fileno())
@@ -100,21 +97,43 @@ def back_up(store: Store, target: Path) -> BackupReport:
     return report
 
 
+def _snapshot(database: Database, target: Path) -> None:
+    """One state of the database as an SQLite file."""
+    if database.file is not None:
+        migrating.snapshot(database.file, target)
+        return
+    with _opened(target) as copy:
+        migrating.upgrade_to(copy, "head")
+        with database.read() as session, copy.connect_to_write() as connection:
+            copy_rows(session.connection(), connection)
+
+
 def restore(
-    source: Path, folder: Path | str | None = None, *, replace: bool = False
+    source: Path,
+    folder: Path | str | None = None,
+    *,
+    url: str | None = None,
+    replace: bool = False,
 ) -> RestoreReport:
     """Unpack a backup into ``folder`` (None: LINGTING_DATA_DIR), checking every byte first.
 
-    With ``replace`` a store that is there is moved aside, not removed; nobody may be using it.
-    Raises BackupInvalid, StoreNotEmpty without ``replace``, OptionInvalid with a Postgres database.
+    Rows go into the database of that folder or at ``url``, audio into its blob store, whichever
+    the backup came from. With ``replace`` an SQLite store that is there is moved aside, not
+    removed; nobody may be using it. Raises BackupInvalid, StoreNotEmpty.
     """
-    database, _, place = parts(folder, None)
-    database.close()
-    if database.file != place / _DATABASE:
-        raise OptionInvalid(
-            "A backup is restored into a data folder only.", "Unset LINGTING_DATABASE_URL."
-        )
-    is_there = database.file.exists() or (place / "blobs").exists()
+    database, blobs, place = parts(folder, url)
+    try:
+        return _restore(source, database, blobs, place, replace)
+    finally:
+        database.close()
+
+
+def _restore(
+    source: Path, database: Database, blobs: BlobStore, place: Path, replace: bool
+) -> RestoreReport:
+    is_there = _holds_something(database, place)
+    if is_there and database.file != place / _DATABASE:
+        raise StoreNotEmpty("The database holds a history.", "Name an empty database.")
     if is_there and not replace:
         raise StoreNotEmpty("The data folder holds a history already.")
     staging = place / f".restore-{secrets.token_hex(8)}"
@@ -122,14 +141,47 @@ def restore(
         with _writing():
             staging.mkdir(mode=0o700)
             manifest = _unpack(source, staging)
-            report = _checked(staging, manifest)
+            recordings, count = _checked(staging, manifest)
             replaced = _move_aside(place) if is_there else None
-            os.replace(staging / "blobs", place / "blobs")
-            os.replace(staging / _DATABASE, place / _DATABASE)
-            flush_folder(place)
+            _put_blobs(staging / "blobs", blobs, place)
+            if database.file == place / _DATABASE:
+                os.replace(staging / _DATABASE, place / _DATABASE)
+                flush_folder(place)
+            else:
+                _fill(database, staging / _DATABASE)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return RestoreReport(report[0], report[1], tuple(manifest["lost_blobs"]), replaced)
+    return RestoreReport(recordings, count, tuple(manifest["lost_blobs"]), replaced)
+
+
+def _holds_something(database: Database, place: Path) -> bool:
+    if database.file is not None:
+        return database.file.exists() or (place / "blobs").exists()
+    with database.read() as session:
+        if migrating.current(session.connection()) is None:
+            return False
+        return session.scalar(select(RecordingRow.id).limit(1)) is not None
+
+
+def _put_blobs(staged: Path, blobs: BlobStore, place: Path) -> None:
+    """Audio comes before the rows that speak of it."""
+    if isinstance(blobs, FolderBlobs) and not (place / "blobs").exists():
+        os.replace(staged, place / "blobs")
+        flush_folder(place)
+        return
+    for digest in FolderBlobs(staged).digests():
+        with FolderBlobs(staged).open(digest) as stream:
+            blobs.put(stream)
+
+
+def _fill(database: Database, staged: Path) -> None:
+    """All rows of the backup into a server's empty database, in one transaction."""
+    with _opened(staged) as source:
+        migrating.upgrade_to(source, "head")
+        migrating.prepare(database)
+        with source.read() as session, database.connect_to_write() as connection:
+            clear(connection)
+            copy_rows(session.connection(), connection)
 
 
 def _write(store: Store, snapshot: Path, stream: IO[bytes]) -> BackupReport:
@@ -143,10 +195,11 @@ def _write(store: Store, snapshot: Path, stream: IO[bytes]) -> BackupReport:
             files.append(_add(tar, _DATABASE, database, size_bytes))
         for digest in digests:
             try:
-                if not store.blobs.is_intact(digest):
-                    raise StoreDamaged("Kept audio is not what was kept.")
-                with store.blobs.open(digest) as audio:
-                    size_bytes = store.blobs.size_bytes(digest)
+                with (
+                    store.blobs.local_path(digest, is_read_again=True) as path,
+                    path.open("rb") as audio,
+                ):
+                    size_bytes = os.fstat(audio.fileno()).st_size
                     files.append(_add(tar, f"blobs/{digest}", audio, size_bytes))
             except StoreDamaged:
                 lost.append(digest)

@@ -7,23 +7,25 @@ their digest. Whatever ends the process leaves a whole blob, or a leftover that 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import io
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
 
 from lingting.durable import flush_folder
 from lingting.errors import AudioTooLong, OptionInvalid, StoreDamaged, StoreUnreachable
 from lingting.store.records import Blob
 
+if TYPE_CHECKING:
+    from lingting.config import Settings
+
 _COPY_BYTES = 1 << 20
-_LEFTOVER_AGE_S = 24 * 3600.0
-"""An upload that takes longer than this is over."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,6 +47,30 @@ class BlobStore(Protocol):
     def read_range(self, digest: str, start_byte: int, size_bytes: int) -> bytes:
         """That part, fewer bytes at the end; for players that seek."""
         ...
+
+    def open_range(self, digest: str, start_byte: int, end_byte: int | None = None) -> BinaryIO:
+        """A seekable stream of bytes ``start_byte`` to before ``end_byte`` (None: to the end).
+
+        A range that ends behind the audio ends with it. Raises OptionInvalid for one that begins
+        behind it or ends before it begins, StoreDamaged when the audio is missing.
+        """
+        ...
+
+    def local_path(
+        self, digest: str, *, is_read_again: bool = False
+    ) -> AbstractContextManager[Path]:
+        """A file of this machine with these bytes, for programs that need a path.
+
+        It is only to be read, and only inside the block. ``is_read_again`` compares every byte
+        with the digest. Raises StoreDamaged when it is missing or not what was kept.
+        """
+        ...
+
+    def copies(self) -> Iterator[str]:
+        """Digests of what this machine holds beside the store itself."""
+        ...
+
+    def forget_copy(self, digest: str) -> None: ...
 
     def is_intact(self, digest: str) -> bool:
         """Reads all of it and compares the digest."""
@@ -82,20 +108,14 @@ class FolderBlobs:
         Bytes that are there already are written again: should the older copy have rotted, this
         mends it.
         """
-        with _writing():
+        with writing():
             self._incoming.mkdir(parents=True, exist_ok=True)
-            part = self._incoming / secrets.token_hex(16)
-            try:
-                digest, size_bytes = _copied(stream, part, max_bytes)
+            with received(stream, self._incoming, max_bytes) as (part, digest, size_bytes):
                 target = self.path(digest)
                 is_new = not target.exists()
                 _make_folders(target.parent, self._folder)
                 os.replace(part, target)
                 flush_folder(target.parent)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    part.unlink()
-                raise
         return Blob(digest, size_bytes, is_new)
 
     def has(self, digest: str) -> bool:
@@ -116,13 +136,33 @@ class FolderBlobs:
             stream.seek(start_byte)
             return stream.read(size_bytes)
 
+    def open_range(self, digest: str, start_byte: int, end_byte: int | None = None) -> BinaryIO:
+        start, end = checked(start_byte, end_byte, self.size_bytes(digest))
+        return io.BufferedReader(_Part(self.open(digest), start, end))
+
+    @contextmanager
+    def local_path(self, digest: str, *, is_read_again: bool = False) -> Iterator[Path]:
+        path = self.path(digest)
+        if not path.is_file():
+            raise StoreDamaged("Audio that was kept is missing.")
+        if is_read_again and not self.is_intact(digest):
+            raise StoreDamaged("Kept audio is not what was kept.")
+        yield path
+
+    def copies(self) -> Iterator[str]:
+        """None: the folder is the store."""
+        yield from ()
+
+    def forget_copy(self, digest: str) -> None:
+        """Nothing: there are no copies."""
+
     def is_intact(self, digest: str) -> bool:
         with _reading():
             return digest_of(self.path(digest)) == digest
 
     def remove(self, digest: str) -> None:
         path = self.path(digest)
-        with _writing():
+        with writing():
             path.unlink(missing_ok=True)
             flush_folder(path.parent)
 
@@ -132,14 +172,76 @@ class FolderBlobs:
                 yield path.name
 
     def remove_leftovers(self) -> int:
-        removed = 0
-        now_s = time.time()
-        for path in self._incoming.glob("*"):
-            with contextlib.suppress(FileNotFoundError):
-                if now_s - path.stat().st_mtime > _LEFTOVER_AGE_S:
-                    path.unlink()
-                    removed += 1
-        return removed
+        return remove_dead(self._incoming)
+
+
+def open_blobs(settings: Settings, folder: Path | None = None) -> BlobStore:
+    """The blob store of the settings: the bucket of LINGTING_BLOB_URL, or ``blobs`` in the folder.
+
+    ``folder`` is the data folder (None: that of the settings); a bucket keeps copies there.
+    """
+    place = settings.data_folder if folder is None else folder
+    if settings.blob_url is None:
+        return FolderBlobs(place / "blobs")
+    from lingting.store.bucket import BucketBlobs
+
+    return BucketBlobs(settings.blob_url, place / "bucket", cache_bytes=settings.blob_cache_bytes)
+
+
+class _Part(io.RawIOBase):
+    """Bytes ``start`` to ``end`` of an open file as a file of their own."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
+        self._file, self._start, self._end = file, start, end
+        file.seek(start)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {
+            os.SEEK_SET: self._start, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end
+        }[whence]  # fmt: skip
+        return self._file.seek(max(self._start, base + offset)) - self._start
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        with _reading():
+            piece = self._file.read(max(0, min(len(buffer), self._end - self._file.tell())))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def checked(start_byte: int, end_byte: int | None, size_bytes: int) -> tuple[int, int]:
+    """A range inside so many bytes. Raises OptionInvalid for one that is not there at all."""
+    end = size_bytes if end_byte is None else min(end_byte, size_bytes)
+    if not 0 <= start_byte <= end:
+        raise OptionInvalid(f"The range is not within the {size_bytes} bytes of this audio.")
+    return start_byte, end
+
+
+def is_digest(given: str) -> bool:
+    return _DIGEST.fullmatch(given) is not None
+
+
+def remove_dead(folder: Path) -> int:
+    """Take away the half-written files of a folder whose processes are gone; how many."""
+    removed = 0
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a live process holds it
+            path.unlink()
+            removed += 1
+    return removed
 
 
 def digest_of(path: Path) -> str:
@@ -148,20 +250,47 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _copied(stream: IO[bytes], part: Path, max_bytes: int | None) -> tuple[str, int]:
-    """Digest and size of what was written to ``part``, flushed to the disk."""
+@contextmanager
+def received(
+    stream: IO[bytes], folder: Path, max_bytes: int | None
+) -> Iterator[tuple[Path, str, int]]:
+    """What is left in ``stream`` as a file of ``folder``, flushed; with its digest and size.
+
+    The file is gone behind the block unless it was moved. It is locked until then, and the kernel
+    takes the lock from a process that ends: so ``remove_dead`` can tell.
+    """
+    file, part = new_part(folder)
+    try:
+        with file:
+            yield part, *_copied(stream, file, max_bytes)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def new_part(folder: Path) -> tuple[IO[bytes], Path]:
+    """A locked empty file. A sweep may take it away before it is locked; then it is made again."""
+    while True:
+        part = folder / secrets.token_hex(16)
+        file = os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file, part
+        file.close()
+
+
+def _copied(stream: IO[bytes], file: IO[bytes], max_bytes: int | None) -> tuple[str, int]:
+    """Digest and size of what was written, flushed to the disk."""
     digest = hashlib.sha256()
     size_bytes = 0
-    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        while piece := stream.read(_COPY_BYTES):
-            size_bytes += len(piece)
-            if max_bytes is not None and size_bytes > max_bytes:
-                raise AudioTooLong(f"It is larger than the limit of {max_bytes} bytes.")
-            digest.update(piece)
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
+    while piece := stream.read(_COPY_BYTES):
+        size_bytes += len(piece)
+        if max_bytes is not None and size_bytes > max_bytes:
+            raise AudioTooLong(f"It is larger than the limit of {max_bytes} bytes.")
+        digest.update(piece)
+        file.write(piece)
+    file.flush()
+    os.fsync(file.fileno())
     return digest.hexdigest(), size_bytes
 
 
@@ -175,7 +304,7 @@ def _make_folders(folder: Path, root: Path) -> None:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
     try:
         yield
     except OSError as exc:

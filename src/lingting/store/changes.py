@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import Select, delete, func, insert, literal, select, text
 from sqlalchemy.orm import Session
 
-from lingting.errors import RevisionConflict
+from lingting.errors import RecordingNotFound, RevisionConflict
 from lingting.store import queries
 from lingting.store.records import Blob, Origin, Receipt
 from lingting.store.rows import (
@@ -20,10 +20,11 @@ from lingting.store.rows import (
     segment_values,
     storable,
     storable_segment,
-    words_values,
 )
 from lingting.store.schema import (
     BlobRow,
+    JobGroupRow,
+    JobRow,
     ReceiptRow,
     RecordingRow,
     RevisionRow,
@@ -33,6 +34,7 @@ from lingting.store.schema import (
     TranscriptRow,
     WordsRow,
 )
+from lingting.store.words import words_json
 from lingting.transcript import Segment, Transcript
 
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -81,19 +83,19 @@ def add_recording(
     session: Session,
     digest: str,
     name: str,
-    transcript: Transcript,
+    transcript: Transcript | None,
     *,
     owner: str | None,
     department: str | None,
 ) -> str:
-    """A recording without revisions; its id."""
+    """A recording without revisions; its id. ``transcript`` tells what its audio is like."""
     row = RecordingRow(
         id=new_id(),
         digest=digest,
         name=name,
-        duration_s=transcript.duration_s,
-        sample_rate_hz=transcript.sample_rate_hz,
-        channels=transcript.channels,
+        duration_s=transcript.duration_s if transcript else None,
+        sample_rate_hz=transcript.sample_rate_hz if transcript else None,
+        channels=transcript.channels if transcript else None,
         created_at=now(),
         owner=owner,
         department=department,
@@ -106,9 +108,29 @@ def add_recording(
 
 
 def locked_transcript(session: Session, recording_id: str) -> TranscriptRow:
-    """The row that all changes of one transcript wait for."""
+    """The row that all changes of one recording wait for. Raises RecordingNotFound."""
     query = select(TranscriptRow).where(TranscriptRow.recording_id == recording_id)
-    return session.scalars(query.with_for_update()).one()
+    row = session.scalars(query.with_for_update()).one_or_none()
+    if row is None:
+        raise RecordingNotFound("The recording was purged a moment ago.")
+    return row
+
+
+def note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:
+    """What reading the audio told about it; a recording that was just given does not know."""
+    row = session.get_one(RecordingRow, recording_id)
+    row.duration_s = transcript.duration_s
+    row.sample_rate_hz = transcript.sample_rate_hz
+    row.channels = transcript.channels
+
+
+def last_machine_revision(session: Session, recording_id: str) -> int | None:
+    """The number of what a recogniser wrote last."""
+    return session.scalar(
+        select(func.max(RevisionRow.number))
+        .join(TranscriptRow, TranscriptRow.id == RevisionRow.transcript_id)
+        .where(TranscriptRow.recording_id == recording_id, RevisionRow.origin == "machine")
+    )
 
 
 def add_machine_revision(session: Session, recording_id: str, transcript: Transcript) -> bool:
@@ -233,6 +255,8 @@ def remove_recording(session: Session, recording_id: str, author: str | None) ->
     row = session.get_one(RecordingRow, recording_id)
     of_transcript = select(RevisionRow.id).where(RevisionRow.transcript_id == transcript_id)
     segments = select(SegmentRow.id).where(SegmentRow.transcript_id == transcript_id)
+    jobs = select(JobRow.id).where(JobRow.recording_id == recording_id)
+    session.execute(jobs.with_for_update())  # no worker adds a group behind our back
     receipt = ReceiptRow(
         recording_id=recording_id,
         digest=row.digest,
@@ -250,6 +274,8 @@ def remove_recording(session: Session, recording_id: str, author: str | None) ->
         delete(SegmentRow).where(SegmentRow.transcript_id == transcript_id),
         delete(TranscriptRow).where(TranscriptRow.id == transcript_id),
         delete(TagRow).where(TagRow.recording_id == recording_id),
+        delete(JobGroupRow).where(JobGroupRow.job_id.in_(jobs)),
+        delete(JobRow).where(JobRow.recording_id == recording_id),
         delete(RecordingRow).where(RecordingRow.id == recording_id),
     ):
         session.execute(statement, execution_options={"synchronize_session": False})
@@ -288,7 +314,7 @@ def _insert_segments(session: Session, transcript_id: int, fresh: list[Segment])
         batch = list(zip(ids[first:], fresh[first : first + _BATCH], strict=False))
         rows = [{"id": id, **segment_values(one, transcript_id)} for id, one in batch]
         session.execute(insert(SegmentRow), rows)
-        words = [{"segment_id": id, "words": words_values(one)} for id, one in batch if one.words]
+        words = [{"segment_id": id, "words": words_json(one)} for id, one in batch if one.words]
         if words:
             session.execute(insert(WordsRow), words)
     return ids

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,15 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from lingting.errors import ExtraMissing, OptionInvalid, StoreBusy, StoreUnreachable
 
 BUSY_TIMEOUT_S = 30.0
+_FORGET_TIMEOUT_MS = 500
+IDLE_TIMEOUT_S = 10
+"""Of a Postgres transaction in which nothing happens."""
 _FILE = "lingting.db"
 _WRITES = "lingting_writes"
 
@@ -34,6 +39,10 @@ class Database:
         self._turn = threading.Lock()
         self.file = file
         """The SQLite file; None for a server."""
+        self.url: str | None = (
+            None if file is not None else engine.url.render_as_string(hide_password=False)
+        )
+        """Of a server, with its password; None for a file."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -63,17 +72,21 @@ class Database:
     @contextmanager
     def connect_to_write(self) -> Iterator[Connection]:
         """The same as a bare connection, in a transaction."""
-        if self.is_sqlite:
-            if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
-                raise StoreBusy("Another thread writes to the history for too long.")
-            try:
-                with mapped_errors(), self._writer.begin() as connection:
-                    yield connection
-            finally:
-                self._turn.release()
-        else:
-            with mapped_errors(), self._writer.begin() as connection:
-                yield connection
+        with self._own_turn(), mapped_errors(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Threads of one process write to SQLite one after another."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            raise StoreBusy("Another thread writes to the history for too long.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def lock(self, session: Session, key: int) -> None:
         """Until the transaction ends, nobody else is past a lock of the same key (64 bits).
@@ -83,13 +96,65 @@ class Database:
         if not self.is_sqlite:
             session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
 
-    def forget_removed(self) -> None:
-        """Take what was deleted out of SQLite's log too; Postgres needs its own VACUUM."""
+    @contextmanager
+    def alone(self, key: int, timeout_s: float) -> Iterator[None]:
+        """Of all who use the same server, one at a time holds ``key``; it needs no transaction.
+
+        For SQLite a lock file does the same. Raises StoreBusy after the time-out.
+        """
         if self.is_sqlite:
-            with mapped_errors(), self._readers.connect() as connection:
-                driver = connection.connection.cursor()
-                driver.execute("pragma wal_checkpoint(truncate)")
+            yield
+            return
+        with mapped_errors(), self._readers.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            until_s = time.monotonic() + timeout_s
+            take = text("select pg_try_advisory_lock(:key)")
+            while not connection.scalar(take, {"key": key}):
+                if time.monotonic() > until_s:
+                    raise StoreBusy("A backup or a purge is under way.", retry_after_s=30.0)
+                time.sleep(0.05)
+            try:
+                yield
+            finally:
+                connection.execute(text("select pg_advisory_unlock(:key)"), {"key": key})
+
+    def forget_removed(self) -> bool:
+        """Take what was deleted out of SQLite's log too; Postgres needs its own VACUUM.
+
+        False when somebody reads an older state for longer than a moment: then it is for later.
+        """
+        if not self.is_sqlite:
+            return True
+        with mapped_errors(), self._readers.connect() as connection:
+            driver = connection.connection.cursor()
+            # Writers wait meanwhile, so a long reader must not make this one wait for long.
+            driver.execute(f"pragma busy_timeout = {_FORGET_TIMEOUT_MS}")
+            try:
+                (is_busy, *_) = driver.execute("pragma wal_checkpoint(truncate)").fetchone()
+            finally:
+                driver.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
                 driver.close()
+        return not is_busy
+
+    def compact(self) -> None:
+        """Write SQLite's file anew, without what was removed; others wait with their writes.
+
+        ``secure_delete`` is not enough: rows that moved when their neighbours went have left copies
+        in the unused middle of pages. Takes seconds for a gigabyte, and as much room beside it.
+        """
+        if not self.is_sqlite:
+            return
+        with self._own_turn(), mapped_errors(), self._readers.connect() as connection:
+            driver = connection.connection.cursor()
+            try:
+                driver.execute("vacuum")
+            finally:
+                driver.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file; 0 for a server."""
+        return 0 if self.file is None else self.file.stat().st_size
 
     def close(self) -> None:
         self._readers.dispose()
@@ -168,6 +233,14 @@ def _open_postgres(url: URL) -> Database:
         raise ExtraMissing(
             "The driver of Postgres is missing.", "Run `pip install lingting[postgres]`."
         ) from exc
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        # A frozen process must not hold its locks against all others.
+        with connection.cursor() as cursor:
+            cursor.execute(f"set idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+        connection.commit()
+
     return Database(engine, None)
 
 
@@ -180,6 +253,8 @@ def mapped_errors() -> Iterator[None]:
     """What the database says, as our errors. Its own sentence may quote rows and is left out."""
     try:
         yield
+    except PoolTimeout as exc:
+        raise StoreBusy("Too many ask the history at once.") from exc
     except OperationalError as exc:
         told = str(exc.orig).lower()
         if "locked" in told or "deadlock" in told or "timeout" in told:

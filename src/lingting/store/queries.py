@@ -6,15 +6,18 @@ as the first and nothing is shown twice while others write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
 from lingting.store.records import Cursor, Hit, Recording, Revision
-from lingting.store.rows import segment_of, transcript_of
+from lingting.store.rows import SEGMENT_COLUMNS, segments_of, transcript_of
 from lingting.store.schema import (
     BlobRow,
     RecordingRow,
@@ -28,15 +31,20 @@ from lingting.store.schema import (
 from lingting.transcript import Segment, Transcript
 
 _SHORTEST_PREFIX = 4
+_ID = re.compile("[a-z0-9]+")
+_LONGEST_ID = 16
+_HOLE = 8
+"""So many rows are rather read and left out than asked for apart."""
+_RUNS_A_QUERY = 100
 
 
-def _recordings() -> Select[RecordingRow, int, RevisionRow]:
-    """Recordings with their audio's size and current revision."""
+def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
+    """Recordings with their audio's size and current revision, if they have one."""
     return (
         select(RecordingRow, BlobRow.size_bytes, RevisionRow)
         .join(BlobRow, BlobRow.digest == RecordingRow.digest)
         .join(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
-        .join(
+        .outerjoin(
             RevisionRow,
             and_(
                 RevisionRow.transcript_id == TranscriptRow.id,
@@ -47,21 +55,40 @@ def _recordings() -> Select[RecordingRow, int, RevisionRow]:
 
 
 def page(
-    session: Session, *, after: Cursor | None, limit: int, is_deleted: bool, tag: str | None
+    session: Session,
+    *,
+    after: Cursor | None,
+    limit: int,
+    is_deleted: bool,
+    tag: str | None,
+    owner: str | None = None,
 ) -> list[Recording]:
-    """The newest recordings, or those that come behind ``after``."""
-    deleted = RecordingRow.deleted_at
-    query = _recordings().where(deleted.is_not(None) if is_deleted else deleted.is_(None))
-    if tag is not None:
-        query = query.join(TagRow, TagRow.recording_id == RecordingRow.id).where(TagRow.tag == tag)
-    if after is not None:
-        time = RecordingRow.created_at
-        query = query.where(
-            time <= after.created_at,
-            or_(time < after.created_at, RecordingRow.id < after.id),
+    """The newest recordings, or those that come behind ``after``.
+
+    Which they are is told by an index alone; only those are then read with all that is shown.
+    """
+    time: Any = RecordingRow.created_at
+    id: Any = RecordingRow.id
+    picked = select(RecordingRow.id)
+    if tag is not None:  # a tag knows when its recording was kept, so its pages need no sorting
+        time, id = TagRow.created_at, TagRow.recording_id
+        picked = picked.join(TagRow, TagRow.recording_id == RecordingRow.id).where(
+            TagRow.tag == tag
         )
-    query = query.order_by(RecordingRow.created_at.desc(), RecordingRow.id.desc()).limit(limit)
-    return _shown(session, session.execute(query).all())
+    deleted = RecordingRow.deleted_at
+    picked = picked.where(deleted.is_not(None) if is_deleted else deleted.is_(None))
+    if owner is not None:
+        picked = picked.where(RecordingRow.owner == owner)
+    if after is not None:
+        picked = picked.where(time <= after.created_at, or_(time < after.created_at, id < after.id))
+    ids = session.scalars(picked.order_by(time.desc(), id.desc()).limit(limit)).all()
+    found = {
+        one.id: one
+        for one in _shown(
+            session, session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
+        )
+    }
+    return [found[id] for id in ids]
 
 
 def recording(session: Session, recording_id: str) -> Recording:
@@ -77,8 +104,11 @@ def whole_id(session: Session, given: str) -> str:
     wanted = given.strip().lower()
     if len(wanted) < _SHORTEST_PREFIX:
         raise RecordingNotFound(f"An id is given by at least {_SHORTEST_PREFIX} of its characters.")
-    query = select(RecordingRow.id).where(RecordingRow.id.startswith(wanted, autoescape=True))
-    found = session.scalars(query.limit(2)).all()
+    if not _ID.fullmatch(wanted):
+        raise RecordingNotFound("The history holds no recording with this id.")
+    # A range, unlike a LIKE, is answered from the index; no id sorts behind its beginning and zzz.
+    within = RecordingRow.id.between(wanted, wanted + "z" * _LONGEST_ID)
+    found = session.scalars(select(RecordingRow.id).where(within).limit(2)).all()
     if wanted in found:
         return wanted
     if not found:
@@ -89,7 +119,7 @@ def whole_id(session: Session, given: str) -> str:
 
 
 def _shown(
-    session: Session, rows: Sequence[Row[RecordingRow, int, RevisionRow]]
+    session: Session, rows: Sequence[Row[RecordingRow, int, RevisionRow | None]]
 ) -> list[Recording]:
     ids = [one.id for one, _, _ in rows]
     tags: dict[str, list[str]] = {}
@@ -112,11 +142,13 @@ def _shown(
             deleted_at=one.deleted_at,
             owner=one.owner,
             department=one.department,
-            language=revision.language,
-            revision=revision.number,
-            segments=revision.segment_count,
-            excerpt=revision.excerpt,
+            language=revision.language if revision else None,
+            revision=revision.number if revision else 0,
+            segments=revision.segment_count if revision else 0,
+            excerpt=revision.excerpt if revision else "",
             tags=tuple(tags.get(one.id, ())),
+            held_by=one.held_by,
+            held_at=one.held_at,
         )
         for one, size_bytes, revision in rows
     ]
@@ -138,7 +170,9 @@ def revision_row(session: Session, recording_id: str, number: int | None) -> Rev
             .where(TranscriptRow.recording_id == recording_id)
         )
         if last is None:
-            raise RecordingNotFound("The history holds no recording with this id.")
+            if session.get(RecordingRow, recording_id) is None:
+                raise RecordingNotFound("The history holds no recording with this id.")
+            raise RevisionNotFound("The recording has no transcript yet.", "Wait for its job.")
         raise RevisionNotFound(f"The transcript has revisions 1 to {last}.")
     return found
 
@@ -169,18 +203,64 @@ def revisions(session: Session, recording_id: str) -> list[Revision]:
 def segments(
     session: Session, revision_id: int, *, after: int = -1, limit: int | None = None
 ) -> list[tuple[int, int, Segment]]:
-    """``(position, id, segment)`` in order, behind position ``after``."""
-    query = (
-        select(RevisionSegmentRow.position, SegmentRow.id, *_SEGMENT_COLUMNS, WordsRow.words)
-        .join(SegmentRow, SegmentRow.id == RevisionSegmentRow.segment_id)
-        .outerjoin(WordsRow, WordsRow.segment_id == SegmentRow.id)
-        .where(RevisionSegmentRow.revision_id == revision_id, RevisionSegmentRow.position > after)
-        .order_by(RevisionSegmentRow.position)
+    """``(position, id, segment)`` in order, behind position ``after``.
+
+    Three plain range scans instead of a join: ids of a revision are few unbroken runs, and looking
+    up five thousand rows of two tables one by one takes Postgres longer than everything else.
+    """
+    link = RevisionSegmentRow
+    links = (
+        select(link.position, link.segment_id)
+        .where(link.revision_id == revision_id, link.position > after)
+        .order_by(link.position)
         .limit(limit)
     )
-    return [
-        (row.position, row.id, segment_of(row, row.words)) for row in session.execute(query).all()
-    ]
+    ask = session.connection().execute
+    with _uncollected():
+        order = ask(links).all()
+        rows: list[Row[Any]] = []
+        words: dict[int, str] = {}
+        for runs in _batched(_runs(sorted({row[1] for row in order})), _RUNS_A_QUERY):
+            rows += ask(select(*_SEGMENT_COLUMNS).where(_within(SegmentRow.id, runs))).all()
+            told = select(WordsRow.segment_id, cast(WordsRow.words, Text))
+            words.update(ask(told.where(_within(WordsRow.segment_id, runs))).all())
+        found = segments_of(rows, words)
+        return [(position, id, found[id]) for position, id in order]
+
+
+def _runs(ids: list[int]) -> list[tuple[int, int]]:
+    """First and last of each run of sorted ids; a hole of a few ids breaks none."""
+    if ids and ids[-1] - ids[0] < len(ids):
+        return [(ids[0], ids[-1])]
+    runs: list[tuple[int, int]] = []
+    for id in ids:
+        if runs and id - runs[-1][1] <= _HOLE:
+            runs[-1] = (runs[-1][0], id)
+        else:
+            runs.append((id, id))
+    return runs
+
+
+def _batched(runs: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
+    yield from (runs[first : first + size] for first in range(0, len(runs), size))
+
+
+def _within(column: Any, runs: list[tuple[int, int]]) -> ColumnElement[bool]:
+    return or_(*(column.between(first, last) for first, last in runs))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage while a transcript is made: none of it is, and Python would walk over
+    everything else in the process meanwhile, which takes as long as the reading itself.
+    """
+    was_enabled = gc.isenabled()  # another thread in here leaves it as it found it, too
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def transcript(session: Session, revision: RevisionRow) -> Transcript:
@@ -198,7 +278,7 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
     query = (
         select(
             RecordingRow.id.label("recording_id"), RecordingRow.name,
-            RevisionSegmentRow.position, SegmentRow.id, *_SEGMENT_COLUMNS,
+            RevisionSegmentRow.position, *_SEGMENT_COLUMNS,
         )
         .join(RevisionSegmentRow, RevisionSegmentRow.segment_id == SegmentRow.id)
         .join(RevisionRow, RevisionRow.id == RevisionSegmentRow.revision_id)
@@ -220,9 +300,11 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
             SegmentRow.id <= segment_id,
             or_(SegmentRow.id < segment_id, RevisionSegmentRow.position > position),
         )
+    rows = session.execute(query).all()
+    found = segments_of([row[3:] for row in rows], {})
     return [
-        Hit(row.recording_id, row.name, row.position, segment_of(row, None), row.id)
-        for row in session.execute(query).all()
+        Hit(recording_id, name, position, found[segment_id], segment_id)
+        for recording_id, name, position, segment_id, *_ in rows
     ]
 
 
@@ -239,6 +321,7 @@ def tags(session: Session) -> list[tuple[str, int]]:
 
 
 _SEGMENT_COLUMNS: Iterable[Any] = (
-    SegmentRow.start_s, SegmentRow.end_s, SegmentRow.text, SegmentRow.spoken, SegmentRow.language,
-    SegmentRow.speaker, SegmentRow.channel, SegmentRow.details,
+    SegmentRow.id, *(getattr(SegmentRow, name) for name in SEGMENT_COLUMNS),
+    cast(SegmentRow.details, Text),
 )  # fmt: skip
+"""JSON comes as text: it is parsed at once for all segments, or not at all, see ``rows``."""

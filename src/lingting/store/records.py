@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from lingting.transcript import Segment
+from lingting.transcript import Failure, Segment
 
 Origin = Literal["machine", "human"]
+JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+Priority = Literal["high", "normal", "low"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Recording:
     name: str
     digest: str
     size_bytes: int
-    duration_s: float
+    duration_s: float | None
+    """None while its audio was not read."""
     sample_rate_hz: int | None
     channels: int | None
     created_at: datetime
@@ -38,10 +42,14 @@ class Recording:
     department: str | None
     language: str | None
     revision: int
+    """The current one; 0 while there is no transcript."""
     segments: int
     excerpt: str
     """How the transcript begins, at most 120 characters."""
     tags: tuple[str, ...] = ()
+    held_by: str | None = None
+    held_at: datetime | None = None
+    """Set while a legal hold keeps it from being deleted or purged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,9 @@ class Receipt:
     revisions: int
     segments: int
     audio: Literal["pending", "removed", "shared"]
-    """``shared``: other recordings have the same audio, so it stays. ``pending``: the program was
-    ended in between; ``check`` finishes it."""
+    """``shared``: other recordings have the same audio, so it stays. ``pending``: the text is gone
+    and the audio is not yet, because a backup was reading it, its store was down or the program was
+    ended; the next retention run or ``check`` finishes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +134,105 @@ class Checkup:
     def is_healthy(self) -> bool:
         """Nothing was lost; orphans are no loss."""
         return not (self.missing_blobs or self.damaged_blobs or self.row_faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to transcribe a recording."""
+
+    id: str
+    recording_id: str
+    batch_id: str | None
+    owner: str | None
+    name: str
+    """The recording's."""
+    state: JobState
+    priority: Priority
+    options: Mapping[str, Any]
+    """The JSON form of ``jobs.JobOptions``."""
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    done_s: float
+    """Seconds of the recording whose text is known."""
+    total_s: float | None
+    """None until the recording was opened, or where its container does not tell."""
+    attempts: int
+    """How often a worker took it up."""
+    error: Failure | None
+    revision: int | None
+    """Of the recording's transcript: what this job wrote."""
+    eta_s: float | None
+    """Seconds until it is done, while it runs."""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Jobs that were given together; ``counts`` has the states that occur."""
+
+    id: str
+    name: str
+    owner: str | None
+    priority: Priority
+    created_at: datetime
+    state: JobState
+    """``done`` when nothing is left to do; then ``counts`` tells what became of each."""
+    counts: Mapping[JobState, int]
+    done_s: float
+    total_s: float | None
+    """Estimated from those that were opened while not all were; None before the first."""
+    eta_s: float | None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job or a batch; ids only grow."""
+
+    id: int
+    at: datetime
+    kind: str
+    job_id: str | None
+    batch_id: str | None
+    owner: str | None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker as it was seen last."""
+
+    id: str
+    pid: int
+    started_at: datetime
+    seen_at: datetime
+    beats: int
+    is_live: bool
+    """False when another worker took over what it had."""
+    jobs: int
+    speed: float | None
+    """Seconds of audio in a second, lately."""
+    late_writes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that a worker has taken up; every write names ``epoch``, which ends with the claim."""
+
+    job_id: str
+    epoch: int
+    recording_id: str
+    digest: str
+    options: Mapping[str, Any]
+    groups: int
+    """How many groups of it are stored already."""
+
+
+FINISHED: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})

@@ -6,18 +6,19 @@ halves of surrogate pairs, which are no text. Both become U+FFFD.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from lingting.joining import join
-from lingting.store.schema import SegmentRow
-from lingting.transcript import Edit, Failure, Segment, Transcript, Word
+from lingting.store.words import stored_words
+from lingting.transcript import Edit, Failure, Segment, Transcript
 
 EXCERPT_CHARS = 120
 _EXCERPT_SEGMENTS = 20
-_COLUMNS = ("start_s", "end_s", "text", "spoken", "language", "speaker", "channel")
+SEGMENT_COLUMNS = ("start_s", "end_s", "text", "spoken", "language", "speaker", "channel")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -57,29 +58,50 @@ def segment_values(segment: Segment, transcript_id: int) -> dict[str, Any]:
         "notes": list(segment.notes),
         "failure": asdict(segment.failure) if segment.failure else None,
     }
-    values = {name: getattr(segment, name) for name in _COLUMNS}
+    values = {name: getattr(segment, name) for name in SEGMENT_COLUMNS}
     details = {name: value for name, value in rare.items() if value not in (None, [])}
     return {**values, "details": details, "transcript_id": transcript_id}
 
 
-def words_values(segment: Segment) -> list[list[Any]]:
-    return [[word.text, word.start_s, word.end_s, word.confidence] for word in segment.words]
+def segments_of(rows: Sequence[Sequence[Any]], words: Mapping[int, str]) -> dict[int, Segment]:
+    """Segments by id, of rows ``(id, *SEGMENT_COLUMNS, details)``; JSON comes as text.
+
+    Opening a transcript of 5,000 segments is this function and the query. So all details are
+    parsed at once, and the fields of the frozen values are set directly: what is stored was
+    checked when it was written, and ``__init__`` takes twice as long.
+    """
+    parsed = json.loads(f"[{','.join([row[-1] for row in rows])}]")
+    new = object.__new__
+    made = {}
+    for (id, start_s, end_s, text, spoken, language, speaker, channel, _), details in zip(
+        rows, parsed, strict=True
+    ):
+        segment = new(Segment)
+        _start_s(segment, start_s)
+        _end_s(segment, end_s)
+        _text(segment, text)
+        _spoken(segment, spoken)
+        _language(segment, language)
+        _speaker(segment, speaker)
+        _channel(segment, channel)
+        _words(segment, stored_words(words[id]) if id in words else ())
+        get = details.get
+        _words_source(segment, get("words_source"))
+        _edits(segment, tuple([Edit(*one) for one in get("edits", ())]))
+        _confidence(segment, get("confidence"))
+        _emotion(segment, get("emotion"))
+        _events(segment, tuple(get("events", ())))
+        _notes(segment, tuple(get("notes", ())))
+        failure = get("failure")
+        _failure(segment, Failure(**failure) if failure else None)
+        made[id] = segment
+    return made
 
 
-def segment_of(row: SegmentRow | Any, words: list[Any] | None) -> Segment:
-    """The segment of a row with its words, if it has any."""
-    details: Mapping[str, Any] = row.details
-    return Segment(
-        **{name: getattr(row, name) for name in _COLUMNS},
-        words=tuple(Word(*one) for one in words or ()),
-        words_source=details.get("words_source"),
-        edits=tuple(Edit(*one) for one in details.get("edits", ())),
-        confidence=details.get("confidence"),
-        emotion=details.get("emotion"),
-        events=tuple(details.get("events", ())),
-        notes=tuple(details.get("notes", ())),
-        failure=Failure(**details["failure"]) if "failure" in details else None,
-    )
+(
+    _start_s, _end_s, _text, _spoken, _language, _words, _words_source, _edits, _confidence,
+    _speaker, _channel, _emotion, _events, _notes, _failure,
+) = (vars(Segment)[field.name].__set__ for field in fields(Segment))  # fmt: skip
 
 
 def facts_of(transcript: Transcript) -> dict[str, Any]:

@@ -7,18 +7,23 @@
               transcripts ──< revisions ──< revision_segments >── segments ── words
     settings   receipts
 
+    recordings ──< jobs ──< job_groups        batches ──< jobs
+    job_events   job_requests   job_shares   workers
+
 - A **blob** is content: its digest is its key, many recordings may share it.
 - A **segment** row never changes. A revision is a list of segments, so correcting one of 5,000
   costs one new segment row and 5,000 links of three numbers, and every revision stays readable.
 - **words** has one row for each segment that has word times, not one for each word: they are only
   ever read and replaced together, and a page of segments does not have to step over them.
 - What is deleted has ``deleted_at``; only ``purge`` removes rows, and leaves a **receipt**.
+- A **job** is one attempt to transcribe a recording. What was heard of it so far is in its groups,
+  which are removed when the transcript is stored.
 
-Later migrations add what needs a service to mean anything, and not before, because a table that
-nobody fills is a promise that nobody tests: jobs and workers (durable work keeps its own tables and
-needs only a link to a recording), users, departments and keys (``owner`` and ``department`` are
-plain names until then, to be turned into references), glossaries, and the audit trail (a chained
-log that must cover the API from its first call). The index of the search comes with search proper.
+Later migrations add what needs more of the service to mean anything, and not before, because a
+table that nobody fills is a promise that nobody tests: users, departments and keys (``owner`` and
+``department`` are plain names until then, to be turned into references), glossaries, and the audit
+trail (a chained log that must cover the API from its first call). The index of the search comes
+with search proper.
 """
 
 from __future__ import annotations
@@ -46,6 +51,10 @@ from sqlalchemy.types import TypeDecorator
 
 # SQLite counts rows only in a column declared INTEGER.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+_LONG_AGO = "1970-01-01 00:00:00"
+"""Where a column that older rows do not have must have a value until it is filled."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -87,26 +96,33 @@ class RecordingRow(Base):
     __table_args__ = (
         Index("recordings_by_time", "deleted_at", "created_at", "id"),
         Index("recordings_by_digest", "digest"),
+        Index("recordings_by_owner", "owner", "deleted_at", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     digest: Mapped[str] = mapped_column(ForeignKey("blobs.digest"))
     name: Mapped[str] = mapped_column(Text)
-    duration_s: Mapped[float] = mapped_column(Double)
+    duration_s: Mapped[float | None] = mapped_column(Double)
+    """None until the audio was read."""
     sample_rate_hz: Mapped[int | None]
     channels: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     owner: Mapped[str | None] = mapped_column(Text)
     department: Mapped[str | None] = mapped_column(Text)
+    held_by: Mapped[str | None] = mapped_column(Text)
+    held_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Set: a legal hold, under which it is neither deleted nor purged."""
 
 
 class TagRow(Base):
     __tablename__ = "tags"
-    __table_args__ = (Index("tags_by_tag", "tag"),)
+    __table_args__ = (Index("tags_by_time", "tag", "created_at", "recording_id"),)
 
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"), primary_key=True)
     tag: Mapped[str] = mapped_column(Text, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, server_default=_LONG_AGO)
+    """When the recording was kept, which never changes: the order of the tag's pages."""
 
 
 class TranscriptRow(Base):
@@ -196,3 +212,127 @@ class ReceiptRow(Base):
     revisions: Mapped[int]
     segments: Mapped[int]
     audio: Mapped[str] = mapped_column(String(16))
+
+
+class BatchRow(Base):
+    __tablename__ = "batches"
+    __table_args__ = (
+        Index("batches_by_time", "created_at", "id"),
+        Index("batches_of_owner", "owner", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str] = mapped_column(Text)
+    """Here and in jobs: "" where nobody is named, because it is a part of keys."""
+    priority: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    is_paused: Mapped[bool]
+
+
+class JobRow(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("jobs_queue", "state", "priority", "owner", "created_at", "id"),
+        Index("jobs_by_time", "created_at", "id"),
+        Index("jobs_of_owner", "owner", "created_at", "id"),
+        Index("jobs_of_batch", "batch_id", "state"),
+        Index("jobs_of_recording", "recording_id"),
+        CheckConstraint(
+            "state in ('queued', 'running', 'paused', 'done', 'failed', 'cancelled')",
+            name="jobs_state",
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"))
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
+    owner: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[int]
+    """0 is the first to be served."""
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done_s: Mapped[float] = mapped_column(Double)
+    total_s: Mapped[float | None] = mapped_column(Double)
+    attempts: Mapped[int]
+    crashes: Mapped[int]
+    """What reading processes this recording has ended, weighted, see ``jobs.run``."""
+    epoch: Mapped[int]
+    """Counts the claims. Who works under an older one may write nothing any more."""
+    worker_id: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    revision: Mapped[int | None]
+
+
+class JobGroupRow(Base):
+    __tablename__ = "job_groups"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[int]
+    clips: Mapped[int]
+    end_s: Mapped[float] = mapped_column(Double)
+    segments: Mapped[list[Any]] = mapped_column(JSON)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Of the whole recording up to here: counts and votes, see ``pipeline.hearing``."""
+    written_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class JobEventRow(Base):
+    __tablename__ = "job_events"
+    __table_args__ = (
+        Index("job_events_by_job", "job_id", "id"),
+        Index("job_events_by_batch", "batch_id", "id"),
+        Index("job_events_by_time", "at"),
+        {"sqlite_autoincrement": True},  # a number that was removed is not given again
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(String(32))
+    job_id: Mapped[str | None] = mapped_column(String(16))
+    batch_id: Mapped[str | None] = mapped_column(String(16))
+    owner: Mapped[str] = mapped_column(Text)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class JobRequestRow(Base):
+    """What was made for an idempotency key."""
+
+    __tablename__ = "job_requests"
+
+    owner: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    subject_id: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class JobShareRow(Base):
+    """Seconds of audio that were taken up for each owner: who had least is next."""
+
+    __tablename__ = "job_shares"
+
+    owner: Mapped[str] = mapped_column(Text, primary_key=True)
+    taken_s: Mapped[float] = mapped_column(Double)
+
+
+class WorkerRow(Base):
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    pid: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    beats: Mapped[int] = mapped_column(BigInteger)
+    """Others judge by this that it is alive, and not by clocks of two machines."""
+    is_live: Mapped[bool]
+    jobs: Mapped[int]
+    speed: Mapped[float | None] = mapped_column(Double)
+    """Seconds of audio in a second, lately."""
+    late_writes: Mapped[int]
+    """Writes that were refused because the job had been given to another."""

@@ -8,24 +8,28 @@ audio is gone too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from lingting.errors import (
     OptionInvalid,
+    RecordingHeld,
     RecordingNotFound,
     StoreBusy,
     StoreDamaged,
     StoreUnreachable,
 )
-from lingting.store import changes, migrating, queries
-from lingting.store.blobs import BlobStore, FolderBlobs
+from lingting.store import changes, migrating, queries, retention
+from lingting.store.blobs import BlobStore, FolderBlobs, open_blobs
 from lingting.store.database import Database, open_database
 from lingting.store.records import (
     Blob,
@@ -37,7 +41,8 @@ from lingting.store.records import (
     Recording,
     Revision,
 )
-from lingting.store.rows import storable, storable_name
+from lingting.store.retention import RetentionReport, RetentionRule, parse_rules
+from lingting.store.rows import storable, storable_name, transcript_of
 from lingting.store.schema import (
     BlobRow,
     ReceiptRow,
@@ -50,8 +55,20 @@ from lingting.store.schema import (
 )
 from lingting.transcript import Segment, Transcript
 
+T = TypeVar("T")
+
 _LOCK_TIMEOUT_S = 10.0
 _KEEP_TRIES = 3
+_SHORT_TIMEOUT_S = 2.0
+_AUDIO_LOCK = 0x6C696E67_61756469
+_SMALL = 20
+"""Recordings in one transaction of a retention run: others write in between."""
+_RETENTION = "retention"
+_COMPACTED = "compacted"
+"""The last receipt of whose recording nothing is left in the file."""
+_COMPACT_AT_ONCE_BYTES = 64 << 20
+_COMPACT_BYTES = 2 << 30
+"""A larger file is written anew when its owner asks for it: others wait with their writes."""
 _PAGE_SEGMENTS = 1_000
 _MAX_TAG_CHARS = 100
 
@@ -94,7 +111,7 @@ class Store:
         recording, whose bytes are stored once.
         """
         for _ in range(_KEEP_TRIES):
-            blob = audio if isinstance(audio, Blob) else self._put(audio)
+            blob = audio if isinstance(audio, Blob) else self.put(audio)
             with self.database.write() as session:
                 self._lock_blob(session, blob.digest)
                 if self.blobs.has(blob.digest):
@@ -104,7 +121,8 @@ class Store:
                 break
         raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
 
-    def _put(self, audio: Path | IO[bytes]) -> Blob:
+    def put(self, audio: Path | IO[bytes]) -> Blob:
+        """Keep audio that no row speaks of yet. Raises StoreUnreachable."""
         if not isinstance(audio, Path):
             return self.blobs.put(audio)
         try:
@@ -133,18 +151,67 @@ class Store:
         recording_id = found or changes.add_recording(
             session, blob.digest, name, transcript, owner=owner, department=department
         )
+        if found is not None:
+            changes.note_audio(session, recording_id, transcript)
         is_changed = changes.add_machine_revision(session, recording_id, transcript)
         session.flush()
         return Kept(queries.recording(session, recording_id), found is None, is_changed)
+
+    def receive(
+        self,
+        audio: Path | IO[bytes] | Blob,
+        then: Callable[[Session, str], T],
+        *,
+        name: str,
+        owner: str | None = None,
+        department: str | None = None,
+    ) -> T:
+        """Keep a recording that nobody has transcribed yet, and do ``then`` with its id.
+
+        Both are one transaction. The same audio under the same name of the same owner is the same
+        recording, as in ``keep``.
+        """
+        name = storable_name(name)
+        for _ in range(_KEEP_TRIES):
+            blob = audio if isinstance(audio, Blob) else self.put(audio)
+            with self.database.write() as session:
+                self._lock_blob(session, blob.digest)
+                if self.blobs.has(blob.digest):
+                    changes.note_blob(session, blob, None)
+                    found = changes.same_recording(session, blob.digest, name, owner)
+                    recording_id = found or changes.add_recording(
+                        session, blob.digest, name, None, owner=owner, department=department
+                    )
+                    return then(session, recording_id)
+            # A purge of the same audio took it away between the two.
+            if not isinstance(audio, Path):
+                break
+        raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
+
+    def discard(self, digest: str) -> bool:
+        """Remove audio that no recording has, such as of an upload that was refused.
+
+        False when a recording has it.
+        """
+        with self.database.write() as session:
+            self._lock_blob(session, digest)
+            if session.scalar(select(func.count()).where(RecordingRow.digest == digest)):
+                return False
+            row = session.get(BlobRow, digest)
+            if row is not None:  # nothing to write is also possible on a full disk
+                session.delete(row)
+            self.blobs.remove(digest)
+            return True
 
     def _lock_blob(self, session: Session, digest: str) -> None:
         """Keeping and purging the same audio take turns."""
         self.database.lock(session, int(digest[:15], 16))
 
     def has_kept(self, digest: str, *, name: str, owner: str | None = None) -> bool:
-        """True when a recording with this audio and name is in the history."""
+        """True when a recording with this audio and name is in the history with a transcript."""
         with self.database.read() as session:
-            return changes.same_recording(session, digest, storable_name(name), owner) is not None
+            found = changes.same_recording(session, digest, storable_name(name), owner)
+            return found is not None and queries.recording(session, found).revision > 0
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -155,10 +222,16 @@ class Store:
         after: Cursor | None = None,
         is_deleted: bool = False,
         tag: str | None = None,
+        owner: str | None = None,
     ) -> list[Recording]:
-        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``."""
+        """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``.
+
+        ``owner``: only theirs.
+        """
         with self.database.read() as session:
-            return queries.page(session, after=after, limit=limit, is_deleted=is_deleted, tag=tag)
+            return queries.page(
+                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, owner=owner
+            )
 
     def recording(self, recording_id: str) -> Recording:
         """By its id or its first characters, deleted or not. Raises RecordingNotFound."""
@@ -171,10 +244,22 @@ class Store:
             whole = queries.whole_id(session, recording_id)
             return queries.transcript(session, queries.revision_row(session, whole, revision))
 
+    def head(self, recording_id: str, revision: int | None = None) -> tuple[int, int, Transcript]:
+        """Number of a revision, how many segments it has, and all of it but the segments."""
+        with self.database.read() as session:
+            whole = queries.whole_id(session, recording_id)
+            row = queries.revision_row(session, whole, revision)
+            return row.number, row.segment_count, transcript_of(row.facts, ())
+
     def segments(
-        self, recording_id: str, revision: int | None = None, *, start: int = 0
+        self,
+        recording_id: str,
+        revision: int | None = None,
+        *,
+        start: int = 0,
+        limit: int | None = None,
     ) -> Iterator[Segment]:
-        """Segments one after another, from position ``start``; memory is that of a page.
+        """``limit`` segments one after another, from position ``start``; memory is that of a page.
 
         Revisions never change, so the pages fit together whatever others do meanwhile.
         """
@@ -182,10 +267,13 @@ class Store:
         with self.database.read() as session:
             whole = queries.whole_id(session, recording_id)
             row = queries.revision_row(session, whole, revision)
-            revision_id, count = row.id, row.segment_count
-        while after < count - 1:
+            revision_id, last = row.id, row.segment_count - 1
+        if limit is not None:
+            last = min(last, after + limit)
+        while after < last:
+            size = min(_PAGE_SEGMENTS, last - after)
             with self.database.read() as session:
-                page = queries.segments(session, revision_id, after=after, limit=_PAGE_SEGMENTS)
+                page = queries.segments(session, revision_id, after=after, limit=size)
             if not page:
                 raise RecordingNotFound("The recording was purged while it was read.")
             yield from (segment for _, _, segment in page)
@@ -213,6 +301,34 @@ class Store:
         """What ``keep`` was given for this audio."""
         with self.database.read() as session:
             return session.scalar(select(BlobRow.peaks).where(BlobRow.digest == digest))
+
+    def preview(
+        self, recording_id: str, make: Callable[[Path], bytes] | None = None
+    ) -> bytes | None:
+        """The peaks of a recording's audio, see ``audio.peaks``; None when nobody made them yet.
+
+        ``make`` makes them from a file, once: whoever asks next, for any recording with the same
+        audio, is given what was stored. Without it nothing is decoded.
+        """
+        with self.database.read() as session:
+            whole = queries.whole_id(session, recording_id)
+            found = session.execute(
+                select(BlobRow.digest, BlobRow.peaks)
+                .join(RecordingRow, RecordingRow.digest == BlobRow.digest)
+                .where(RecordingRow.id == whole)
+            ).one()
+        digest, peaks = found
+        if peaks is not None or make is None:
+            return peaks
+        with self.blobs.local_path(digest) as path:
+            made = make(path)
+        with self.database.write() as session:
+            row = session.get(BlobRow, digest, with_for_update=True)
+            if row is None:
+                raise RecordingNotFound("The recording was purged while it was read.")
+            if row.peaks is None:  # two may have made them at once
+                row.peaks = made
+            return row.peaks
 
     # Changing ----------------------------------------------------------------------------------
 
@@ -253,7 +369,10 @@ class Store:
                 delete(TagRow).where(TagRow.recording_id == whole, TagRow.tag.in_(removed))
             )
             there = set(session.scalars(select(TagRow.tag).where(TagRow.recording_id == whole)))
-            session.add_all(TagRow(recording_id=whole, tag=one) for one in added - there)
+            kept_at = session.get_one(RecordingRow, whole).created_at
+            session.add_all(
+                TagRow(recording_id=whole, tag=one, created_at=kept_at) for one in added - there
+            )
             session.flush()
             return queries.recording(session, whole)
 
@@ -263,11 +382,36 @@ class Store:
             return queries.tags(session)
 
     def delete(self, recording_id: str) -> Recording:
-        """Out of the history, and all there still: ``undo`` brings it back."""
+        """Out of the history, and all there still: ``undo`` brings it back.
+
+        Raises RecordingHeld.
+        """
         with self.database.write() as session:
             row = self._row(session, recording_id)
             if row.deleted_at is None:
+                _refuse_held(row)
                 row.deleted_at = changes.now()
+            session.flush()
+            return queries.recording(session, row.id)
+
+    def hold(self, recording_id: str, *, author: str | None = None) -> Recording:
+        """Put it on legal hold: it can be read and corrected, but neither deleted nor purged.
+
+        Who held it first stays named. A recording that is deleted already can still be held.
+        """
+        with self.database.write() as session:
+            row = self._row(session, recording_id)
+            if row.held_at is None:
+                row.held_at = changes.now()
+                row.held_by = None if author is None else storable(author)
+            session.flush()
+            return queries.recording(session, row.id)
+
+    def release(self, recording_id: str) -> Recording:
+        """End a legal hold; one that is not there is no error."""
+        with self.database.write() as session:
+            row = self._row(session, recording_id)
+            row.held_at = row.held_by = None
             session.flush()
             return queries.recording(session, row.id)
 
@@ -290,17 +434,30 @@ class Store:
     def purge(self, recording_id: str, *, author: str | None = None) -> Receipt:
         """Remove a deleted recording for good: rows, and audio that no other recording has.
 
-        Raises OptionInvalid for one that was not deleted first, StoreBusy while a backup runs.
+        While a backup reads the audio, or its store is down, the receipt says ``pending`` and the
+        audio goes later. Raises OptionInvalid for one that was not deleted first, RecordingHeld.
         """
-        with self.hold():
-            with self.database.write() as session:
-                row = self._row(session, recording_id)
-                if row.deleted_at is None:
-                    raise OptionInvalid("Only a deleted recording is purged.", "Delete it first.")
-                receipt = changes.remove_recording(session, row.id, author)
-            receipt = self._finish_purge(receipt.id, receipt.digest)
-            self.database.forget_removed()
+        with self.database.write() as session:
+            row = self._row(session, recording_id)
+            if row.deleted_at is None:
+                raise OptionInvalid("Only a deleted recording is purged.", "Delete it first.")
+            _refuse_held(row)
+            receipt = changes.remove_recording(session, row.id, author)
+        (receipt,) = self._finish_purges([receipt])
+        self._forget(_COMPACT_AT_ONCE_BYTES)
         return receipt
+
+    def _finish_purges(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Remove their audio, if that can be done now; the receipts as they are then."""
+        try:
+            with self.audio_stays(timeout_s=_SHORT_TIMEOUT_S):
+                return [self._finish_purge(one.id, one.digest) for one in receipts]
+        except (StoreBusy, StoreUnreachable):
+            ids = [one.id for one in receipts]
+            with self.database.read() as session:
+                rows = session.scalars(select(ReceiptRow).where(ReceiptRow.id.in_(ids)))
+                found = {row.id: changes.receipt_of(row) for row in rows}
+            return [found[id] for id in ids]
 
     def _finish_purge(self, receipt_id: int, digest: str) -> Receipt:
         """Remove the audio unless it is in use. Keeping the same audio waits until it is decided.
@@ -320,11 +477,103 @@ class Store:
             session.flush()
             return changes.receipt_of(row)
 
+    def sweep(self) -> list[Receipt]:
+        """Finish what purges left: audio, the database's log, copies on this machine.
+
+        Every machine that reads audio from a bucket should do it now and then; it costs little.
+        """
+        with self.database.read() as session:
+            rows = session.scalars(select(ReceiptRow).where(ReceiptRow.audio == "pending"))
+            pending = [changes.receipt_of(row) for row in rows]
+        finished = self._finish_purges(pending) if pending else []
+        copies = set(self.blobs.copies())
+        if copies:
+            with self.database.read() as session:
+                copies -= set(session.scalars(select(BlobRow.digest)))
+        for digest in copies:
+            self.blobs.forget_copy(digest)
+        self._forget(_COMPACT_BYTES)
+        return [one for one in finished if one.audio != "pending"]
+
+    def compact(self) -> None:
+        """Write an SQLite file anew, so that nothing of what was purged is left in it.
+
+        Raises StoreBusy when others write for too long, StoreUnreachable without the room.
+        """
+        with self.database.read() as session:
+            last = session.scalar(select(func.max(ReceiptRow.id))) or 0
+        self.database.compact()
+        self.set_setting(_COMPACTED, last)
+        self.database.forget_removed()
+
+    def _forget(self, limit_bytes: int) -> None:
+        """``compact`` after purges, if the file is no larger; if it cannot be done now, later."""
+        with contextlib.suppress(StoreBusy, StoreUnreachable):
+            if self.database.is_sqlite and self.database.size_bytes <= limit_bytes:
+                with self.database.read() as session:
+                    last = session.scalar(select(func.max(ReceiptRow.id))) or 0
+                if last > (self.setting(_COMPACTED) or 0):
+                    self.compact()
+                    return
+            self.database.forget_removed()
+
     def receipts(self) -> list[Receipt]:
         """What was purged, the newest first."""
         with self.database.read() as session:
             rows = session.scalars(select(ReceiptRow).order_by(ReceiptRow.id.desc()))
             return [changes.receipt_of(row) for row in rows]
+
+    # Retention ---------------------------------------------------------------------------------
+
+    def retention(self) -> tuple[RetentionRule, ...]:
+        """The rules, the first that fits a recording decides; empty when everything stays."""
+        return parse_rules(self.setting(_RETENTION) or [])
+
+    def set_retention(self, rules: Iterable[RetentionRule]) -> None:
+        """Take the place of all rules; nothing happens before ``apply_retention``."""
+        stored = [rule.as_dict() for rule in rules]
+        parse_rules(stored)
+        self.set_setting(_RETENTION, stored)
+
+    def due(self, now: datetime | None = None) -> tuple[int, int, int]:
+        """How many recordings the rules would delete, and purge, now; how many a hold keeps."""
+        rules, now = self.retention(), now or changes.now()
+        deletes, purges = retention.to_delete(rules, now), retention.to_purge(rules, now)
+        with self.database.read() as session:
+            held = retention.count_held(session, deletes) + retention.count_held(session, purges)
+            return retention.count(session, deletes), retention.count(session, purges), held
+
+    def apply_retention(self, now: datetime | None = None, *, limit: int = 100) -> RetentionReport:
+        """Delete and purge what is due, at most ``limit`` of each, in small transactions.
+
+        Ended at any moment, the next run goes on; two at once share the work. What is deleted by
+        a run with ``purge_after_days=0`` is purged by the next.
+        """
+        rules, now = self.retention(), now or changes.now()
+        purges, deletes = retention.to_purge(rules, now), retention.to_delete(rules, now)
+        receipts, deleted = self.sweep(), list[str]()
+        purged = 0
+        while rules and purged < limit:
+            with self.database.write() as session:
+                ids = retention.take(session, purges, min(_SMALL, limit - purged))
+                made = [changes.remove_recording(session, id, retention.AUTHOR) for id in ids]
+            if not made:
+                break
+            purged += len(made)
+            receipts += self._finish_purges(made)
+        while rules and len(deleted) < limit:
+            with self.database.write() as session:
+                ids = retention.take(session, deletes, min(_SMALL, limit - len(deleted)))
+                retention.delete(session, ids, now)
+            if not ids:
+                break
+            deleted += ids
+        if purged:
+            self._forget(_COMPACT_BYTES)
+        with self.database.read() as session:
+            held = retention.count_held(session, deletes) + retention.count_held(session, purges)
+        is_done = purged < limit and len(deleted) < limit
+        return RetentionReport(tuple(deleted), tuple(receipts), held, is_done)
 
     # Settings ----------------------------------------------------------------------------------
 
@@ -339,6 +588,29 @@ class Store:
         with self.database.write() as session:
             session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
 
+    def settings_of(self, prefix: str) -> dict[str, Any]:
+        """Every value whose name begins so, by name."""
+        query = select(SettingRow).where(SettingRow.name.startswith(prefix, autoescape=True))
+        with self.database.read() as session:
+            rows = session.scalars(query.order_by(SettingRow.name))
+            return {row.name: row.value for row in rows}
+
+    def change_setting(self, name: str, change: Callable[[Any], Any]) -> Any:
+        """Replace a value by what ``change`` makes of it (None where there is none), in one go.
+
+        Two callers take turns, so the second sees what the first wrote. None removes the value.
+        What ``change`` raises leaves everything as it was. The new value.
+        """
+        with self.database.write() as session:
+            self.database.lock(session, _setting_lock(name))
+            row = session.get(SettingRow, name)
+            value = change(None if row is None else row.value)
+            if value is not None:
+                session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
+            elif row is not None:
+                session.delete(row)
+            return value
+
     # Care --------------------------------------------------------------------------------------
 
     def check(self, *, audio: bool = False) -> Checkup:
@@ -351,9 +623,10 @@ class Store:
                 select(ReceiptRow.id, ReceiptRow.digest).where(ReceiptRow.audio == "pending")
             ).all()
         if pending:
-            with self.hold():
+            with self.audio_stays():
                 for receipt_id, digest in pending:
                     self._finish_purge(receipt_id, digest)
+        self._forget(_COMPACT_BYTES)
         there = set(self.blobs.digests())
         # Read after the folder: audio that is kept meanwhile has no row yet, which is no fault.
         with self.database.read() as session:
@@ -401,16 +674,26 @@ class Store:
             .select_from(RecordingRow)
             .outerjoin(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
             .outerjoin(RevisionRow, current)
-            .where(RevisionRow.id.is_(None))
+            .where(
+                RevisionRow.id.is_(None),
+                or_(TranscriptRow.id.is_(None), TranscriptRow.current_number > 0),
+            )
         )
         if count := session.scalar(without):
-            yield f"{count} recordings have no transcript."
+            yield f"{count} recordings lost their transcript."
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Audio is not removed while a backup copies it, and the other way round."""
+    def audio_stays(self, *, timeout_s: float | None = None) -> Iterator[None]:
+        """Audio is not removed while a backup copies it, and the other way round.
+
+        Raises StoreBusy when the other takes longer than the time-out.
+        """
+        wait_s = _LOCK_TIMEOUT_S if timeout_s is None else timeout_s
         try:
-            with FileLock(self.folder / "audio.lock", timeout=_LOCK_TIMEOUT_S):
+            with (
+                FileLock(self.folder / "audio.lock", timeout=wait_s),
+                self.database.alone(_AUDIO_LOCK, wait_s),
+            ):
                 yield
         except Timeout as exc:
             raise StoreBusy("A backup or a purge is under way.", retry_after_s=30.0) from exc
@@ -419,6 +702,11 @@ class Store:
         whole = queries.whole_id(session, recording_id)
         changes.locked_transcript(session, whole)
         return session.get_one(RecordingRow, whole)
+
+
+def _refuse_held(row: RecordingRow) -> None:
+    if row.held_at is not None:
+        raise RecordingHeld("The recording is on legal hold.")
 
 
 def open_store(folder: Path | str | None = None, *, url: str | None = None) -> Store:
@@ -436,7 +724,7 @@ def open_store(folder: Path | str | None = None, *, url: str | None = None) -> S
     return Store(database, blobs, place)
 
 
-def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderBlobs, Path]:
+def parts(folder: Path | str | None, url: str | None) -> tuple[Database, BlobStore, Path]:
     """Database, blobs and folder of a store that may not be there yet, or be of another schema."""
     from lingting.config import settings
 
@@ -448,7 +736,9 @@ def parts(folder: Path | str | None, url: str | None) -> tuple[Database, FolderB
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise StoreUnreachable(f"The data folder cannot be made: {exc.strerror}.") from exc
-    return open_database(url, place), FolderBlobs(place / "blobs"), place
+    # A folder that is named is a store of its own, whatever the settings say.
+    blobs = open_blobs(now) if folder is None else FolderBlobs(place / "blobs")
+    return open_database(url, place), blobs, place
 
 
 def cursor_of(recording: Recording) -> Cursor:
@@ -467,6 +757,11 @@ def all_recordings(
         if len(page) < page_size:
             return
         after = cursor_of(page[-1])
+
+
+def _setting_lock(name: str) -> int:
+    """A key of the database's locks for a setting."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
 def _tag(given: str) -> str:

@@ -1,11 +1,14 @@
-"""Any OpenAI-compatible ``/v1/audio/transcriptions`` as an engine: vLLM, speaches, OpenAI, us.
+"""Servers as engines: our own engine hosts, and any OpenAI-compatible ``/v1/audio/transcriptions``.
 
 ::
 
     address  where a server is: http(s)://host/prefix#model, unix:/path/to.sock
     wire     a clip as a request, an answer as a hypothesis
     client   connections, retries, refusals
-    engine   clips in, hypotheses out, in order, so many at a time
+    engine   any server: clips in, hypotheses out, in order, so many at a time
+    link     kept connections to a host of ours
+    host     a host of ours: every field of a clip and of a hypothesis travels
+    pool     several of them as one engine, which outlives each of them
 
 Importing this package imports no HTTP client. An address that the owner configured is asked also
 under ``LINGTING_OFFLINE=1``: that setting forbids downloads, and a request nobody configured.
@@ -20,6 +23,7 @@ from lingting.engines.remote.options import RemoteOptions
 
 if TYPE_CHECKING:
     from lingting.engines.remote.engine import RemoteEngine
+    from lingting.engines.remote.host import HostEngine
 
 __all__ = ["RemoteOptions", "is_address", "load", "split_address"]
 
@@ -30,17 +34,30 @@ def load(
     model: str | None = None,
     key: str | None = None,
     options: RemoteOptions | None = None,
-) -> RemoteEngine:
-    """An engine that asks the server at ``address``.
+    lane: str = "bulk",
+) -> RemoteEngine | HostEngine:
+    """An engine that asks the server at ``address``; no guard is around it.
 
-    ``model`` None takes the only one it serves. ``key`` None is that of the settings
-    (LINGTING_REMOTE_KEY). The server is asked for its models now. Raises OptionInvalid (address,
-    key, no choice of model), ModelUnknown, EngineUnreachable, EngineRefused or EngineBusy.
+    A :class:`HostEngine` where a Lingting engine host answers, which has a guard of its own;
+    ``lane`` is for it. ``model`` None takes the default or only one. ``key`` None is that of the
+    settings (LINGTING_REMOTE_KEY). The server is asked for its models now. Raises OptionInvalid
+    (address, key, no choice of model), ModelUnknown, EngineUnreachable, EngineRefused or
+    EngineBusy.
     """
     from lingting import config
-    from lingting.engines.remote.engine import RemoteEngine
+    from lingting.engines.remote.address import parse_address
+    from lingting.engines.remote.host import HostEngine, answers_as_host
 
     if key is None:
         secret = config.settings().remote_key
         key = secret.get_secret_value() if secret is not None else None
-    return RemoteEngine(address, model=model, key=key, options=options or RemoteOptions())
+    options = options or RemoteOptions()
+    place = parse_address(address)
+    if place.socket is not None and answers_as_host(place, key, options):
+        return HostEngine(place, model=model, key=key, options=options, lane=lane)
+    from lingting.engines.remote.engine import RemoteEngine, open_server
+
+    found = open_server(address, model=model, key=key, options=options)
+    if isinstance(found, RemoteEngine):
+        return found
+    return HostEngine(found, model=model, key=key, options=options, lane=lane)

@@ -6,11 +6,13 @@ import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from lingting.engines.base import Clip, EngineFacts, Hypothesis
 from lingting.engines.clips import check_clip
-from lingting.engines.remote.address import parse_address
+from lingting.engines.remote.address import Address, parse_address
 from lingting.engines.remote.client import Client, FieldRefused
+from lingting.engines.remote.host import own_entries
 from lingting.engines.remote.options import RemoteOptions
 from lingting.engines.remote.wire import (
     ABILITY_NAMES,
@@ -40,21 +42,16 @@ class RemoteEngine:
 
     def __init__(
         self,
-        address: str,
+        place: Address,
+        client: Client,
+        listed: Any,
         *,
-        model: str | None = None,
-        key: str | None = None,
-        options: RemoteOptions | None = None,
+        model: str | None,
+        options: RemoteOptions,
     ) -> None:
-        """See :func:`lingting.engines.remote.load`."""
-        options = options or RemoteOptions()
-        place = parse_address(address)
-        self._client = Client(place, key, options)
-        try:
-            self._model = _choose_model(self._client, place.shown, model)
-        except BaseException:
-            self._client.close()
-            raise
+        """``listed`` is what the server says of its models; see :func:`open_server`."""
+        self._client = client
+        self._model = _choose_model(client, place.shown, model, listed)
         self._lacks: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = ThreadPoolExecutor(
@@ -125,9 +122,29 @@ class RemoteEngine:
             self._lacks |= {ability}
 
 
-def _choose_model(client: Client, place: str, wanted: str | None) -> str:
+def open_server(
+    address: str, *, model: str | None, key: str | None, options: RemoteOptions
+) -> RemoteEngine | Address:
+    """An engine that asks the server, or its address where it is an engine host of ours.
+
+    The server is asked for its models now, with as many attempts as the options allow.
+    """
+    place = parse_address(address)
+    client = Client(place, key, options)
+    try:
+        listed = _listed(client)
+        if not own_entries(listed):
+            return RemoteEngine(place, client, listed, model=model, options=options)
+    except BaseException:
+        client.close()
+        raise
+    client.close()
+    return place
+
+
+def _choose_model(client: Client, place: str, wanted: str | None, listed: Any) -> str:
     """The model to ask for, as the server's own list allows it."""
-    served = _served(client)
+    served = _names(listed)
     if served is None:  # no list: some servers have none, and run what they run
         if wanted is None:
             raise OptionInvalid(
@@ -152,7 +169,8 @@ def _choose_model(client: Client, place: str, wanted: str | None) -> str:
     )
 
 
-def _served(client: Client) -> list[str] | None:
+def _listed(client: Client) -> Any:
+    """The JSON of the list; None where the server has none."""
     try:
         answer = client.get(_MODELS)
     except FieldRefused as refusal:
@@ -160,9 +178,17 @@ def _served(client: Client) -> list[str] | None:
     if answer.status != 200:
         return None
     try:
-        listed = json.loads(answer.body)["data"]
-        return [str(one["id"]) for one in listed]
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError) as exc:
+        raise EngineRefused("The server's list of models cannot be read.") from exc
+
+
+def _names(listed: Any) -> list[str] | None:
+    if listed is None:
+        return None
+    try:
+        return [str(one["id"]) for one in listed["data"]]
+    except (KeyError, TypeError) as exc:
         raise EngineRefused("The server's list of models cannot be read.") from exc
 
 

@@ -1,0 +1,280 @@
+"""``lingting jobs`` and ``watch``: what a service does with what it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lingting.cli.asking import Json, Key, Server, Verbose, connect
+from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.output import Output
+from lingting.errors import JobNotFound, RequestError
+
+if TYPE_CHECKING:
+    from lingting.client import Action, Client
+    from lingting.store import Batch, Job
+
+app = typer.Typer(
+    help="List, show, pause, resume, cancel and retry jobs of a service.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+_Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="Jobs or batches, as listed.", show_default=False),
+]
+
+
+def list_(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="queued, running, paused, done, failed or cancelled."),
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", metavar="ID", help="Only those of a batch.")
+    ] = None,
+    batches: Annotated[bool, typer.Option("--batches", help="List batches instead.")] = False,
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Jobs, the newest first.
+
+    \b
+    Example:
+      lingting jobs list --state failed
+    """
+    out = Output(verbose=verbose)
+
+    def work() -> int:
+        with connect(server, key) as client:
+            if batches:
+                return _list_batches(out, client, limit, json)
+            return _list(out, client, limit, state, batch, json)
+
+    raise typer.Exit(exit_code_of(out, work))
+
+
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="A job or a batch.", show_default=False)],
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """One job or batch: state, progress, and why it failed.
+
+    \b
+    Example:
+      lingting jobs show k7mqx2abcdef
+    """
+    out = Output(verbose=verbose)
+
+    def work() -> int:
+        with connect(server, key) as client:
+            return _show(out, client, id, json)
+
+    raise typer.Exit(exit_code_of(out, work))
+
+
+def pause(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
+    """Set jobs or batches aside; what was recognised stays.
+
+    \b
+    Example:
+      lingting jobs pause k7mqx2abcdef
+    """
+    raise typer.Exit(_change(ids, "pause", server, key, verbose))
+
+
+def resume(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
+    """Go on with what was paused.
+
+    \b
+    Example:
+      lingting jobs resume k7mqx2abcdef
+    """
+    raise typer.Exit(_change(ids, "resume", server, key, verbose))
+
+
+def cancel(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
+    """Stop jobs or batches. The recordings stay.
+
+    \b
+    Example:
+      lingting jobs cancel k7mqx2abcdef
+    """
+    raise typer.Exit(_change(ids, "cancel", server, key, verbose))
+
+
+def retry(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
+    """Try failed and cancelled jobs again, from where they were.
+
+    \b
+    Example:
+      lingting jobs retry k7mqx2abcdef
+    """
+    raise typer.Exit(_change(ids, "retry", server, key, verbose))
+
+
+def watch(
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID...", help="Jobs, or one batch.", show_default=False),
+    ],
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
+    ] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show the progress of jobs or of a batch until they have ended.
+
+    Exit code 3 when some failed or were cancelled. A service that is away for less than a minute
+    is waited for.
+
+    \b
+    Example:
+      lingting watch k7mqx2abcdef
+    """
+    out = Output(quiet=quiet, verbose=verbose)
+
+    def work() -> int:
+        from lingting.cli.stopping import stoppable
+        from lingting.cli.watching import Watch
+
+        with connect(server, key) as client, stoppable():
+            follow = Watch(out, client, json=json)
+            if len(ids) == 1 and (found := _found(client, ids[0])) and not _is_job(found):
+                return follow.batch(found.id)
+            return follow.jobs({id: client.job(id) for id in ids})
+
+    raise typer.Exit(exit_code_of(out, work))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "show": show,
+    "pause": pause,
+    "resume": resume,
+    "cancel": cancel,
+    "retry": retry,
+}
+
+
+def _list(
+    output: Output, client: Client, limit: int, state: str | None, batch: str | None, json: bool
+) -> int:
+    from lingting.cli.watching import record_of
+
+    found: list[Job] = []
+    while len(found) < limit:
+        wanted = min(limit - len(found), 200)
+        after = found[-1].id if found else None
+        page = client.jobs(state=state, batch_id=batch, limit=wanted, after=after)
+        found += page
+        if len(page) < wanted:
+            break
+    if json:
+        for job in found:
+            output.record(record_of(job))
+        return DONE
+    rows = [
+        (
+            job.id, job.state, _progress(job.done_s, job.total_s), job.priority,
+            job.created_at.astimezone().strftime("%Y-%m-%d %H:%M"), job.name,
+            job.error.code if job.error is not None else "",
+        )
+        for job in found
+    ]  # fmt: skip
+    output.table(("id", "state", "done", "priority", "submitted", "name", "error"), rows)
+    return DONE
+
+
+def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int:
+    from lingting.cli.watching import record_of
+
+    found = client.batches(limit=min(limit, 200))
+    if json:
+        for batch in found:
+            output.record(record_of(batch))
+        return DONE
+    rows = [
+        (batch.id, batch.state, _progress(batch.done_s, batch.total_s),
+         str(sum(batch.counts.values())), batch.name)
+        for batch in found
+    ]  # fmt: skip
+    output.table(("id", "state", "done", "jobs", "name"), rows)
+    return DONE
+
+
+def _show(output: Output, client: Client, id: str, json: bool) -> int:
+    from lingting.cli.watching import record_of
+
+    record = record_of(_found(client, id))
+    if json:
+        output.record(record)
+        return DONE
+    rows = [(name, _cell(one)) for name, one in record.items() if one is not None]
+    output.table(("", ""), rows)
+    return DONE
+
+
+def _change(
+    ids: list[str], action: Action, server: str | None, key: str | None, verbose: bool
+) -> int:
+    out = Output(verbose=verbose)
+
+    def work() -> int:
+        codes = []
+        with connect(server, key) as client:
+            for id in ids:
+                try:
+                    found = _found(client, id)
+                    change = client.change if _is_job(found) else client.change_batch
+                    out.note(f"{id} is {change(id, action).state}")
+                except RequestError as exc:
+                    error = explained(exc, out)
+                    out.error(error, id)
+                    codes.append(2 if isinstance(error, RequestError) else FAULT)
+        if not codes:
+            return DONE
+        return codes[0] if len(codes) == len(ids) else SOME_FAILED
+
+    return exit_code_of(out, work)
+
+
+def _found(client: Client, id: str) -> Job | Batch:
+    """Ids of jobs and batches look alike. Raises JobNotFound for neither."""
+    from lingting.errors import BatchNotFound
+
+    try:
+        return client.job(id)
+    except JobNotFound as error:
+        try:
+            return client.batch(id)
+        except BatchNotFound:
+            raise error from None
+
+
+def _is_job(found: Job | Batch) -> bool:
+    from lingting.store import Job
+
+    return isinstance(found, Job)
+
+
+def _progress(done_s: float, total_s: float | None) -> str:
+    return "" if not total_s else f"{min(done_s / total_s, 1.0):.0%}"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {one}" for name, one in value.items() if one not in (None, []))
+    return str(value)

@@ -1,0 +1,149 @@
+"""``lingting key``: keys for programs, and the link by which a password is set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.output import Output
+
+app = typer.Typer(
+    help="Keys for programs that use the service, and one-time links.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="What it is for.", show_default=False)],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
+    ] = None,
+    user: Annotated[
+        str, typer.Option("--user", help="Whose recordings it submits and sees.")
+    ] = "admin",
+    verbose: _Verbose = False,
+) -> None:
+    """Make a key and print it. Only its digest is kept, so it is shown this once.
+
+    \b
+    Example:
+      lingting key new meeting-room --scope write --scope read --user room-3
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _new(out, name, scope, user)))
+
+
+def list_(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """The keys there are, without their secrets.
+
+    \b
+    Example:
+      lingting key list
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _list(out, json)))
+
+
+def revoke(
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="As listed.", show_default=False)
+    ],
+    verbose: _Verbose = False,
+) -> None:
+    """End keys; within two seconds nothing takes them any more.
+
+    \b
+    Example:
+      lingting key revoke 4k2m9xq0ab
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _revoke(out, ids)))
+
+
+def link(
+    user: Annotated[str, typer.Option("--user", help="Who sets a password.")] = "admin",
+    verbose: _Verbose = False,
+) -> None:
+    """A link by which a password is set: good once, for 24 hours.
+
+    \b
+    Example:
+      lingting key link
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _link(out, user)))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "new": new,
+    "list": list_,
+    "revoke": revoke,
+    "link": link,
+}
+
+
+def _new(output: Output, name: str, scopes: list[str] | None, user: str) -> int:
+    from lingting.server.access import Access
+    from lingting.store import open_store
+
+    with open_store() as store:
+        key, secret = Access(store).new_key(name, user=user, scopes=scopes or ("read", "write"))
+    output.note(f"{key.id}: scopes {', '.join(key.scopes)}, user {key.user}; shown this once:")
+    output.data(f"{secret}\n")
+    return DONE
+
+
+def _list(output: Output, json: bool) -> int:
+    from lingting.server.access import Access
+    from lingting.store import open_store
+
+    with open_store() as store:
+        keys = Access(store).keys()
+    if json:
+        for key in keys:
+            output.record({**asdict(key), "created_at": key.created_at.isoformat()})
+        return DONE
+    rows = [
+        (key.id, key.name, key.user, " ".join(key.scopes),
+         key.created_at.astimezone().strftime("%Y-%m-%d %H:%M"))
+        for key in keys
+    ]  # fmt: skip
+    output.table(("id", "name", "user", "scopes", "made"), rows)
+    return DONE
+
+
+def _revoke(output: Output, ids: list[str]) -> int:
+    from lingting.server.access import Access
+    from lingting.store import open_store
+
+    with open_store() as store:
+        access = Access(store)
+        for id in ids:
+            access.revoke(id)
+            output.note(f"{id} is revoked")
+    return DONE
+
+
+def _link(output: Output, user: str) -> int:
+    from lingting.config import settings
+    from lingting.server.access import Access
+    from lingting.server.serving import address_of
+    from lingting.store import open_store
+
+    with open_store() as store:
+        access = Access(store)
+        access.ensure_administrator()
+        token = access.new_link(user)
+    output.data(f"{address_of(settings())}/setup?token={token}\n")
+    return DONE

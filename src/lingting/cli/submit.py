@@ -1,0 +1,309 @@
+"""``lingting submit``: recordings to a service, and again after a break without sending twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json as json_
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lingting.cli.asking import Json, Key, Server, connect
+from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.output import Output, shown
+from lingting.cli.transcribe import Channels, Script, read_hotwords
+from lingting.errors import RequestError, ServiceUnreachable, SignInNeeded
+
+if TYPE_CHECKING:
+    from lingting.cli.inputs import Input
+    from lingting.client import Client, OnSent
+    from lingting.store import Job
+
+
+class Priority(StrEnum):
+    high = "high"
+    normal = "normal"
+    low = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    given: Sequence[str]
+    batch: str | None
+    priority: str
+    options: dict[str, Any]
+    recursive: bool
+    force: bool
+    watch: bool
+    json: bool
+
+
+def submit(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Recordings, folders or patterns.", show_default=False),
+    ],
+    batch: Annotated[
+        str | None, typer.Option("--batch", "-b", metavar="NAME", help="Keep them together.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Wait and show progress.")] = False,
+    priority: Annotated[Priority, typer.Option(help="Whose turn it is.")] = Priority.normal,
+    language: Annotated[
+        str | None,
+        typer.Option("--language", "-l", help="zh, English, 粤语 …; detected when it is left out."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A name that the service knows.")
+    ] = "auto",
+    words: Annotated[bool, typer.Option("--words", help="Time every word.")] = False,
+    itn: Annotated[
+        bool, typer.Option("--itn/--no-itn", help="Write spoken numbers as digits.")
+    ] = True,
+    script: Annotated[Script, typer.Option(help="How Chinese is written.")] = Script.simplified,
+    hotword: Annotated[
+        list[str] | None, typer.Option("--hotword", help="A name or term to expect; repeatable.")
+    ] = None,
+    hotwords_file: Annotated[
+        Path | None, typer.Option("--hotwords-file", help="The same, one a line, UTF-8.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="What the recording is about, in its language.")
+    ] = None,
+    channels: Annotated[
+        Channels, typer.Option(help="split: each channel by itself, for calls.")
+    ] = Channels.mix,
+    beam_size: Annotated[
+        int | None, typer.Option("--beam-size", min=1, max=20, help="Search width.")
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Search folders inside folders.")
+    ] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do again what was submitted before.")
+    ] = False,
+    server: Server = None,
+    key: Key = None,
+    json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+) -> None:
+    """Send recordings to a service; prints the id of each one's job.
+
+    What the service has already is not sent again, so a stopped run simply goes on: the same
+    content under the same name with the same options is the same job. Exit code: 0 all taken (with
+    --watch: done), 1 a fault, 2 a wrong request, 3 some files failed, 130 stopped.
+
+    \b
+    Examples:
+      lingting submit talk.mp3 --language zh
+      lingting submit lectures/ --batch lectures --watch
+    """
+    out = Output(quiet=quiet, verbose=verbose)
+
+    def work() -> int:
+        options = {
+            "model": model, "language": language, "words": words, "itn": itn,
+            "script": script.value, "hotwords": list(read_hotwords(hotword or (), hotwords_file)),
+            "prompt": prompt, "beam_size": beam_size, "channels": channels.value,
+        }  # fmt: skip
+        request = _Request(files, batch, priority.value, options, recursive, force, watch, json)
+        return _submit(out, request, server, key)
+
+    raise typer.Exit(exit_code_of(out, work))
+
+
+def _submit(output: Output, request: _Request, server: str | None, key: str | None) -> int:
+    from lingting.cli.inputs import find_inputs
+    from lingting.cli.stopping import stoppable
+    from lingting.cli.watching import Watch
+    from lingting.jobs import JobOptions
+
+    JobOptions.from_dict(request.options)  # what is wrong is said before anything is sent
+    inputs = find_inputs(request.given, recursive=request.recursive)
+    with connect(server, key) as client, stoppable():
+        batch_id = None
+        if request.batch is not None:
+            named = None if request.force else f"batch:{request.priority}:{request.batch}"
+            opened = client.open_batch(
+                request.batch, priority=request.priority,
+                idempotency_key=None if named is None else _hashed(named),
+            )  # fmt: skip
+            batch_id = opened.id
+            output.note(f"batch {batch_id}")
+        sender = _Sender(output, client, request, batch_id)
+        with _progress(output, len(inputs)) as progress:
+            for one in inputs:
+                sender.send(one, progress)
+        code = sender.exit_code
+        if request.watch and sender.jobs:
+            watch = Watch(output, client, json=request.json)
+            watched = watch.batch(batch_id) if batch_id is not None else watch.jobs(sender.jobs)
+            code = code if code != DONE else watched
+    return code
+
+
+class _Sender:
+    """One file after the other; one that is refused does not keep the others back."""
+
+    def __init__(
+        self, output: Output, client: Client, request: _Request, batch_id: str | None
+    ) -> None:
+        self._output = output
+        self._client = client
+        self._request = request
+        self._batch_id = batch_id
+        self._codes: list[int] = []
+        self._count = 0
+        self.jobs: dict[str, Job] = {}
+
+    @property
+    def exit_code(self) -> int:
+        if not self._codes:
+            return DONE
+        return self._codes[0] if len(self._codes) == self._count else SOME_FAILED
+
+    def send(self, one: Input, progress: _Progress) -> None:
+        self._count += 1
+        try:
+            if one.error is not None:
+                raise one.error
+            job, is_new = self._sent(one, progress)
+        except (ServiceUnreachable, SignInNeeded):
+            raise  # the others would fare the same
+        except Exception as exc:
+            error = explained(exc, self._output)
+            self._output.error(error, one.name)
+            self._codes.append(2 if isinstance(error, RequestError) else FAULT)
+        else:
+            self.jobs[job.id] = job
+            self._tell(job, one.name, is_new)
+        progress.file_done()
+
+    def _sent(self, one: Input, progress: _Progress) -> tuple[Job, bool]:
+        from lingting.client import digest_of, when_free
+        from lingting.errors import AudioPathUnreadable
+
+        if one.path is None:
+            raise AudioPathUnreadable("Standard input cannot be submitted.", "Save it as a file.")
+        if not one.path.is_file():
+            raise AudioPathUnreadable("This is no regular file.")
+        path, name = one.path, _name_of(one)
+        digest = digest_of(path)
+        key = self._key(digest, name)
+        known = None if self._request.force else when_free(lambda: self._client.submitted(key))
+        if known is not None:
+            return known, False
+        progress.file_begun(path.stat().st_size)
+        job = when_free(
+            lambda: self._client.submit(
+                path,
+                name=name,
+                options=self._request.options,
+                batch_id=self._batch_id,
+                priority=self._request.priority,
+                idempotency_key=key,
+                sha256=digest,
+                on_sent=progress.sent,
+            )
+        )
+        return job, True
+
+    def _key(self, digest: str, name: str) -> str:
+        if self._request.force:
+            return secrets.token_hex(16)
+        asked = [
+            digest, name, self._request.options, self._batch_id, self._request.priority,
+        ]  # fmt: skip
+        return _hashed(json_.dumps(asked))
+
+    def _tell(self, job: Job, name: str, is_new: bool) -> None:
+        from lingting.cli.watching import record_of
+
+        if self._request.json:
+            self._output.record({"job": record_of(job), "is_new": is_new})
+        else:
+            self._output.data(f"{job.id}\t{job.state}\t{shown(name)}\n")
+
+
+def _name_of(one: Input) -> str:
+    """Below the folder that was searched; its name alone for a file that was named."""
+    assert one.path is not None
+    if one.root is None:
+        return one.path.name
+    try:
+        return one.path.relative_to(one.root).as_posix()
+    except ValueError:
+        return one.path.name
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class _Progress:
+    """Nothing: for logs, pipes and ``--quiet``."""
+
+    def file_begun(self, size_bytes: int) -> None:
+        """The next file is being sent."""
+
+    @property
+    def sent(self) -> OnSent:
+        """Hears how much of it has been sent."""
+        return lambda _: None
+
+    def file_done(self) -> None:
+        """It is there, or will not be."""
+
+
+class _BarProgress(_Progress):
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar = bar
+        self._task = task
+        self._files = 0
+
+    def file_begun(self, size_bytes: int) -> None:
+        self._bar.update(self._task, completed=0, total=max(size_bytes, 1))
+
+    @property
+    def sent(self) -> OnSent:
+        return lambda sent_bytes: self._bar.update(self._task, completed=sent_bytes)
+
+    def file_done(self) -> None:
+        self._files += 1
+        self._bar.update(self._task, files=self._files)
+
+
+@contextmanager
+def _progress(output: Output, files: int) -> Iterator[_Progress]:
+    if output.is_quiet or not output.has_terminal:
+        yield _Progress()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from lingting.cli.display import Aside
+
+    bar = Progress(
+        TextColumn("{task.fields[files]}/" + str(files) + " files"),
+        BarColumn(bar_width=24),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    with bar:
+        output.draw_with(Aside(bar))
+        try:
+            yield _BarProgress(bar, bar.add_task("", total=1, files=0))
+        finally:
+            output.draw_with(None)

@@ -1,0 +1,106 @@
+"""``lingting worker``: the process that turns submitted recordings into transcripts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.output import Output
+
+if TYPE_CHECKING:
+    from lingting.config import Settings
+    from lingting.engines.base import Engine
+
+_VAD = "fsmn-vad"
+_PATIENCE_S = 5.0
+"""Then the worker looks whether the job is still wanted, and asks again."""
+
+
+def worker(
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            "--slots",
+            min=1,
+            max=1024,
+            help="Recordings under way at a time; LINGTING_WORKER_SLOTS.",
+        ),
+    ] = None,
+    readers: Annotated[
+        int | None,
+        typer.Option(
+            "--readers",
+            min=1,
+            max=256,
+            help="Processes that read recordings; LINGTING_READERS.",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+) -> None:
+    """Run a worker alone: it takes up submitted recordings and asks the engine hosts.
+
+    `lingting serve` starts one; start more on this machine, or on others that share the database
+    (LINGTING_DATABASE_URL) and the audio (LINGTING_BLOB_URL), when there is more to do. Ctrl-C or
+    SIGTERM stops behind the groups that are under way; whatever ends it, another one goes on.
+
+    \b
+    Example:
+      lingting worker --slots 96
+    """  # fmt: skip
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _worker(slots, readers)))
+
+
+def _worker(slots: int | None, readers: int | None) -> int:
+    from lingting import models
+    from lingting.config import settings
+    from lingting.jobs.folders import scan_watched
+    from lingting.jobs.worker import Chore, Worker, WorkerOptions
+    from lingting.server.logs import configure
+    from lingting.store import open_store
+
+    given = {"worker_slots": slots, "readers": readers}
+    now = settings(**{name: one for name, one in given.items() if one is not None})
+    configure(now.log_level)
+    stop = threading.Event()
+
+    def ask_to_stop(signum: int, _: object) -> None:
+        if stop.is_set():  # a second time means now; another worker goes on
+            os._exit(128 + signum)
+        stop.set()
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, ask_to_stop)
+    options = WorkerOptions(
+        slots=now.worker_slots,
+        readers=now.readers,
+        max_duration_s=now.max_duration_s,
+        model=now.model,
+    )
+    chores = [
+        Chore("look into watched folders", 2.0, scan_watched()),
+        Chore("retention and purges", 300.0, lambda store: store.apply_retention()),
+    ]
+    with open_store() as store:
+        made = Worker(
+            store, lambda model: _engine(now, model), models.ensure(_VAD), now.run_folder, options,
+            chores=chores,
+        )  # fmt: skip
+        if not made.run(stop):
+            os._exit(DONE)  # threads wait for an engine that does not answer
+    return DONE
+
+
+def _engine(now: Settings, model: str) -> Engine:
+    """The engine hosts as one engine; ``auto`` is what they have for a default."""
+    from lingting.engines.remote.pool import EnginePool
+
+    addresses = now.engines or (f"unix:{now.engine_socket}",)
+    return EnginePool(
+        addresses, model=None if model == "auto" else model, lane="bulk", patience_s=_PATIENCE_S
+    )

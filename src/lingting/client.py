@@ -1,0 +1,515 @@
+"""A service from Python: thin over HTTP, with the service's own values and errors.
+
+>>> from lingting import Client
+>>> with Client() as client:                     # the service of this machine and this user
+...     job = client.submit(Path("talk.mp3"), options={"language": "zh"})
+...     done = client.wait(job.id)
+...     print(client.transcript(done.recording_id).text)
+
+Whatever the service refuses is raised as the error it is there, by its code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from lingting.errors import (
+    BusyError,
+    FaultError,
+    JobNotFound,
+    LingtingError,
+    OptionInvalid,
+    RequestError,
+    ServiceUnreachable,
+)
+from lingting.store.records import Batch, Event, Job, Receipt, Recording
+from lingting.transcript import Failure, Transcript
+
+T = TypeVar("T")
+Action = Literal["pause", "resume", "cancel", "retry"]
+OnSent = Callable[[int], None]
+"""Hears how many bytes of a file have been sent."""
+
+_API = "/api/v1"
+_SILENCE_S = 45.0
+"""The service says something every 15 s."""
+_UNREACHABLE_S = 60.0
+_AGAIN_S = 1.0
+_BUSY_TRIES = 8
+_COPY_BYTES = 1 << 20
+_TIMES = frozenset({"created_at", "started_at", "finished_at", "deleted_at", "purged_at", "at"})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPage:
+    items: tuple[Recording, ...]
+    next: str | None
+    """Give it as ``after`` for the next page; None behind the last."""
+
+
+class Client:
+    """One service. Not for several threads at once; use it in a ``with`` block."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """``url`` and ``key`` are by default LINGTING_SERVER and LINGTING_SERVER_KEY.
+
+        Without a key, a service on this machine is asked with the key it leaves for its own user.
+        Raises OptionInvalid for an address that is none.
+        """
+        self.url = _checked(url)
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {found}"} if (found := _key(self.url, key)) else {},
+            timeout=httpx.Timeout(timeout_s, connect=10.0),
+            trust_env=not _is_here(self.url),
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; calling it twice is fine."""
+        self._http.close()
+
+    # Giving ------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        audio: Path | IO[bytes],
+        *,
+        name: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        batch_id: str | None = None,
+        priority: str = "normal",
+        idempotency_key: str | None = None,
+        sha256: str | None = None,
+        on_sent: OnSent | None = None,
+    ) -> Job:
+        """Send one recording; it is durable there when this returns.
+
+        ``options`` are those of ``JobOptions``. With ``sha256`` the service checks what arrived.
+        """
+        if isinstance(audio, Path):
+            with _opened(audio) as stream:
+                return self.submit(
+                    stream, name=name or audio.name, options=options, batch_id=batch_id,
+                    priority=priority, idempotency_key=idempotency_key, sha256=sha256,
+                    on_sent=on_sent,
+                )  # fmt: skip
+        form: dict[str, Any] = {
+            "name": _text(name or "recording"),
+            "batch": batch_id,
+            "priority": priority,
+            "sha256": sha256,
+            **_fields(options or {}),
+        }
+        answer = self._json(
+            "POST",
+            "/recordings",
+            data={name: one for name, one in form.items() if one is not None},
+            files=[("file", ("file", _Counted(audio, on_sent), "application/octet-stream"))],
+            headers=_keyed(idempotency_key),
+        )
+        return _job(answer["items"][0]["job"])
+
+    def submitted(self, idempotency_key: str) -> Job | None:
+        """The job that ``submit`` with this key made before, so that nothing is sent again."""
+        try:
+            return _job(self._json("GET", "/jobs/submitted", headers=_keyed(idempotency_key)))
+        except JobNotFound:
+            return None
+
+    def open_batch(
+        self, name: str, *, priority: str = "normal", idempotency_key: str | None = None
+    ) -> Batch:
+        """A name for recordings that belong together."""
+        body = {"name": _text(name), "priority": priority}
+        return _batch(self._json("POST", "/batches", json=body, headers=_keyed(idempotency_key)))
+
+    def transcribe_again(
+        self, recording_id: str, options: Mapping[str, Any] | None = None, *,
+        priority: str = "normal",
+    ) -> Job:  # fmt: skip
+        """Another transcript of a recording that is there."""
+        body = {"options": dict(options or {}), "priority": priority}
+        return _job(self._json("POST", f"/recordings/{_id(recording_id)}/jobs", json=body))
+
+    # Jobs --------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        return _job(self._json("GET", f"/jobs/{_id(job_id)}"))
+
+    def jobs(
+        self,
+        *,
+        batch_id: str | None = None,
+        recording_id: str | None = None,
+        state: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> list[Job]:
+        """A page, the newest first; go on with ``after=page[-1].id``."""
+        asked = {
+            "batch": batch_id, "recording": recording_id, "state": state, "limit": limit,
+            "after": after,
+        }  # fmt: skip
+        return [_job(one) for one in self._json("GET", "/jobs", params=_given(asked))["items"]]
+
+    def change(self, job_id: str, action: Action) -> Job:
+        """Pause, resume, cancel or retry it."""
+        return _job(self._json("POST", f"/jobs/{_id(job_id)}/{action}"))
+
+    def batch(self, batch_id: str) -> Batch:
+        """Raises BatchNotFound."""
+        return _batch(self._json("GET", f"/batches/{_id(batch_id)}"))
+
+    def batches(self, *, limit: int = 50, after: str | None = None) -> list[Batch]:
+        """A page, the newest first; go on with ``after=page[-1].id``."""
+        asked = _given({"limit": limit, "after": after})
+        return [_batch(one) for one in self._json("GET", "/batches", params=asked)["items"]]
+
+    def change_batch(self, batch_id: str, action: Action) -> Batch:
+        """The same for all of its jobs."""
+        return _batch(self._json("POST", f"/batches/{_id(batch_id)}/{action}"))
+
+    def wait(self, job_id: str) -> Job:
+        """The job when it has ended, however it did."""
+        job = self.job(job_id)
+        if not job.is_finished:
+            for _ in self.events(job_id=job_id):
+                job = self.job(job_id)
+                if job.is_finished:
+                    break
+        return job
+
+    def events(
+        self,
+        *,
+        after: int | None = None,
+        job_id: str | None = None,
+        batch_id: str | None = None,
+        patience_s: float = _UNREACHABLE_S,
+    ) -> Iterator[Event | None]:
+        """What happens, for ever; None for each connection, when nothing is missed from then on.
+
+        A connection that breaks is made again, and what was missed meanwhile comes then. Raises
+        ServiceUnreachable when that fails for ``patience_s``.
+        """
+        place, last_s = after, time.monotonic()
+        while True:
+            try:
+                for event in self._stream(place, job_id, batch_id):
+                    last_s = time.monotonic()
+                    if event is not None:
+                        place = event.id
+                    yield event
+            except ServiceUnreachable:
+                if time.monotonic() - last_s > patience_s:
+                    raise
+            except BusyError as error:
+                time.sleep(error.retry_after_s)
+            time.sleep(_AGAIN_S)
+
+    def _stream(
+        self, after: int | None, job_id: str | None, batch_id: str | None
+    ) -> Iterator[Event | None]:
+        asked = _given({"job": job_id, "batch": batch_id})
+        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        timeout = httpx.Timeout(_SILENCE_S, connect=10.0)
+        with (
+            _mapped(),
+            self._http.stream(
+                "GET", f"{_API}/events", params=asked, headers=headers, timeout=timeout
+            ) as answer,
+        ):
+            _check(answer)
+            is_open = False
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    yield _event(json.loads(line[5:]))
+                elif line.startswith(":") and not is_open:
+                    is_open = True
+                    yield None
+
+    # History -----------------------------------------------------------------------------------
+
+    def recordings(
+        self,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        tag: str | None = None,
+        is_deleted: bool = False,
+    ) -> RecordingPage:
+        """A page of the history, the newest first."""
+        asked = _given({"limit": limit, "after": after, "tag": tag, "deleted": is_deleted or None})
+        page = self._json("GET", "/recordings", params=asked)
+        return RecordingPage(tuple(map(_recording, page["items"])), page["next"])
+
+    def recording(self, recording_id: str) -> Recording:
+        """Raises RecordingNotFound."""
+        return _recording(self._json("GET", f"/recordings/{_id(recording_id)}"))
+
+    def transcript(self, recording_id: str, revision: int | None = None) -> Transcript:
+        """Raises RevisionNotFound while there is none."""
+        asked = _given({"revision": revision})
+        found = self._json("GET", f"/transcripts/{_id(recording_id)}", params=asked)
+        del found["revision"]
+        return Transcript.from_dict(found)
+
+    def export(
+        self, recording_id: str, format: str, *, revision: int | None = None, words: bool = False
+    ) -> bytes:
+        """The transcript as a file: txt, srt, vtt, json, csv, md or docx."""
+        asked = _given({"revision": revision, "words": words or None})
+        path = f"/exports/{_id(recording_id)}/{_id(format)}"
+        return self._send("GET", path, params=asked).content
+
+    def correct(self, recording_id: str, transcript: Transcript, *, based_on: int) -> int:
+        """A new revision by a person; its number. Raises RevisionConflict."""
+        body = {"based_on": based_on, "transcript": transcript.as_dict()}
+        answer = self._json("PUT", f"/transcripts/{_id(recording_id)}", json=body)
+        return int(answer["revision"])
+
+    def delete(self, recording_id: str) -> Recording:
+        return _recording(self._json("DELETE", f"/recordings/{_id(recording_id)}"))
+
+    def undo(self, recording_id: str) -> Recording:
+        return _recording(self._json("POST", f"/recordings/{_id(recording_id)}/undo"))
+
+    def purge(self, recording_id: str) -> Receipt:
+        """Remove a deleted recording for good."""
+        return _made(Receipt, self._json("POST", f"/recordings/{_id(recording_id)}/purge"))
+
+    def status(self) -> dict[str, Any]:
+        """Parts, workers, engine hosts and jobs of the service."""
+        found: dict[str, Any] = self._json("GET", "/status")
+        return found
+
+    # The wire ----------------------------------------------------------------------------------
+
+    def _json(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            return self._send(method, path, **arguments).json()
+        except ValueError as exc:
+            raise ServiceUnreachable("What answered is no service of ours.") from exc
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        with _mapped():
+            answer = self._http.request(method, f"{_API}{path}", **arguments)
+        _check(answer)
+        return answer
+
+
+def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
+    """Do it again while the service says that it is busy, as long as it asks each time."""
+    for _ in range(tries - 1):
+        try:
+            return work()
+        except BusyError as error:
+            time.sleep(min(error.retry_after_s, 30.0))
+    return work()
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    with _opened(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
+    except OSError as exc:
+        from lingting.errors import AudioPathUnreadable
+
+        raise AudioPathUnreadable(f"The recording cannot be read: {exc.strerror}.") from exc
+
+
+class _Counted:
+    """A file that tells how much of it was read."""
+
+    def __init__(self, stream: IO[bytes], on_sent: OnSent | None) -> None:
+        self._stream = stream
+        self._on_sent = on_sent
+        self._sent = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._stream.read(min(size, _COPY_BYTES) if size > 0 else size)
+        self._sent += len(piece)
+        if self._on_sent is not None:
+            self._on_sent(self._sent)
+        return piece
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    """The library's errors as ours; the address stays out of the sentence."""
+    try:
+        yield
+    except httpx.TimeoutException as exc:
+        raise ServiceUnreachable("The service did not answer in time.") from exc
+    except (httpx.TransportError, httpx.InvalidURL) as exc:
+        raise ServiceUnreachable("The service cannot be reached.") from exc
+
+
+def _check(answer: httpx.Response) -> None:
+    """Raises what the service raised."""
+    if answer.is_success:
+        return
+    with _mapped():
+        answer.read()
+    try:
+        told = answer.json()["error"]
+        code, message, next_step = told["code"], told["message"], told["next_step"]
+    except (ValueError, KeyError, TypeError):
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise BusyError("The service is busy.") from None
+        raise ServiceUnreachable(
+            f"What answered is no service of ours (status {answer.status_code})."
+        ) from None
+    raise _error(code, message, next_step, answer)
+
+
+def _error(code: str, message: str, next_step: str, answer: httpx.Response) -> LingtingError:
+    classes = {cls.code: cls for cls in _tree(LingtingError)}
+    found = classes.get(code)
+    if found is None:
+        found = RequestError if answer.status_code < 500 else FaultError
+    retry_after = answer.headers.get("retry-after", "")
+    if retry_after.isdecimal() and issubclass(found, BusyError):
+        return found(message, next_step, retry_after_s=float(retry_after))
+    return found(message, next_step)
+
+
+def _tree(cls: type[LingtingError]) -> Iterator[type[LingtingError]]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _tree(child)
+
+
+def _checked(url: str | None) -> str:
+    from lingting.config import settings
+
+    given = (url or settings().server).rstrip("/").removesuffix(_API)
+    parts = urlsplit(given)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise OptionInvalid("The service's address is none.", "Write it as http://host:7860.")
+    if parts.username is not None or parts.password is not None:
+        raise OptionInvalid(
+            "The service's address holds a name or password.", "Give a key instead."
+        )
+    return given
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _key(url: str, given: str | None) -> str | None:
+    from lingting.config import settings
+
+    now = settings()
+    if given is None and now.server_key is not None:
+        given = now.server_key.get_secret_value()
+    if given is None and _is_here(url):
+        from lingting.server.place import local_key
+
+        given = local_key(now)
+    if given is not None and not given.isascii():
+        raise OptionInvalid("The key is none of ours.", "Check LINGTING_SERVER_KEY.")
+    return given
+
+
+def _keyed(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in values.items() if one is not None}
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as fields of a form."""
+    made: dict[str, Any] = {}
+    for name, value in options.items():
+        if name == "hotwords":
+            made[name] = "\n".join(map(_text, value)) or None
+        elif isinstance(value, bool):
+            made[name] = "true" if value else "false"
+        elif value is not None:
+            made[name] = _text(str(value))
+    return made
+
+
+def _text(given: str) -> str:
+    """Bytes of a file's name that are no text are written out."""
+    return given.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _id(given: str) -> str:
+    """For an address; what is no id leads to nothing there."""
+    return given if given.isascii() and given.isalnum() else "-"
+
+
+def _made(cls: type[T], row: Mapping[str, Any]) -> T:
+    """A value of the service; fields of a newer one are left out."""
+    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    return cls(
+        **{
+            name: datetime.fromisoformat(one) if name in _TIMES and one is not None else one
+            for name, one in row.items()
+            if name in known
+        }
+    )
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    error = row.get("error")
+    return _made(Job, {**row, "error": None if error is None else Failure(**error)})
+
+
+def _batch(row: Mapping[str, Any]) -> Batch:
+    return _made(Batch, row)
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    return _made(Event, {"owner": None, **row})
+
+
+def _recording(row: Mapping[str, Any]) -> Recording:
+    return _made(Recording, {**row, "tags": tuple(row["tags"])})

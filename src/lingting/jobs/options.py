@@ -1,0 +1,105 @@
+"""What is wanted of a recording, in a form that is kept with its job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from lingting.errors import OptionInvalid, OptionUnknown
+from lingting.languages import parse_language
+
+if TYPE_CHECKING:
+    from lingting.pipeline import PipelineOptions
+
+_SCRIPTS = ("simplified", "traditional", "as-is")
+_CHANNELS = ("mix", "split")
+_MAX_MODEL_CHARS = 200
+_MAX_HOTWORDS = 1_000
+_MAX_TEXT_CHARS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """As of ``PipelineOptions``, with the model; what does not exist is refused here already."""
+
+    model: str = "auto"
+    """A name that the engine hosts know; ``auto`` is the service's own choice."""
+    language: str | None = None
+    words: bool = False
+    itn: bool = True
+    script: str = "simplified"
+    hotwords: tuple[str, ...] = ()
+    prompt: str | None = None
+    beam_size: int | None = None
+    channels: str = "mix"
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        object.__setattr__(self, "language", parse_language(self.language))
+        object.__setattr__(self, "hotwords", tuple(self.hotwords))
+        for name, value, allowed in (
+            ("script", self.script, _SCRIPTS),
+            ("channels", self.channels, _CHANNELS),
+        ):
+            if value not in allowed:
+                raise OptionInvalid(f"{name} is {value[:40]}; allowed are {', '.join(allowed)}.")
+        if not 0 < len(self.model) <= _MAX_MODEL_CHARS or not self.model.isprintable():
+            raise OptionInvalid(f"model is a name of 1 to {_MAX_MODEL_CHARS} characters.")
+        if self.beam_size is not None and not 1 <= self.beam_size <= 20:
+            raise OptionInvalid(f"beam_size is {self.beam_size}; allowed are 1 to 20.")
+        if len(self.hotwords) > _MAX_HOTWORDS:
+            raise OptionInvalid(
+                f"There are {len(self.hotwords)} hotwords; allowed are {_MAX_HOTWORDS}."
+            )
+        if any(len(one) > _MAX_TEXT_CHARS for one in (*self.hotwords, self.prompt or "")):
+            raise OptionInvalid(f"A hotword or prompt is longer than {_MAX_TEXT_CHARS} characters.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form; ``from_dict`` reads it back."""
+        return {**asdict(self), "hotwords": list(self.hotwords)}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> JobOptions:
+        """Raises OptionUnknown for a name that is no option, OptionInvalid for a wrong value."""
+        known = {field.name for field in fields(cls)}
+        for name in given:
+            if name not in known:
+                raise OptionUnknown(
+                    f"{str(name)[:40]} is no option of a job; there are {', '.join(sorted(known))}."
+                )
+        return cls(**given)
+
+    def pipeline(self, max_duration_s: float | None = None) -> PipelineOptions:
+        """What the pipeline reads of it."""
+        from lingting.pipeline import DEFAULT_PIPELINE, PipelineOptions
+
+        return PipelineOptions(
+            language=self.language,
+            words=self.words,
+            itn=self.itn,
+            script=self.script,  # type: ignore[arg-type]  # checked above
+            hotwords=self.hotwords,
+            prompt=self.prompt,
+            beam_size=self.beam_size,
+            channels=self.channels,  # type: ignore[arg-type]  # checked above
+            max_duration_s=max_duration_s or DEFAULT_PIPELINE.max_duration_s,
+        )
+
+
+def _check_types(options: JobOptions) -> None:
+    """Values come from JSON that anybody may have written."""
+    for names, allowed, told in (
+        (("model", "script", "channels"), str, "text"),
+        (("language", "prompt"), (str, type(None)), "text or null"),
+        (("words", "itn"), bool, "true or false"),
+    ):
+        for name in names:
+            if not isinstance(getattr(options, name), allowed):
+                raise OptionInvalid(f"{name} must be {told}.")
+    if isinstance(options.beam_size, bool) or not isinstance(options.beam_size, (int, type(None))):
+        raise OptionInvalid("beam_size must be a whole number or null.")
+    if not isinstance(options.hotwords, (list, tuple)) or not all(
+        isinstance(one, str) for one in options.hotwords
+    ):
+        raise OptionInvalid("hotwords must be a list of texts.")

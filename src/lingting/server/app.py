@@ -1,0 +1,88 @@
+"""The application: routes, what stands around them, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import Depends, FastAPI
+
+from lingting import __version__
+from lingting.config import Settings
+from lingting.errors import LingtingError
+from lingting.server import problems
+from lingting.server.asking import principal_of
+from lingting.server.guard import Guard, Patience
+from lingting.server.pages import router as pages
+from lingting.server.routes import events, exports, jobs, recordings, state, transcripts
+from lingting.server.service import Service
+
+log = logging.getLogger("lingting.server")
+
+_ROUTE_THREADS = 8
+_OTHER_THREADS = 6
+"""Together fewer than the connections of a database's pool, so that none waits for one."""
+_SWEEP_EVERY_S = 300.0
+
+
+def create_app(settings: Settings, *, patience: Patience | None = None) -> FastAPI:
+    """The web process. Nothing is opened before the first request."""
+    service = Service(settings, patience=patience)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
+        sweeping = asyncio.create_task(_sweep(service), name="sweep")
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
+            await service.broker.close()
+            await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="Lingting",
+        version=__version__,
+        summary="Speech to text on your own machines.",
+        lifespan=lifespan,
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url=None,  # see state
+        separate_input_output_schemas=False,
+    )
+    app.state.service = service
+    problems.install(app)
+    app.include_router(state.open_router)
+    app.include_router(pages)
+    signed_in = [Depends(principal_of)]
+    for router in (
+        state.router,
+        recordings.router,
+        transcripts.router,
+        exports.router,
+        jobs.router,
+        events.router,
+    ):
+        app.include_router(router, prefix="/api/v1", dependencies=signed_in)
+    app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
+    return app
+
+
+async def _sweep(service: Service) -> None:
+    """Half-written uploads of processes that were killed, now and then later ones."""
+    while True:
+        try:
+            removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
+            if removed:
+                log.warning("removed half-written uploads", extra={"files": removed})
+        except LingtingError as error:
+            log.warning("sweep failed", extra={"code": error.code})
+        await asyncio.sleep(_SWEEP_EVERY_S)

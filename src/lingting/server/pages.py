@@ -1,0 +1,174 @@
+"""Three plain pages: sign in, set a password by a one-time link, and who is signed in.
+
+They need no script and nothing from elsewhere. The token of a link is in the address, so these
+pages send no referrer, and what is logged of a request is its route, not its query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from html import escape
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from lingting.errors import BodyInvalid, LingtingError, OptionInvalid, SignInNeeded
+from lingting.server.access import ADMINISTRATOR, SESSION_S
+from lingting.server.asking import TheService, check_same_origin, cookie_of, principal_of
+from lingting.server.problems import headers_of
+from lingting.server.service import Service
+
+router = APIRouter(include_in_schema=False)
+
+_MAX_FIELDS = 10
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:24rem;margin:12vh auto;padding:0 1rem;
+color:#1b1f24;background:#fff}
+label,input,button{display:block;width:100%;box-sizing:border-box}
+input{font:inherit;padding:.5rem;margin:.2rem 0 1rem;border:1px solid #8a929c;border-radius:6px}
+button{font:inherit;padding:.6rem;border:0;border-radius:6px;background:#1f5fbf;color:#fff}
+.bad{color:#a3131c}
+@media(prefers-color-scheme:dark){body{background:#14171a;color:#e6e8ea}.bad{color:#ff8a8f}
+input{background:#1f2429;color:inherit}}
+"""
+
+
+@router.get("/")
+async def start(request: Request, service: TheService) -> Response:
+    """Where a browser lands."""
+    try:
+        who = await principal_of(request)
+    except SignInNeeded:
+        return RedirectResponse("/login", status_code=303)
+    del service
+    return _page(
+        "Lingting 聆听",
+        f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>.</p>"
+        "<form method=post action=/logout><button>Sign out · 退出</button></form>",
+    )
+
+
+@router.get("/login")
+async def login_page() -> Response:
+    return _login()
+
+
+def _login(problem: LingtingError | None = None) -> Response:
+    return _page(
+        "Sign in · 登录",
+        "<form method=post action=/login>"
+        f"<label>User · 用户<input name=user value={ADMINISTRATOR} autocomplete=username required>"
+        "</label><label>Password · 密码<input name=password type=password "
+        "autocomplete=current-password required></label><button>Sign in · 登录</button></form>",
+        problem,
+    )
+
+
+@router.post("/login")
+async def login(request: Request, service: TheService) -> Response:
+    check_same_origin(request)
+    form = await _fields(request)
+    user, password = form.get("user", "").strip().lower(), form.get("password", "")
+    try:
+        ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
+    except LingtingError as error:
+        return _login(error)
+    return _signed_in(service, ticket)
+
+
+@router.post("/logout")
+async def logout(request: Request, service: TheService) -> Response:
+    check_same_origin(request)
+    ticket = request.cookies.get(cookie_of(service))
+    if ticket is not None:
+        await asyncio.to_thread(lambda: service.access.sign_out(ticket))
+    response = RedirectResponse("/login", status_code=303)
+    response.delete_cookie(cookie_of(service), path="/", secure=service.is_secure, httponly=True)
+    return response
+
+
+@router.get("/setup")
+async def setup_page(
+    service: TheService, token: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Looking at the page does not use the link up: mail programs look at links too."""
+    try:
+        user = await asyncio.to_thread(lambda: service.access.check_link(token))
+    except LingtingError as error:
+        return _page("Set a password · 设置密码", "", error)
+    return _setup(token, user)
+
+
+def _setup(token: str, user: str, problem: LingtingError | None = None) -> Response:
+    return _page(
+        "Set a password · 设置密码",
+        f"<p>For the user <b>{escape(user)}</b>. At least 10 characters. · 至少 10 个字符。</p>"
+        "<form method=post action=/setup>"
+        f'<input type=hidden name=token value="{escape(token)}">'
+        f'<input type=hidden name=user autocomplete=username value="{escape(user)}">'
+        "<label>Password · 密码<input name=password type=password minlength=10 "
+        "autocomplete=new-password required></label>"
+        "<label>Once more · 再次输入<input name=again type=password minlength=10 "
+        "autocomplete=new-password required></label><button>Save · 保存</button></form>",
+        problem,
+    )
+
+
+@router.post("/setup")
+async def setup(request: Request, service: TheService) -> Response:
+    check_same_origin(request)
+    form = await _fields(request)
+    token, password = form.get("token", ""), form.get("password", "")
+    try:
+        user = await asyncio.to_thread(lambda: service.access.check_link(token))
+    except LingtingError as error:
+        return _page("Set a password · 设置密码", "", error)
+    try:
+        if password != form.get("again", ""):
+            raise OptionInvalid("The two passwords are not the same.", "Type them again.")
+        user = await asyncio.to_thread(lambda: service.access.set_password(token, password))
+        ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
+    except LingtingError as error:
+        return _setup(token, user, error)
+    return _signed_in(service, ticket)
+
+
+def _signed_in(service: Service, ticket: str) -> Response:
+    response = RedirectResponse("/", status_code=303)
+    response.set_cookie(
+        cookie_of(service),
+        ticket,
+        max_age=int(SESSION_S),
+        path="/",
+        secure=service.is_secure,
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """A plain form; the guard has bounded it. Raises BodyInvalid."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise BodyInvalid("This address takes a form.")
+    try:
+        found = parse_qs(
+            (await request.body()).decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS
+        )
+    except ValueError as exc:
+        raise BodyInvalid("The form cannot be read.") from exc
+    return {name: values[0] for name, values in found.items()}
+
+
+def _page(title: str, body: str, problem: LingtingError | None = None) -> Response:
+    told = "" if problem is None else f"<p class=bad role=alert>{escape(str(problem))}</p>"
+    html = (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width,initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>{told}{body}"
+    )
+    headers = {} if problem is None else headers_of(problem)
+    return HTMLResponse(html, 200 if problem is None else problem.status, headers)

@@ -1,0 +1,88 @@
+"""What the routes work with, made once for an application."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lingting.config import Settings
+from lingting.server.access import Access, Principal
+from lingting.server.broker import Broker
+from lingting.server.guard import Patience
+from lingting.server.health import Readiness
+from lingting.server.uploads import Uploads
+
+if TYPE_CHECKING:
+    from lingting.jobs import Desk, Event
+    from lingting.store import Store
+
+EVENTS_AT_ONCE = 500
+
+
+class Service:
+    """The store, the desk of jobs and who may use them.
+
+    The store is opened when it is first needed: the web process starts, and says that it is not
+    ready, while a database is away.
+    """
+
+    def __init__(self, settings: Settings, *, patience: Patience | None = None) -> None:
+        self.settings = settings
+        self.patience = patience or Patience()
+        self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
+        self.broker = Broker(self._events, lambda: self.desk.last_event_id())
+        self.readiness = Readiness(self)
+        self._opening = threading.Lock()
+        self._parts: tuple[Store, Desk, Access] | None = None
+
+    @property
+    def store(self) -> Store:
+        """May block, and raises StoreUnreachable or StoreSchema; not for the event loop."""
+        return self._opened()[0]
+
+    @property
+    def desk(self) -> Desk:
+        return self._opened()[1]
+
+    @property
+    def access(self) -> Access:
+        return self._opened()[2]
+
+    def remembered(self, key: str) -> Principal | None:
+        """Whose key it is, if that is known without asking the database."""
+        return None if self._parts is None else self._parts[2].remembered(key)
+
+    def _opened(self) -> tuple[Store, Desk, Access]:
+        if self._parts is None:
+            with self._opening:
+                if self._parts is None:
+                    self._parts = self._open()
+        return self._parts
+
+    def _open(self) -> tuple[Store, Desk, Access]:
+        from lingting.jobs import Desk
+        from lingting.store import open_store
+
+        now = self.settings
+        if now.blob_url is not None:
+            store = open_store()  # a bucket is named by the process's own settings
+        else:
+            url = None if now.database_url is None else now.database_url.get_secret_value()
+            store = open_store(now.data_folder, url=url)
+        return store, Desk(store), Access(store)
+
+    def _events(self, after: int) -> Sequence[Event]:
+        return self.desk.events(after, limit=EVENTS_AT_ONCE)
+
+    @property
+    def is_secure(self) -> bool:
+        """Clients reach it by TLS, here or at the proxy."""
+        return self.settings.behind_proxy or self.settings.tls_certificate is not None
+
+    def close(self) -> None:
+        self.uploads.close()
+        with self._opening:
+            if self._parts is not None:
+                self._parts[0].close()
+                self._parts = None

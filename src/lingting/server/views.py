@@ -1,0 +1,101 @@
+"""What routes answer with, where it is not one of the store's own values."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from lingting.errors import OptionInvalid
+from lingting.store import Batch, Cursor, Job, Recording, Revision
+
+Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
+After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPage:
+    items: Sequence[Recording]
+    next: str | None
+    """Give it as ``after`` for the next page; null behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    items: Sequence[Job]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    items: Sequence[Batch]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionList:
+    items: Sequence[Revision]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    code: str
+    message: str
+    next_step: str
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one uploaded file: a job, or why there is none."""
+
+    name: str
+    job: Job | None = None
+    error: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenList:
+    items: Sequence[Taken]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionNumber:
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    version: str
+    is_ready: bool
+    parts: Mapping[str, Any]
+    jobs: Mapping[str, int]
+    """How many in each state but done."""
+    workers: Sequence[Mapping[str, Any]]
+    engines: Sequence[Mapping[str, Any]]
+
+
+def cursor_text(recording: Recording) -> str:
+    """The place behind a recording, as text for an address."""
+    raw = f"{recording.created_at.isoformat()}|{recording.id}"
+    return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
+
+
+def parse_cursor(given: str | None) -> Cursor | None:
+    """Raises OptionInvalid for what is no ``next`` of ours."""
+    if given is None:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode()
+        time, _, id = raw.partition("|")
+        created_at = datetime.fromisoformat(time)
+    except (ValueError, binascii.Error) as exc:
+        raise OptionInvalid("after is no place in this list.", "Give `next` of a page.") from exc
+    if created_at.tzinfo is None or not id:
+        raise OptionInvalid("after is no place in this list.", "Give `next` of a page.")
+    return Cursor(created_at, id)

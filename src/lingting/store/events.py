@@ -1,0 +1,120 @@
+"""What happened to jobs, as rows that are written in the transactions that made it happen.
+
+A listener asks for what is behind the last id it knows. So an id may never appear behind a larger
+one: on Postgres, where several transactions write at once, those that tell something end one after
+another (a lock that is taken last and held for the insert only).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from lingting.store import changes
+from lingting.store.database import Database
+from lingting.store.records import Event
+from lingting.store.schema import JobEventRow, JobRow
+
+_UNFINISHED = ("queued", "running", "paused")
+_PENDING = "lingting_events"
+
+
+def lock(session: Session, name: str) -> None:
+    """Until the transaction ends, nobody else is past a lock of this name (Postgres).
+
+    SQLite has one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def of_job(session: Session, row: JobRow, kind: str, **data: Any) -> None:
+    """Tell it when the transaction ends, see ``write_pending``."""
+    _pending(session).append(
+        {
+            "at": changes.now(), "kind": kind, "job_id": row.id, "batch_id": row.batch_id,
+            "owner": row.owner, "data": data,
+        }
+    )  # fmt: skip
+
+
+def of_ended_batches(session: Session, rows: Iterable[JobRow]) -> None:
+    """Remember to tell ``batch.done`` for those of their batches that have nothing left to do."""
+    batches = session.info.setdefault("lingting_batches", {})
+    batches.update({row.batch_id: row.owner for row in rows if row.batch_id is not None})
+
+
+def write_pending(session: Session) -> None:
+    """The last thing a transaction does: rows first, then the lock, then what happened."""
+    pending = session.info.pop(_PENDING, [])
+    if not pending:
+        return
+    session.flush()
+    lock(session, "job_events")
+    for batch_id, owner in session.info.pop("lingting_batches", {}).items():
+        left = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.state.in_(_UNFINISHED))
+        if session.scalar(left.limit(1)) is None:
+            pending.append(
+                {
+                    "at": changes.now(), "kind": "batch.done", "job_id": None,
+                    "batch_id": batch_id, "owner": owner, "data": {},
+                }
+            )  # fmt: skip
+    session.execute(insert(JobEventRow), pending)
+
+
+def after(
+    session: Session,
+    last: int,
+    *,
+    owner: str | None,
+    job_id: str | None,
+    batch_id: str | None,
+    limit: int,
+) -> list[Event]:
+    """What happened behind the event ``last``, in order."""
+    query = select(JobEventRow).where(JobEventRow.id > last)
+    if owner is not None:
+        query = query.where(JobEventRow.owner == owner)
+    if job_id is not None:
+        query = query.where(JobEventRow.job_id == job_id)
+    if batch_id is not None:
+        query = query.where(JobEventRow.batch_id == batch_id)
+    return [
+        Event(row.id, row.at, row.kind, row.job_id, row.batch_id, row.owner or None, row.data)
+        for row in session.scalars(query.order_by(JobEventRow.id).limit(limit))
+    ]
+
+
+def last_id(session: Session) -> int:
+    """Of the newest event; 0 before the first."""
+    return session.scalar(select(func.max(JobEventRow.id))) or 0
+
+
+def forget(session: Session, before: datetime) -> int:
+    """Remove what is older; the newest stays, so that ``last_id`` never goes back."""
+    newest = last_id(session)
+    found = session.execute(
+        delete(JobEventRow).where(JobEventRow.at < before, JobEventRow.id < newest)
+    )
+    return int(getattr(found, "rowcount", 0))
+
+
+def _pending(session: Session) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = session.info.setdefault(_PENDING, [])
+    return found
+
+
+@contextmanager
+def telling(database: Database) -> Iterator[Session]:
+    """A transaction whose last act is to write down what it did."""
+    with database.write() as session:
+        yield session
+        write_pending(session)

@@ -1,0 +1,229 @@
+"""Workers as processes of their own, so that tests can kill and freeze them, and their engine.
+
+The engine is scripted: what it hears is made of the clip's own samples, so that one lost, doubled
+or exchanged clip makes another transcript. Files in a folder tell it to be slow or away.
+
+``python -m tests.integration.worker_parts DATA ENGINE-FOLDER OPTIONS [URL]`` is the worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lingting import models
+from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
+from lingting.engines.registry import load_engine
+from lingting.engines.scripted import ScriptedEngine
+from lingting.errors import EngineUnreachable
+from lingting.jobs import Desk, Job
+from lingting.jobs.worker import Worker, WorkerOptions
+from lingting.pipeline import PipelineOptions, Transcriber
+from lingting.store import open_store
+from lingting.transcript import ModelFacts, Transcript, Word
+from lingting.vad.fsmn import FsmnVad
+
+ROOT = Path(__file__).parents[2]
+WITHIN_S = 90.0
+QUICK = {
+    "beat_s": 0.2, "dead_after_s": 1.5, "poll_s": 0.05, "grace_s": 3.0, "slots": 4, "readers": 1,
+    "drain_s": 10.0,
+}  # fmt: skip
+
+
+def hear(clip: Clip) -> Hypothesis:
+    """Some words of this clip, in one of two languages, now and then in doubt."""
+    digest = hashlib.sha256(clip.samples.tobytes() + repr(clip.options).encode()).hexdigest()
+    number = int(digest[:8], 16)
+    language = clip.options.language or ("en" if number % 3 else "fr")
+    words = (Word(digest[:6], 0.1, 0.2, 0.5), Word(digest[6:12], 0.2, clip.duration_s, None))
+    return Hypothesis(
+        f"{digest[:6]} {digest[6:12]}",
+        language,
+        language_confidence=None if clip.options.language else 0.5 + number % 50 / 100,
+        words=words if clip.options.words else (),
+        words_source="attention" if clip.options.words else None,
+        confidence=0.9,
+        notes=("guard.retried",) if number % 4 == 0 else (),
+    )
+
+
+class ToldEngine:
+    """Obeys the files of a folder: ``slow`` holds seconds a call, ``away``, ``other``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._engine = ScriptedEngine(hear)
+
+    @property
+    def facts(self) -> EngineFacts:
+        if (self._folder / "other").exists():
+            return replace(self._engine.facts, model=ModelFacts("another"))
+        return self._engine.facts
+
+    def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        with (self._folder / "calls").open("a") as calls:
+            calls.write(f"{len(clips)}\n")
+        until_s = time.monotonic() + float(self._told("slow") or 0)
+        while time.monotonic() < until_s and (self._folder / "slow").exists():
+            time.sleep(0.02)
+        if (self._folder / "away").exists():
+            raise EngineUnreachable("The engine is away.")
+        if (self._folder / "faint").exists():  # as an engine far away tells it: clip by clip
+            gone = EngineUnreachable("The engine is away.")
+            found = self._engine.recognize(clips)
+            return [replace(found[0], error=gone), *found[1:]]
+        return self._engine.recognize(clips)
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _told(self, name: str) -> str:
+        with suppress(FileNotFoundError):
+            return (self._folder / name).read_text()
+        return ""
+
+
+def tell(folder: Path, name: str, value: str | None = "") -> None:
+    """Make or remove a file that the engine obeys."""
+    if value is None:
+        (folder / name).unlink(missing_ok=True)
+    else:
+        (folder / name).write_text(value)
+
+
+def calls(folder: Path) -> int:
+    """How often the engine was asked."""
+    with suppress(FileNotFoundError):
+        return len((folder / "calls").read_text().splitlines())
+    return 0
+
+
+def undisturbed(path: Path, options: PipelineOptions | None = None) -> Transcript:
+    """The library's own transcript of a file, by the same engine."""
+    transcriber = Transcriber(ScriptedEngine(hear), FsmnVad(models.path("fsmn-vad")))
+    return transcriber.transcribe(path, options=options or PipelineOptions())
+
+
+@contextmanager
+def worker(
+    data: Path,
+    folder: Path,
+    *,
+    url: str | None = None,
+    python_path: Path | None = None,
+    **options: Any,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker as a process of its own; killed at the end if it still runs."""
+    paths = [str(python_path), *sys.path] if python_path else sys.path
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.worker_parts", data, folder,
+             json.dumps({**QUICK, **options}), *([url] if url else [])],
+            cwd=ROOT, stdout=log, stderr=log,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGCONT)
+            process.kill()
+        process.wait(20)
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    process.send_signal(signal.SIGTERM)
+    return process.wait(WITHIN_S)
+
+
+def until(happens: Callable[[], bool], within_s: float = WITHIN_S) -> None:
+    until_s = time.monotonic() + within_s
+    while not happens():
+        assert time.monotonic() < until_s, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def finished(desk: Desk, *jobs: Job, within_s: float = WITHIN_S) -> list[Job]:
+    until(lambda: all(desk.job(one.id).is_finished for one in jobs), within_s)
+    return [desk.job(one.id) for one in jobs]
+
+
+def long_recording(path: Path, parts: Sequence[Path]) -> Path:
+    """Real recordings one after another, with pauses between."""
+    import wave
+
+    from lingting.audio.decode import read_all
+
+    pause = np.zeros(8_000, np.float32)
+    samples = np.concatenate([one for part in parts for one in (read_all(part)[0], pause)])
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes())
+    return path
+
+
+def children(pid: int) -> list[int]:
+    """Processes that this one has started."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int((one / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(one.name))
+    return found
+
+
+class OneAtATime:
+    """A real model in the worker's own process, which threads use in turns."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = threading.Lock()
+
+    @property
+    def facts(self) -> EngineFacts:
+        return self._engine.facts
+
+    def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        with self._turn:
+            return self._engine.recognize(clips)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def main() -> None:
+    data, folder, options = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    model = options.pop("real", None)
+
+    def load(_: str) -> Engine:
+        return ToldEngine(folder) if model is None else OneAtATime(load_engine(model))
+
+    url = sys.argv[4] if len(sys.argv) > 4 else None
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    import logging
+
+    logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(message)s")
+    with open_store(data, url=url) as store:
+        made = Worker(store, load, models.path("fsmn-vad"), data / "run", WorkerOptions(**options))
+        made.run(over)
+
+
+if __name__ == "__main__":
+    main()
