@@ -9,7 +9,7 @@ PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test
 # One test file or folder: make test T=tests/unit/text
 T ?= tests
 # One bench: make bench B=throughput
-BENCHES := startup vad throughput sensevoice nano long_recording history host
+BENCHES := startup vad throughput sensevoice nano long_recording history host service
 B ?= $(BENCHES)
 ARGUMENTS_startup := --json build/bench-startup.json
 ARGUMENTS_vad := --audio $(SPEECH)
@@ -20,11 +20,12 @@ ARGUMENTS_nano := --speech $(SPEECH) --json build/bench-nano.json
 ARGUMENTS_long_recording := --manifest $(SPEECH)/manifest.jsonl \
 	--json build/bench-long_recording.json
 ARGUMENTS_history := --json build/bench-history.json
+ARGUMENTS_service := --manifest $(SPEECH)/manifest.jsonl --json build/bench-service.json
 ARGUMENTS_host := --speech $(SPEECH) --json build/bench-host.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check fix setup setup-base models eval bench docs lock sizes clean \
+.PHONY: help demo test check fix setup setup-base models eval bench chaos docs lock sizes clean \
 	$(addprefix bench-,$(BENCHES))
 
 help: ## this list
@@ -67,6 +68,10 @@ bench: $(addprefix bench-,$(B)) ## start, speech detection, throughput, hours; s
 $(addprefix bench-,$(BENCHES)): bench-%: setup models
 	@mkdir -p build
 	$(PY) bench/$*.py $(ARGUMENTS_$*)
+
+chaos: setup models ## kill, lock, fill, freeze the whole service for up to ten minutes, then count
+	@mkdir -p build
+	$(PY) bench/chaos.py --manifest $(SPEECH)/manifest.jsonl --json build/chaos.json $(if $(SEED),--seed $(SEED))
 
 docs: setup ## write the generated pages of docs/ anew
 	$(PY) scripts/pages.py

@@ -8,12 +8,12 @@ Three runs over the same files, each in a folder of its own:
 2. **one machine** (SQLite, audio in a folder, on a small disk of its own where the system allows to
    make one): `kill -9` of web, worker and engine at random moments, the databases locked, the disk
    full, the engine without memory.
-3. **two workers** (Postgres, audio in an S3 store): the same kills, one worker frozen by SIGSTOP for
-   longer than it takes to be given up, the audio store not to be reached and then silent.
+3. **two workers** (Postgres, audio in an S3 store): the same kills, one worker frozen by SIGSTOP
+   for longer than it takes to be given up, the audio store not to be reached and then silent.
 
 Files are sent throughout, each again with the same idempotency key until the service has taken it.
-Afterwards the rows are counted: every file must have one job, done, one recording, one revision, and
-the very transcript of the undisturbed run. The seed decides what is done when; it is printed.
+Afterwards the rows are counted: every file must have one job, done, one recording, one revision,
+and the very transcript of the undisturbed run. The seed decides what is done when; it is printed.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
 The library transcribes the set in one fresh process, its model loaded and warm before the clock.
 The service is started anew for every round, in an empty folder, its model warm as well; the clock
 runs from the first upload over HTTP until the batch is done, all transcripts stored. Rounds go
-through both again (A B A B …) and the ratio is the median of the rounds' ratios. Meanwhile `/healthz`
-is asked ten times a second, and the memory of each process is read. Every transcript of the service
-is compared with the library's.
+through both again (A B A B …) and the ratio is the median of the rounds' ratios. Meanwhile
+`/healthz` is asked ten times a second, and the memory of each process is read. Every transcript of
+the service is compared with the library's.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from statistics import median
 from typing import Any
 
 import httpx
+
 from lingting.cli.loading import EngineRequest, automatic_model
 from lingting.cli.measuring import OURS, Heard, Measurement, measure
 from lingting.evaluate.machine import read_machine

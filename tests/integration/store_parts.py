@@ -145,6 +145,12 @@ class S3Server:
                 time.sleep(0.05)
         raise AssertionError("the S3 server did not start")
 
+    @property
+    def pid(self) -> int:
+        """Of the running server."""
+        assert self._program is not None
+        return self._program.pid
+
     def stop(self) -> None:
         if self._program is not None:
             self._program.kill()

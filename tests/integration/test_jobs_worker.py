@@ -403,7 +403,7 @@ def test_a_file_that_kills_its_reader(
     (tmp_path / "killer.wav").write_bytes(b"KILLER of decoders")
     (tmp_path / "stuck.wav").write_bytes(b"STUCK! for ever")
     tell(folder, "slow", "0.1")
-    with open_store(data) as store, worker(data, folder, python_path=made, stall_s=1.0) as process:
+    with open_store(data) as store, worker(data, folder, python_path=made, stall_s=4.0) as process:
         desk = Desk(store)
         paths = [recordings[0], tmp_path / "killer.wav", tmp_path / "stuck.wav", *recordings[1:]]
         jobs = [submit(desk, path) for path in paths]

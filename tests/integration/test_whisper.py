@@ -31,8 +31,8 @@ from lingting.transcript import ModelFacts
 pytestmark = [pytest.mark.model, pytest.mark.speech]
 
 Floats = NDArray[np.float32]
+RATE = 16_000
 
-# 0.8 to 11.4 s: all of them are padded to the same length, so a batch may not change them.
 SHORT = (
     ("en-an4-an392-mjwl-b.flac", "en"),
     ("en-cheetah-cv.flac", "en"),
@@ -74,6 +74,23 @@ def test_a_clip_alone_and_in_any_batch_gives_the_same(
     assert heard(engine.recognize(clips[::-1])) == heard(together)[::-1]
     assert "my fellow Americans" in together[2].text
     assert all(one.error is None and one.text for one in together)
+
+
+def test_longer_neighbours_change_nothing(engine: WhisperEngine, audio: dict[str, Floats]) -> None:
+    """The encoder hears the silence that a clip is filled up with, so that must be its own."""
+    joined = np.concatenate([audio["en-jfk.flac"], audio["fr-fleurs-003.flac"]])
+    clips = [Clip(joined[: round(length_s * RATE)]) for length_s in (21, 3, 12.1, 11, 16, 18.2)]
+    together = engine.recognize(clips)
+    assert heard([engine.recognize([clip])[0] for clip in clips]) == heard(together)
+    assert len({one.text for one in together}) == len(clips)
+
+
+def test_a_guessed_language_brings_no_prompt(engine: WhisperEngine) -> None:
+    noise = np.random.default_rng(5).normal(0, 0.05, 3 * RATE).astype(np.float32)
+    (found,) = engine.recognize([Clip(noise)])
+    assert found.language_confidence is not None
+    assert found.language_confidence < 0.8
+    assert found.prompt == ""
 
 
 def test_languages_are_detected_row_by_row(engine: WhisperEngine, audio: dict[str, Floats]) -> None:

@@ -125,6 +125,11 @@ class Budget:
             )
             self._held_s += audio_s
 
+    @property
+    def is_easy(self) -> bool:
+        """Less than half of it is used: there is room to read ahead."""
+        return self._held_s < self._most_s / 2
+
     def give(self, audio_s: float) -> None:
         with self._changed:
             self._held_s -= audio_s

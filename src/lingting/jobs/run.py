@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -50,6 +51,8 @@ class Tools:
     readers: Readers
     engines: Engines
     budget: Budget
+    ahead: ThreadPoolExecutor
+    """Reads the next group of a recording while the engine hears this one."""
     pace: Pace
     stop: threading.Event
     worker_id: str
@@ -68,6 +71,7 @@ class JobRun:
         self._fresh_claim = fresh
         self._claim: Claim | None = None
         self._recording: OpenRecording | None = None
+        self._ahead: Future[Part] | None = None
         self._audio = ExitStack()
         self._store_patience = Patience(self._check_stop, tools.stop)
         self._patience = Patience(self._check_use, tools.stop)
@@ -102,6 +106,9 @@ class JobRun:
 
     def close(self) -> None:
         """Whatever it holds open."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and not ahead.cancel():
+            ahead.add_done_callback(self._give_back)
         recording, self._recording = self._recording, None
         if recording is not None:
             recording.close()
@@ -177,12 +184,26 @@ class JobRun:
             if self._recording is None:
                 path = self._patience.until(self._local_path)
                 self._recording = self._tools.readers.open(path, self._options, groups=self._groups)
-            next_part = partial(self._recording.next, self._take_room)
             try:
-                return self._patience.until(next_part)
+                part = self._patience.until(partial(self._next, self._recording))
+                self._read_ahead(part)
+                return part
             except ReaderDied as death:
                 self.close()
                 self._note_crash(death)
+
+    def _next(self, recording: OpenRecording) -> Part:
+        ahead, self._ahead = self._ahead, None
+        return recording.next(self._take_room) if ahead is None else ahead.result()
+
+    def _read_ahead(self, part: Part) -> None:
+        """One recording alone must not wait for its reader; of many, there is always another."""
+        if not part.is_last and self._recording is not None and self._tools.budget.is_easy:
+            self._ahead = self._tools.ahead.submit(self._recording.next, self._take_room)
+
+    def _give_back(self, ahead: Future[Part]) -> None:
+        if not ahead.cancelled() and ahead.exception() is None:
+            self._tools.budget.give(ahead.result().audio_s)
 
     def _take_room(self, part: Part) -> None:
         self._tools.budget.take(part.audio_s)

@@ -18,6 +18,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -110,6 +111,7 @@ class Worker:
             readers=self._readers,
             engines=self._engines,
             budget=Budget(self._options.ahead_s),
+            ahead=ThreadPoolExecutor(self._options.readers, thread_name_prefix="lingting-ahead"),
             pace=Pace(),
             stop=self._stop,
             worker_id=self._slot.id,
@@ -292,6 +294,7 @@ class Worker:
         with suppress(LingtingError), events.telling(self._store.database) as session:
             work.leave(session, self._slot.id)
         self._readers.close()
+        self._tools.ahead.shutdown(wait=False, cancel_futures=True)
         with suppress(Exception):
             self._workflows.close()
         self._engines.close()
