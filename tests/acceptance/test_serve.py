@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,10 +84,12 @@ def service(tmp_path: Path, whisper_folder: Path, vad_folder: Path) -> Iterator[
 
 @pytest.mark.model
 def test_a_recording_survives_the_death_of_every_process(
-    service: Service, samples_folder: Path
+    service: Service, samples_folder: Path, tmp_path: Path
 ) -> None:
-    recording = samples_folder / "asr_example.wav"
-    submitted = service.run("submit", str(recording), "--language", "zh", "--batch", "x")
+    recording = tmp_path / "vorzimmer-zzyx.wav"
+    shutil.copyfile(samples_folder / "asr_example.wav", recording)
+    options = ("--language", "zh", "--hotword", "brumbleweft", "--prompt", "ostrakinda")
+    submitted = service.run("submit", str(recording), *options, "--batch", "x")
     assert submitted.returncode == 0, submitted.stderr
     job_id = submitted.stdout.split("\t")[0]
     second = service.run("serve")
@@ -104,7 +107,7 @@ def test_a_recording_survives_the_death_of_every_process(
         job = client.job(job_id)
         transcript = client.transcript(job.recording_id)
         assert len(client.recordings().items) == 1
-    plain = service.run("transcribe", str(recording), "--language", "zh", "--json")
+    plain = service.run("transcribe", str(recording), *options, "--json")
     assert json.loads(plain.stdout)["transcript"]["text"] == transcript.text
     assert "出现交易" in transcript.text
     # Killed as a whole, it takes its children along and starts again.
@@ -118,6 +121,10 @@ def test_a_recording_survives_the_death_of_every_process(
     assert stopped.returncode == 0, stopped.stderr
     assert service.process.wait(20) == 0
     assert not (service.folder / "run" / "serve.json").exists()
+    told = service.log.read_text() + (service.folder / "logs" / "service.jsonl").read_text()
+    assert "engine" in told
+    for secret in ("zzyx", "brumbleweft", "ostrakinda", "出现交易"):
+        assert secret not in told
 
 
 def test_a_fresh_machine_without_models_says_what_is_missing(tmp_path: Path) -> None:
