@@ -302,7 +302,7 @@ def batching(given: argparse.Namespace, running: Running, clips: list[Clip]) -> 
 
 
 def lanes(running: Running, clips: list[Clip]) -> dict[str, Any]:
-    bulk = clips * 2
+    bulk = list(clips)
     bulk_s = sum(clip.duration_s for clip in bulk)
     print(f"lanes: {len(bulk)} bulk clips queued ({bulk_s:.0f} s of audio), then live ones")
     bulk_engine, live_engine = load(running.address), load(running.address, lane="live")
