@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Literal, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -36,6 +36,9 @@ from lingting.errors import (
 )
 from lingting.store.records import Batch, Event, Job, Receipt, Recording
 from lingting.transcript import Failure, Transcript
+
+if TYPE_CHECKING:
+    from lingting.config import Settings
 
 T = TypeVar("T")
 Action = Literal["pause", "resume", "cancel", "retry"]
@@ -424,7 +427,7 @@ def _tree(cls: type[LingtingError]) -> Iterator[type[LingtingError]]:
 def _checked(url: str | None) -> str:
     from lingting.config import settings
 
-    given = (url or settings().server).rstrip("/").removesuffix(_API)
+    given = (url or _server(settings())).rstrip("/").removesuffix(_API)
     parts = urlsplit(given)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise OptionInvalid("The service's address is none.", "Write it as http://host:7860.")
@@ -433,6 +436,17 @@ def _checked(url: str | None) -> str:
             "The service's address holds a name or password.", "Give a key instead."
         )
     return given
+
+
+def _server(now: Settings) -> str:
+    """As it is set; else wherever the service of this data folder listens."""
+    if "server" not in now.model_fields_set:
+        from lingting.server.place import read_state
+
+        found = (read_state(now) or {}).get("url")
+        if isinstance(found, str):
+            return found
+    return now.server
 
 
 def _is_here(url: str) -> bool:

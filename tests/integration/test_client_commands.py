@@ -162,6 +162,22 @@ def test_addresses_that_are_none(url: str) -> None:
         Client(url, "x")
 
 
+def test_the_service_of_this_data_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lingting.config import settings
+    from lingting.server import place
+
+    monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path))
+    assert Client().url == "http://127.0.0.1:7860"
+    with place.only_one(settings()):
+        place.write_state(settings(), {"pid": 1, "url": "http://127.0.0.1:8080"})
+        assert Client().url == "http://127.0.0.1:8080"
+        monkeypatch.setenv("LINGTING_SERVER", "http://127.0.0.1:9090/")
+        assert Client().url == "http://127.0.0.1:9090"
+        assert Client("http://127.0.0.1:1/api/v1").url == "http://127.0.0.1:1"
+
+
 def test_who_does_not_answer(service: Running) -> None:
     with Client("http://127.0.0.1:9", "x") as client, pytest.raises(ServiceUnreachable):
         client.jobs()

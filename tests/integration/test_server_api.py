@@ -1,7 +1,9 @@
 """The API over real HTTP: pages, transcripts, exports, audio, errors, health."""
 
+import contextlib
 import json
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ import pytest
 from server_parts import Running, head, raw, running
 from store_parts import plain_transcript, rich_transcript
 
-from lingting.server.guard import HEADERS
+from lingting.server.guard import HEADERS, Patience
 from lingting.text.writers import FORMATS
 from lingting.transcript import Transcript
 
@@ -255,6 +257,26 @@ def test_nothing_is_served_that_a_browser_would_run(
     answer = client.get(f"/recordings/{id}/audio")
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_client_that_does_not_read_is_let_go(tmp_path: Path) -> None:
+    import io
+
+    size = 40 << 20
+    with running(tmp_path / "other", patience=Patience(reading_s=1.0)) as service:
+        audio, said = io.BytesIO(bytes(size)), plain_transcript(1)
+        id = service.service.store.keep(audio, said, name="x", owner="admin").recording.id
+        path = f"/api/v1/recordings/{id}/audio"
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+            connection.sendall(head(service.key(), path=path, method="GET"))
+            time.sleep(4.0)
+            received = 0
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(1 << 20):
+                    received += len(piece)
+        assert 0 < received < size
+        with service.client() as client:  # others were served meanwhile, and are now
+            assert len(client.get(f"/recordings/{id}/audio").content) == size
 
 
 # Jobs --------------------------------------------------------------------------------------------

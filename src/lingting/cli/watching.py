@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +31,24 @@ class Watch:
 
     def batch(self, batch_id: str) -> int:
         """Until nothing of it is left to do. The exit code."""
+        with self._told_when_stopped(batch_id):
+            return self._batch(batch_id)
+
+    def jobs(self, jobs: Mapping[str, Job]) -> int:
+        """Until all of them have ended. The exit code."""
+        with self._told_when_stopped(" ".join(jobs)):
+            return self._jobs(jobs)
+
+    @contextmanager
+    def _told_when_stopped(self, ids: str) -> Iterator[None]:
+        """Who stops watching has stopped nothing else."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._output.note(f"The service goes on: lingting watch {ids}")
+            raise
+
+    def _batch(self, batch_id: str) -> int:
         batch = self._client.batch(batch_id)
         with _bar(self._output, shown(batch.name)) as bar:
             bar.show_batch(batch)
@@ -52,8 +70,7 @@ class Watch:
                 self._tell(job)
         return DONE if set(batch.counts) <= {"done"} else SOME_FAILED
 
-    def jobs(self, jobs: Mapping[str, Job]) -> int:
-        """Until all of them have ended. The exit code."""
+    def _jobs(self, jobs: Mapping[str, Job]) -> int:
         known = dict(jobs)
         with _bar(self._output, "") as bar:
             bar.show_jobs(known)

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from lingting.errors import BodyTooLarge, BodyTooSlow, LingtingError
 from lingting.server.problems import headers_of, log, problem, unforeseen
+from lingting.server.protocol import ABORT
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -88,9 +89,10 @@ class Guard:
         except LingtingError as error:  # raised outside of a route
             await exchange.refuse(error.status, problem(error), headers_of(error))
         except _NotRead:
-            log.info("client does not read", extra={"method": scope["method"]})
-            raise
+            exchange.abort()
         except Exception as exc:
+            if exchange.is_unread:
+                exchange.abort()
             if exchange.is_gone:
                 return
             await exchange.refuse(500, unforeseen(exc), {})
@@ -134,6 +136,15 @@ class _Exchange:
         self._arrived_s = time.monotonic()
         self._status = 0
         self.is_gone = False
+        self.is_unread = False
+
+    def abort(self) -> None:
+        """A client that does not read would hold what waits for it."""
+        log.info("client does not read", extra={"method": self._scope["method"]})
+        self.is_gone = True
+        abort = self._scope.get(ABORT)
+        if abort is not None:
+            abort()
 
     async def receive(self) -> Message:
         if not self._has_body:  # all there; what comes now is that the client goes
@@ -188,6 +199,7 @@ class _Exchange:
             async with asyncio.timeout(self._patience.reading_s):
                 await self._send(message)
         except TimeoutError:
+            self.is_unread = True
             raise _NotRead("the client does not read its answer") from None
 
     def _with_own(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

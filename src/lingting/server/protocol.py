@@ -7,11 +7,13 @@ whole within a time, counted from its first byte, and stay below a size.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_S = 15.0
+ABORT = "lingting.abort"
+"""In the scope: ends the connection at once, also when the client does not read."""
 HEAD_BYTES = 64 << 10
 
 
@@ -47,6 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._forget_timer()
+        cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query, Request
@@ -300,13 +300,21 @@ def audio(request: Request, service: TheService, who: Reader, id: str) -> Respon
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
     stream = service.store.blobs.open_range(found.digest, start, end)
-    return StreamingResponse(_pieces(stream), status, headers, media_type=kind)
+    return _FileResponse(stream, status, headers, kind)
 
 
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
-    with stream:
-        while piece := stream.read(_PIECE_BYTES):
-            yield piece
+class _FileResponse(StreamingResponse):
+    """What is left in a stream, which is closed however this ends."""
+
+    def __init__(self, stream: BinaryIO, status: int, headers: dict[str, str], kind: str) -> None:
+        super().__init__(iter(partial(stream.read, _PIECE_BYTES), b""), status, headers, kind)
+        self._stream = stream
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stream.close()
 
 
 @router.get("/recordings/{id}/peaks", response_class=Response)
