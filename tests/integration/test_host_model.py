@@ -90,6 +90,21 @@ def test_all_at_once_gives_the_same_too(
     assert caller.recognize(clips) == guarded.recognize(clips)
 
 
+@pytest.mark.speech
+def test_neighbours_in_a_batch_change_nothing(
+    speech_dir: Path, guarded: Engine, caller: HostEngine
+) -> None:
+    """Clips of 12 to 13 s fit beside another one, and have another context than it."""
+    lines = (speech_dir / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    long = [row for row in rows if 12.0 < float(row["duration_s"]) < 13.0][:4]
+    short = [row for row in rows if 9.0 < float(row["duration_s"]) < 11.0][:3]
+    clips = [
+        Clip(read_all(speech_dir / row["file"])[0].astype(np.float32)) for row in (*long, *short)
+    ]
+    assert caller.recognize(clips) == [guarded.recognize([one])[0] for one in clips]
+
+
 def test_a_transcript_is_the_same_whoever_recognises(
     samples_folder: Path, vad_folder: Path, guarded: Engine, caller: HostEngine
 ) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -33,7 +32,6 @@ from lingting.engines.envelope import (
 )
 from lingting.errors import (
     AudioTooLong,
-    BusyError,
     EngineBusy,
     EngineFailed,
     EngineRefused,
@@ -41,15 +39,15 @@ from lingting.errors import (
     RequestError,
 )
 from lingting.host import metrics
+from lingting.host.answering import Answering, Send
+from lingting.host.forms import answer_of, read_form
 from lingting.host.host import Host
 from lingting.host.model import HostedModel
 from lingting.host.work import Job
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-_JSON = b"application/json"
 _OURS = CONTENT_TYPE.encode()
 _TRANSCRIPTIONS = "/v1/audio/transcriptions"
 _OPEN = frozenset({"/healthz", "/readyz"})
@@ -159,7 +157,7 @@ class HostApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        answer = _Answering(send)
+        answer = Answering(send)
         try:
             await self._route(scope, receive, answer)
         except Gone:
@@ -193,7 +191,7 @@ class HostApp:
             f"The engine host failed (incident {incident}).", "Look into the host's log."
         )
 
-    async def _route(self, scope: Scope, receive: Receive, answer: _Answering) -> None:
+    async def _route(self, scope: Scope, receive: Receive, answer: Answering) -> None:
         path, method = scope["path"], scope["method"]
         headers = dict(scope["headers"])
         if self._bearer is not None and path not in _OPEN:
@@ -231,7 +229,7 @@ class HostApp:
             )
 
     async def _transcribe(
-        self, headers: dict[bytes, bytes], receive: Receive, answer: _Answering
+        self, headers: dict[bytes, bytes], receive: Receive, answer: Answering
     ) -> None:
         host = self.host
         if host.is_draining:
@@ -276,7 +274,7 @@ class HostApp:
         finally:
             self._bodies_bytes -= len(body)
 
-    async def _clips(self, body: bytearray, receive: Receive, answer: _Answering) -> None:
+    async def _clips(self, body: bytearray, receive: Receive, answer: Answering) -> None:
         """What a Lingting caller sends: errors of single clips are part of the answer."""
         try:
             request = read_request(body)
@@ -289,10 +287,8 @@ class HostApp:
         await self._wait_for(model, job, receive, answer)
         await answer.body(write_answer(job.results(), job.batches))
 
-    async def _form(self, kind: str, body: bytearray, receive: Receive, answer: _Answering) -> None:
+    async def _form(self, kind: str, body: bytearray, receive: Receive, answer: Answering) -> None:
         """What an OpenAI client sends: one clip, whose error is the request's."""
-        from lingting.host.forms import answer_of, read_form
-
         loop = asyncio.get_running_loop()
         try:
             form = await loop.run_in_executor(None, read_form, kind, bytes(body))
@@ -309,7 +305,7 @@ class HostApp:
         await answer.body(page, content_type)
 
     async def _wait_for(
-        self, model: HostedModel, job: Job, receive: Receive, beaten: _Answering | None
+        self, model: HostedModel, job: Job, receive: Receive, beaten: Answering | None
     ) -> None:
         """Until the job is done. Raises Gone, and drops what still waits, when the caller goes."""
         loop = asyncio.get_running_loop()
@@ -353,14 +349,14 @@ class HostApp:
             },
         }
 
-    async def _models(self, answer: _Answering) -> None:
+    async def _models(self, answer: Answering) -> None:
         data = [self._entry(model) for model in self.host.models.values()]
         await answer.json({"object": "list", "data": data})
 
-    async def _healthz(self, answer: _Answering) -> None:
+    async def _healthz(self, answer: Answering) -> None:
         await answer.json({"status": "alive"})
 
-    async def _readyz(self, answer: _Answering) -> None:
+    async def _readyz(self, answer: Answering) -> None:
         """A model that was unloaded for want of work counts as ready: the next clip loads it."""
         host = self.host
         states = {name: model.state for name, model in host.models.items()}
@@ -371,7 +367,7 @@ class HostApp:
         data = {"ready": is_ready, "draining": host.is_draining, "models": states}
         await answer.json(data, 200 if is_ready else 503)
 
-    async def _status(self, answer: _Answering) -> None:
+    async def _status(self, answer: Answering) -> None:
         host = self.host
         await answer.json(
             {
@@ -384,12 +380,12 @@ class HostApp:
             }
         )
 
-    async def _metrics(self, answer: _Answering) -> None:
+    async def _metrics(self, answer: Answering) -> None:
         models = self.host.models
         page = self.host.metrics.page((n, one.state, one.lanes()) for n, one in models.items())
         await answer.body(page, metrics.CONTENT_TYPE.encode())
 
-    _PAGES: ClassVar[dict[str, Callable[[HostApp, _Answering], Awaitable[None]]]] = {
+    _PAGES: ClassVar[dict[str, Callable[[HostApp, Answering], Awaitable[None]]]] = {
         "/v1/models": _models,
         "/healthz": _healthz,
         "/readyz": _readyz,
@@ -399,7 +395,7 @@ class HostApp:
 
     # Orders -------------------------------------------------------------------------------
 
-    async def _load(self, model: HostedModel, answer: _Answering) -> None:
+    async def _load(self, model: HostedModel, answer: Answering) -> None:
         """Answers when the model is ready, or cannot be."""
         model.order("load")
         beat_s = time.monotonic()
@@ -412,64 +408,15 @@ class HostApp:
             raise model.error
         await answer.json(self._entry(model))
 
-    async def _unload(self, model: HostedModel, answer: _Answering) -> None:
+    async def _unload(self, model: HostedModel, answer: Answering) -> None:
         model.order("unload")
         await answer.json(self._entry(model), 202)
 
-    async def _clear(self, answer: _Answering) -> None:
+    async def _clear(self, answer: Answering) -> None:
         for model in self.host.models.values():
             if model.state == "ready":
                 model.order("clear")
         await answer.json({"status": "ordered"}, 202)
-
-
-class _Answering:
-    """One response. Once a space has been sent, only a body can follow, and no status."""
-
-    __slots__ = ("_send", "has_begun")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.has_begun = False
-
-    async def beat(self) -> None:
-        """A sign of life, without knowing how it ends."""
-        if not self.has_begun:
-            self.has_begun = True
-            headers = [(b"content-type", _JSON)]
-            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b" ", "more_body": True})
-
-    async def json(self, data: Any, status: int = 200) -> None:
-        await self.body(json.dumps(data).encode(), status=status)
-
-    async def error(self, error: LingtingError, status: int) -> None:
-        from lingting.host.forms import error_body
-
-        more = []
-        if isinstance(error, BusyError):
-            more.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
-        if status == 401:
-            more.append((b"www-authenticate", b"Bearer"))
-        await self.body(error_body(error, status), status=status, more=more)
-
-    async def body(
-        self,
-        page: bytes,
-        content_type: bytes = _JSON,
-        *,
-        status: int = 200,
-        more: list[tuple[bytes, bytes]] | None = None,
-    ) -> None:
-        if not self.has_begun:
-            self.has_begun = True
-            headers = [
-                (b"content-type", content_type),
-                (b"content-length", str(len(page)).encode()),
-                *(more or ()),
-            ]
-            await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": page})
 
 
 def _tell_all(jobs: list[Job]) -> None:

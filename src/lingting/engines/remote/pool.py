@@ -206,6 +206,7 @@ class EnginePool:
                     found[at] = hypothesis
             # What was not placed, and what came back without an answer.
             placed = {at for _, positions in shares for at in positions}
+            began_s = time.monotonic()  # patience begins anew: something happened
             left = [at for at in left if at not in placed or is_transient(found[at].error)]
         return found
 
