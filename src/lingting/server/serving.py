@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import logging
 import os
@@ -112,6 +113,9 @@ def run_web(settings: Settings) -> None:
         has_administrator=is_loopback(settings.host) or service.access.has_administrator(),
     )
     listening = bound_socket(settings)
+    # What is loaded stays: without this every full collection walks it, 40 ms amid a request.
+    gc.collect()
+    gc.freeze()
     try:
         config = uvicorn.Config(
             app,
