@@ -58,6 +58,8 @@ def main() -> int:
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
     arguments = parser.parse_args()
     profile, venv = PROFILES[arguments.profile], arguments.venv.absolute()
+    if arguments.profile == "test":
+        have_postgres()
     if is_done(venv, profile):
         return 0
     make_venv(venv)
@@ -126,21 +128,40 @@ def has_ensurepip() -> bool:
 def install_venv_module() -> None:
     """Debian and its children keep it in a package of its own."""
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-    if not shutil.which("apt-get") or os.geteuid() != 0:
+    if not can_install():
         stop(
             "", f"This Python cannot make virtual environments. Run: sudo apt-get install {package}"
         )
     say(f"Installing {package}, which this Python lacks.")
+    if trouble := installed(package):
+        stop(trouble, f"{package} could not be installed; install it by hand and try again.")
+
+
+def have_postgres() -> None:
+    """The tests start a server of their own; without its programs they say so and leave it out."""
+    is_there = shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if is_there or not can_install():
+        return
+    say("Installing postgresql, whose programs the tests start.")
+    if installed("postgresql"):
+        say("It could not be installed; the tests on Postgres will be left out and say so.")
+
+
+def can_install() -> bool:
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
+def installed(package: str) -> str:
+    """What apt-get said when it could not; empty when the package is there."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], env=environment, capture_output=True)
     done = subprocess.run(
-        ["apt-get", "install", "-y", "-qq", package],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package],
         env=environment,
         capture_output=True,
         text=True,
     )
-    if done.returncode:
-        stop(done.stderr, f"{package} could not be installed; install it by hand and try again.")
+    return (done.stderr or "apt-get failed") if done.returncode else ""
 
 
 def run_pip(command: list[str], log: Path) -> None:
