@@ -34,7 +34,7 @@ class Profile:
 
 
 PROFILES = {
-    "base": Profile("", "about 130 MB to fetch, half a minute to three", ("test", "base")),
+    "base": Profile("[server]", "about 150 MB to fetch, half a minute to three", ("test", "base")),
     "test": Profile(
         "[dev,bench,nano,funasr,server]",
         "with PyTorch for the parity tests about 700 MB to fetch, two to ten minutes",
