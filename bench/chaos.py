@@ -442,7 +442,10 @@ def main() -> int:
     until_s = began_s + 60.0 * given.minutes
     print(f"seed {given.seed}, {len(rows)} files", flush=True)
     expected = undisturbed(rows, until_s)
-    print(f"undisturbed: {len(expected)} transcripts in {time.monotonic() - began_s:.0f} s")
+    print(
+        f"undisturbed: {len(expected)} transcripts in {time.monotonic() - began_s:.0f} s",
+        flush=True,
+    )
     verdicts: dict[str, Verdict] = {}
     for name, run, share in (("one machine", one_machine, 0.5), ("two workers", two_workers, 1.0)):
         start_s = time.monotonic()

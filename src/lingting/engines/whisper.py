@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lingting.audio.features import WHISPER_HOP_SAMPLES, WHISPER_MELS, whisper_log_mel
 from lingting.engines.base import (
@@ -98,10 +97,14 @@ class _Task:
 
     at: int
     clip: Clip
-    mel: NDArray[np.float32]
     language: str | None
     """Whisper's code, None to detect it."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def mel_frames(self) -> int:
+        """Frames of its spectrogram."""
+        return len(self.clip.samples) // WHISPER_HOP_SAMPLES
 
     @property
     def frames(self) -> int:
@@ -112,7 +115,7 @@ class _Task:
         """
         if self.clip.options.careful:
             return _MAX_FRAMES
-        wanted = max(int(self.mel.shape[1]) + int(_TAIL_S * _FRAMES_PER_S), _MIN_FRAMES)
+        wanted = max(self.mel_frames + int(_TAIL_S * _FRAMES_PER_S), _MIN_FRAMES)
         return min(_MAX_FRAMES, math.ceil(wanted / _STEP_FRAMES) * _STEP_FRAMES)
 
 
@@ -177,7 +180,7 @@ class WhisperEngine:
     def _task(self, at: int, clip: Clip) -> _Task:
         _check_clip(clip)
         language, notes = self._language(clip.options.language)
-        return _Task(at, clip, whisper_log_mel(clip.samples), language, notes)
+        return _Task(at, clip, language, notes)
 
     def _language(self, code: str | None) -> tuple[str | None, tuple[str, ...]]:
         """Whisper's code and a note where another language had to stand in."""
@@ -278,10 +281,11 @@ class WhisperEngine:
         frames = batch[0].frames
         features = np.empty((len(batch), WHISPER_MELS, frames), np.float32)
         for row, task in enumerate(batch):
-            used = min(frames, task.mel.shape[1])
-            features[row, :, :used] = task.mel[:, :used]
+            mel = whisper_log_mel(task.clip.samples)
+            used = min(frames, mel.shape[1])
+            features[row, :, :used] = mel[:, :used]
             # The lowest value of a log-mel is what digital silence gives in it.
-            features[row, :, used:] = task.mel.min() if used else 0.0
+            features[row, :, used:] = mel.min() if used else 0.0
         return self._model.encode(ctranslate2.StorageView.from_array(features), to_cpu=False)
 
     def _detect(self, batch: list[_Task], encoded: Any) -> list[tuple[str, float | None]]:
@@ -311,7 +315,7 @@ class WhisperEngine:
                 view,
                 self._tokens.start_sequence(language),
                 [ids[row] for row in same],
-                [min(batch[row].mel.shape[1], _MAX_FRAMES) for row in same],
+                [min(batch[row].mel_frames, _MAX_FRAMES) for row in same],
                 median_filter_width=7,
             )
             for row, one in zip(same, aligned, strict=True):
