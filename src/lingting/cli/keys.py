@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_TIMES = ("expires_at", "last_used_at")
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
@@ -29,6 +31,10 @@ def new(
     user: Annotated[
         str, typer.Option("--user", help="Whose recordings it submits and sees.")
     ] = "admin",
+    days: Annotated[
+        int | None,
+        typer.Option("--days", min=1, max=36_500, help="How long it works. Default: for ever."),
+    ] = None,
     verbose: _Verbose = False,
 ) -> None:
     """Make a key and print it. Only its digest is kept, so it is shown this once.
@@ -38,7 +44,7 @@ def new(
       lingting key new meeting-room --scope write --scope read --user room-3
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _new(out, name, scope, user)))
+    raise typer.Exit(exit_code_of(out, lambda: _new(out, name, scope, user, days)))
 
 
 def list_(
@@ -93,12 +99,17 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _new(output: Output, name: str, scopes: list[str] | None, user: str) -> int:
+def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: int | None) -> int:
     from lingting.server.access import Access
     from lingting.store import open_store
 
     with open_store() as store:
-        key, secret = Access(store).new_key(name, user=user, scopes=scopes or ("read", "write"))
+        key, secret = Access(store).new_key(
+            name,
+            user=user,
+            scopes=scopes or ("read", "write"),
+            expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+        )
     output.note(f"{key.id}: scopes {', '.join(key.scopes)}, user {key.user}; shown this once:")
     output.data(f"{secret}\n")
     return DONE
@@ -112,15 +123,26 @@ def _list(output: Output, json: bool) -> int:
         keys = Access(store).keys()
     if json:
         for key in keys:
-            output.record({**asdict(key), "created_at": key.created_at.isoformat()})
+            output.record({**asdict(key), **times_of(key, "created_at", *_TIMES)})
         return DONE
     rows = [
         (key.id, key.name, key.user, " ".join(key.scopes),
-         key.created_at.astimezone().strftime("%Y-%m-%d %H:%M"))
+         *(local_time(getattr(key, name)) for name in ("created_at", *_TIMES)))
         for key in keys
     ]  # fmt: skip
-    output.table(("id", "name", "user", "scopes", "made"), rows)
+    output.table(("id", "name", "user", "scopes", "made", "ends", "used"), rows)
     return DONE
+
+
+def times_of(value: Any, *names: str) -> dict[str, str | None]:
+    """Fields that are times, for JSON."""
+    found = {name: getattr(value, name) for name in names}
+    return {name: None if one is None else one.isoformat() for name, one in found.items()}
+
+
+def local_time(time: datetime | None) -> str:
+    """For people: this machine's time of day, or nothing."""
+    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _revoke(output: Output, ids: list[str]) -> int:

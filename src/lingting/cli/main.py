@@ -15,6 +15,7 @@ import typer
 
 from lingting.cli import (
     about,
+    audit,
     database,
     engine,
     evaluation,
@@ -22,6 +23,7 @@ from lingting.cli import (
     jobs,
     keys,
     models,
+    people,
     retention,
     serve,
     speech,
@@ -74,6 +76,14 @@ _add(app, "stop", serve.stop)
 app.add_typer(keys.app, name="key")
 for _name, _command in keys.COMMANDS.items():
     _add(keys.app, _name, _command)
+for _group, _name_of_group, _commands_of_group in (
+    (people.users, "user", people.USER_COMMANDS),
+    (people.departments, "department", people.DEPARTMENT_COMMANDS),
+    (audit.app, "audit", audit.COMMANDS),
+):
+    app.add_typer(_group, name=_name_of_group)
+    for _name, _command in _commands_of_group.items():
+        _add(_group, _name, _command)
 _add(app, "submit", submit.submit)
 app.add_typer(jobs.app, name="jobs")
 for _name, _command in jobs.COMMANDS.items():

@@ -1,8 +1,9 @@
 """Who is asking, and what they may do: keys, sessions, the administrator and one-time links.
 
-Everything is kept as settings of the store, so a backup holds it and ``lingting key`` works while
-the service runs: ``user.<name>``, ``key.<id>``, ``session.<id>``, ``link.<id>``. Of a secret only
-its SHA-256 is kept (256 random bits need no slow hash), of a password its argon2 hash.
+Everything is kept in tables of the store (``store.people``), so a backup holds it and ``lingting
+key`` works while the service runs. Of a secret only its SHA-256 is kept (256 random bits need no
+slow hash), of a password its argon2 hash. What changes anything, and who signs in or is refused, is
+in the audit trail, written in the same transaction.
 
 A request without a key or a session is nobody, from this machine too: any program and any web page
 that somebody opens can reach the loopback address. Accounts and roles grow out of ``Principal``;
@@ -11,13 +12,14 @@ routes ask it and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,11 +31,15 @@ from lingting.errors import (
     OptionInvalid,
     SignInNeeded,
     SignInRefused,
+    StoreBusy,
+    StoreUnreachable,
     TooManyTries,
 )
+from lingting.store.records import Actor
 
 if TYPE_CHECKING:
     from lingting.store import Store
+    from lingting.store.people import StoredKey, Ticket, User
 
 SCOPES = ("read", "write", "admin")
 """``read`` one's own recordings; ``write``: submit, correct, delete; ``admin``: everybody's."""
@@ -42,6 +48,8 @@ SESSION_S = 7 * 24 * 3600.0
 LINK_S = 24 * 3600.0
 REMEMBERED_S = 2.0
 """How long a revoked key may still work: what was read of the store is remembered so long."""
+USE_NOTED_S = 3600.0
+"""The last use of a key is noted no finer than this: reading must not become writing."""
 _REMEMBERED = 10_000
 _KEY = re.compile(r"lk_([0-9a-z]{10})_([A-Za-z0-9_-]{43})")
 _TICKET = re.compile(r"([0-9a-z]{10})\.([A-Za-z0-9_-]{43})")
@@ -63,6 +71,11 @@ class Principal:
     scopes: frozenset[str]
     by: str
     """What they showed: ``key:<id>`` or ``session:<id>``; fit for logs."""
+
+    @property
+    def actor(self) -> Actor:
+        """The same for the audit trail."""
+        return Actor(self.user, self.by)
 
     @property
     def is_admin(self) -> bool:
@@ -93,6 +106,9 @@ class Key:
     created_at: datetime
     is_local: bool = False
     """Made by the service for the programs of its own user on this machine."""
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """To the hour."""
 
 
 class Access:
@@ -102,6 +118,7 @@ class Access:
         self._store = store
         self._turn = threading.Lock()
         self._remembered: dict[str, tuple[float, Any]] = {}
+        self._used: dict[str, float] = {}
         self._failures: dict[str, tuple[int, float]] = {}
         self._hashing = threading.Lock()
 
@@ -109,12 +126,15 @@ class Access:
 
     def of_key(self, given: str) -> Principal:
         """Raises SignInNeeded for a key that is not, or no longer, one of ours."""
+        from lingting.store import people
+
         matched = _KEY.fullmatch(given.strip())
         if matched is not None:
-            name = f"key.{matched[1]}"
-            row = self._row(name)
-            if row is not None and _is_same(row["sha256"], matched[2]):
-                return Principal(row["user"], frozenset(row["scopes"]), f"key:{matched[1]}")
+            id = matched[1]
+            row = self._known(f"key.{id}", lambda session: people.key(session, id))
+            if row is not None and _is_same(row.sha256, matched[2]) and _is_good(row):
+                self._note_use(row)
+                return _principal(row)
         raise SignInNeeded("The key is not valid.")
 
     def remembered(self, given: str) -> Principal | None:
@@ -127,30 +147,39 @@ class Access:
         if found is None or time.monotonic() - found[0] >= REMEMBERED_S:
             return None
         row = found[1]
-        if not _is_same(row["sha256"], matched[2]):
+        if not _is_same(row.sha256, matched[2]) or not _is_good(row):
             return None
-        return Principal(row["user"], frozenset(row["scopes"]), f"key:{matched[1]}")
+        return _principal(row)
 
     def of_session(self, given: str) -> Principal:
         """Raises SignInNeeded when it has ended."""
+        from lingting.store import people
+
         matched = _TICKET.fullmatch(given)
         if matched is not None:
-            row = self._row(f"session.{matched[1]}")
-            if row is not None and _is_same(row["sha256"], matched[2]) and not _is_over(row):
-                user = self._row(f"user.{row['user']}")
-                if user is not None and user.get("password_id") == row.get("password_id"):
-                    by = f"session:{matched[1]}"
-                    return Principal(row["user"], frozenset(user["scopes"]), by)
+            id = matched[1]
+            row = self._known(f"session.{id}", lambda session: people.session_of(session, id))
+            if row is not None and _is_same(row.sha256, matched[2]) and row.until > _now():
+                user = self._known(
+                    f"user.{row.user}", lambda session: people.user(session, row.user)
+                )
+                if (
+                    user is not None
+                    and user.disabled_at is None
+                    and user.password_id == row.password_id
+                ):
+                    return Principal(user.name, frozenset(user.scopes), f"session:{id}")
         raise SignInNeeded("The session has ended.")
 
-    def _row(self, name: str) -> Any:
-        """A setting, read at most every two seconds; what is not there is not remembered."""
+    def _known(self, name: str, read: Callable[[Any], Any]) -> Any:
+        """A row, read at most every two seconds; what is not there is not remembered."""
         now_s = time.monotonic()
         with self._turn:
             found = self._remembered.get(name)
             if found is not None and now_s - found[0] < REMEMBERED_S:
                 return found[1]
-        value = self._store.setting(name)
+        with self._store.database.read() as session:
+            value = read(session)
         with self._turn:
             if value is None:
                 self._remembered.pop(name, None)
@@ -159,6 +188,27 @@ class Access:
                     self._remembered.clear()
                 self._remembered[name] = (now_s, value)
         return value
+
+    def _note_use(self, row: StoredKey) -> None:
+        """Now and then. A store that cannot be written to now keeps nobody from reading."""
+        from lingting.store import people
+
+        now = _now()
+        if row.last_used_at is not None and (
+            now - row.last_used_at < timedelta(seconds=USE_NOTED_S)
+        ):
+            return
+        with self._turn:  # of several threads, one; and after a failure not at once again
+            if now.timestamp() - self._used.get(row.id, 0.0) < USE_NOTED_S:
+                return
+            if len(self._used) >= _REMEMBERED:
+                self._used.clear()
+            self._used[row.id] = now.timestamp()
+        with (
+            contextlib.suppress(StoreBusy, StoreUnreachable),
+            self._store.database.write() as session,
+        ):
+            people.note_key_used(session, row.id, now=now)
 
     def _forget(self, name: str) -> None:
         with self._turn:
@@ -173,140 +223,155 @@ class Access:
         user: str = ADMINISTRATOR,
         scopes: Iterable[str] = ("read", "write"),
         is_local: bool = False,
+        expires_at: datetime | None = None,
+        actor: Actor | None = None,
     ) -> tuple[Key, str]:
         """A key and what it looks like; nobody can find that out again."""
-        wanted = tuple(one for one in SCOPES if one in set(scopes))
-        if unknown := set(scopes) - set(SCOPES) or (not wanted and {"none"}):
-            raise OptionInvalid(
-                f"{len(unknown)} scopes are not known; there are {', '.join(SCOPES)}."
-            )
+        from lingting.store import audit, people
+
+        wanted = checked_scopes(scopes)
         label = " ".join(name.split())
         if not 0 < len(label) <= _MAX_KEY_NAME or not label.isprintable():
             raise OptionInvalid(f"A key's name has 1 to {_MAX_KEY_NAME} characters.")
-        _check_user(user)
-        id, secret = _new_id(), secrets.token_urlsafe(32)
-        row = {
-            "name": label, "user": user, "scopes": list(wanted), "sha256": _digest(secret),
-            "created_at": _now().isoformat(), "is_local": is_local,
-        }  # fmt: skip
-        self._store.set_setting(f"key.{id}", row)
-        return _key(id, row), f"lk_{id}_{secret}"
+        check_user_name(user)
+        id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
+        if expires_at is not None and expires_at <= now:
+            raise OptionInvalid("The key would have ended already.")
+        with self._store.database.write() as session:
+            owner = people.user(session, user)
+            if owner is not None and owner.disabled_at is not None and not is_local:
+                raise OptionInvalid("The user is disabled.", "Enable them first.")
+            people.add_key(
+                session, id, name=label, user=user, scopes=wanted, sha256=_digest(secret),
+                now=now, expires_at=expires_at, is_local=is_local,
+            )  # fmt: skip
+            audit.note(session, actor, "key.made", "key", id, user=user, scopes=",".join(wanted))
+        return Key(id, label, user, wanted, now, is_local, expires_at), f"lk_{id}_{secret}"
 
     def keys(self) -> list[Key]:
-        """All of them, the newest first."""
-        rows = self._store.settings_of("key.")
-        found = [_key(name.removeprefix("key."), row) for name, row in rows.items()]
-        return sorted(found, key=lambda key: key.created_at, reverse=True)
+        """All of them that were not revoked, the newest first."""
+        from lingting.store import people
 
-    def revoke(self, id: str) -> None:
+        with self._store.database.read() as session:
+            return [_key(row) for row in people.keys(session)]
+
+    def revoke(self, id: str, *, actor: Actor | None = None) -> None:
         """It works no longer, within two seconds everywhere. Raises KeyNotFound."""
+        from lingting.store import audit, people
 
-        def change(row: Any) -> None:
-            if row is None:
+        with self._store.database.write() as session:
+            if not people.revoke_key(session, id, now=_now()):
                 raise KeyNotFound("No key has this id.")
-
-        self._store.change_setting(f"key.{id}", change)
+            audit.note(session, actor, "key.revoked", "key", id)
         self._forget(f"key.{id}")
 
     # People ------------------------------------------------------------------------------------
 
     def ensure_administrator(self) -> bool:
-        """The first start makes one. True when there is a password to sign in with."""
+        """The first start makes one. True when somebody can sign in as one."""
+        from lingting.store import audit, people
 
-        def change(row: Any) -> Any:
-            return row or {
-                "scopes": list(SCOPES), "hash": None, "password_id": None,
-                "created_at": _now().isoformat(),
-            }  # fmt: skip
-
-        row = self._store.change_setting(f"user.{ADMINISTRATOR}", change)
-        return row["hash"] is not None
+        with self._store.database.write() as session:
+            if people.add_user(session, ADMINISTRATOR, scopes=SCOPES, department=None, now=_now()):
+                audit.note(session, None, "user.added", "user", ADMINISTRATOR)
+            return any(map(is_administrator, people.users(session)))
 
     def has_administrator(self) -> bool:
         """Somebody can sign in with a password and may do everything."""
-        row = self._store.setting(f"user.{ADMINISTRATOR}")
-        return row is not None and row["hash"] is not None
+        from lingting.store import people
 
-    def new_link(self, user: str = ADMINISTRATOR) -> str:
+        with self._store.database.read() as session:
+            return any(map(is_administrator, people.users(session)))
+
+    def new_link(self, user: str = ADMINISTRATOR, *, actor: Actor | None = None) -> str:
         """The secret of a link that lets its holder set a password, once, within 24 hours.
 
         An older link of the same user stops working.
         """
-        if self._store.setting(f"user.{user}") is None:
-            raise OptionInvalid("There is no such user.", "Give another name.")
-        for name, row in self._store.settings_of("link.").items():
-            if row["user"] == user or _is_over(row):
-                self._store.change_setting(name, lambda _: None)
-        id, secret = _new_id(), secrets.token_urlsafe(32)
-        until = _now() + timedelta(seconds=LINK_S)
-        row = {"user": user, "sha256": _digest(secret), "until": until.isoformat()}
-        self._store.set_setting(f"link.{id}", row)
+        from lingting.store import audit, people
+
+        id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
+        ticket = people.Ticket(user, _digest(secret), now + timedelta(seconds=LINK_S))
+        with self._store.database.write() as session:
+            found = people.user(session, user, is_locked=True)
+            if found is None:
+                raise OptionInvalid("There is no such user.", "Give another name.")
+            if found.disabled_at is not None:
+                raise OptionInvalid("The user is disabled.", "Enable them first.")
+            people.add_link(session, id, ticket, now=now)
+            audit.note(session, actor, "link.made", "user", user, link=id)
         return f"{id}.{secret}"
 
     def check_link(self, given: str) -> str:
         """The user it is for; it stays usable. Raises LinkSpent."""
+        from lingting.store import people
+
         id, secret = _ticket(given)
-        return str(_valid_link(self._store.setting(f"link.{id}"), secret)["user"])
+        with self._store.database.read() as session:
+            return _valid_link(people.link(session, id), secret).user
 
     def set_password(self, link: str, password: str) -> str:
         """Use a link up; its user, whose sessions end. Raises LinkSpent, OptionInvalid."""
+        from lingting.store import audit, people
+
         _check_password(password)
         id, secret = _ticket(link)
-        _valid_link(self._store.setting(f"link.{id}"), secret)
+        self.check_link(link)
         with self._hashing:  # 64 MiB each
             hashed = _hasher().hash(password)
-        user = ""
-
-        def spend(row: Any) -> None:
-            nonlocal user
-            user = _valid_link(row, secret)["user"]
-
-        self._store.change_setting(f"link.{id}", spend)
-        password_id = _new_id()
-        self._store.change_setting(
-            f"user.{user}", lambda row: {**row, "hash": hashed, "password_id": password_id}
-        )
-        self._forget(f"user.{user}")
+        with self._store.database.write() as session:
+            name = _valid_link(people.link(session, id, is_locked=True), secret).user
+            user = people.user(session, name, is_locked=True)
+            if user is None or user.disabled_at is not None:
+                raise LinkSpent("The user of the link is disabled.", "Ask an administrator.")
+            people.remove_link(session, id)
+            people.set_password(session, name, hashed, _new_id())
+            audit.note(session, Actor(name, f"link:{id}"), "password.set", "user", name)
+        self._forget(f"user.{name}")
         with self._turn:
-            self._failures.pop(user, None)
-        return user
+            self._failures.pop(name, None)
+        return name
 
     def sign_in(self, user: str, password: str) -> str:
         """The cookie of a new session. Raises SignInRefused, and TooManyTries after some."""
+        from lingting.store import audit, people
+
         self._check_tries(user)
-        row = self._store.setting(f"user.{user}") if _USER.fullmatch(user) else None
+        with self._store.database.read() as session:
+            row = people.user(session, user) if _USER.fullmatch(user) else None
         is_right = self._is_password(row, password)
-        if row is None or not is_right:
+        if row is None or not is_right or row.disabled_at is not None:
             self._note_failure(user)
+            # Of nobody's name nothing is written: people type passwords into the wrong field.
+            name = "" if row is None else row.name
+            with self._store.database.write() as session:
+                audit.note(session, Actor(name, "password"), "sign_in.refused", "user", name)
             raise SignInRefused("User or password is wrong.")
         with self._turn:
             self._failures.pop(user, None)
-        for name, session in self._store.settings_of("session.").items():
-            if _is_over(session):
-                self._store.change_setting(name, lambda _: None)
-        id, secret = _new_id(), secrets.token_urlsafe(32)
-        until = _now() + timedelta(seconds=SESSION_S)
-        self._store.set_setting(
-            f"session.{id}",
-            {
-                "user": user, "sha256": _digest(secret), "until": until.isoformat(),
-                "password_id": row["password_id"],
-            },
-        )  # fmt: skip
+        id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
+        until = now + timedelta(seconds=SESSION_S)
+        ticket = people.Ticket(user, _digest(secret), until, row.password_id)
+        with self._store.database.write() as session:
+            people.add_session(session, id, ticket, now=now)
+            audit.note(session, Actor(user, "password"), "sign_in", "user", user, session=id)
         return f"{id}.{secret}"
 
     def sign_out(self, session: str) -> None:
         """The session ends; one that has ended already is no error."""
+        from lingting.store import people
+
         matched = _TICKET.fullmatch(session)
         if matched is not None:
-            self._store.change_setting(f"session.{matched[1]}", lambda _: None)
+            with self._store.database.write() as transaction:
+                people.end_session(transaction, matched[1])
             self._forget(f"session.{matched[1]}")
 
-    def _is_password(self, row: Any, password: str) -> bool:
+    def _is_password(self, row: User | None, password: str) -> bool:
         """As slow for a user that does not exist as for one that does."""
         import argon2
 
-        hashed = (row or {}).get("hash") or _NOBODY
+        hashed = (row and row.password_hash) or _NOBODY
         if len(password.encode("utf-8", "replace")) > _LONGEST_PASSWORD_BYTES:
             return False
         with self._hashing:
@@ -345,11 +410,10 @@ def _hasher() -> Any:
     return argon2.PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4)
 
 
-def _valid_link(row: Any, secret: str) -> Mapping[str, Any]:
-    if row is None or not _is_same(row["sha256"], secret) or _is_over(row):
+def _valid_link(row: Ticket | None, secret: str) -> Ticket:
+    if row is None or not _is_same(row.sha256, secret) or row.until <= _now():
         raise LinkSpent("The link was used, is older than 24 hours, or never existed.")
-    found: Mapping[str, Any] = row
-    return found
+    return row
 
 
 def _ticket(given: str) -> tuple[str, str]:
@@ -359,18 +423,44 @@ def _ticket(given: str) -> tuple[str, str]:
     return matched[1], matched[2]
 
 
-def _key(id: str, row: Mapping[str, Any]) -> Key:
+def _key(row: StoredKey) -> Key:
     return Key(
-        id=id,
-        name=row["name"],
-        user=row["user"],
-        scopes=tuple(row["scopes"]),
-        created_at=datetime.fromisoformat(row["created_at"]),
-        is_local=row.get("is_local", False),
+        id=row.id,
+        name=row.name,
+        user=row.user,
+        scopes=row.scopes,
+        created_at=row.created_at,
+        is_local=row.is_local,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
     )
 
 
-def _check_user(user: str) -> None:
+def _principal(row: StoredKey) -> Principal:
+    return Principal(row.user, frozenset(row.scopes), f"key:{row.id}")
+
+
+def _is_good(row: StoredKey) -> bool:
+    """This machine's own key also when its user is disabled: who reads it owns the database."""
+    is_over = row.expires_at is not None and row.expires_at <= _now()
+    return not is_over and (row.is_local or not row.is_user_disabled)
+
+
+def is_administrator(user: User) -> bool:
+    return user.password_hash is not None and user.disabled_at is None and "admin" in user.scopes
+
+
+def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:
+    """In our order. Raises OptionInvalid for none, and for others than ours."""
+    asked = set(given)
+    wanted = tuple(one for one in SCOPES if one in asked)
+    if unknown := asked - set(SCOPES) or (not wanted and {"none"}):
+        raise OptionInvalid(f"{len(unknown)} scopes are not known; there are {', '.join(SCOPES)}.")
+    return wanted
+
+
+def check_user_name(user: str) -> None:
+    """Raises OptionInvalid."""
     if not _USER.fullmatch(user):
         raise OptionInvalid(
             "A user's name has 1 to 40 characters of a-z, 0-9, dot, hyphen and underscore."
@@ -389,10 +479,6 @@ def _check_password(password: str) -> None:
 def _is_same(kept: str, secret: str) -> bool:
     """Takes as long whatever was given."""
     return hmac.compare_digest(kept, _digest(secret))
-
-
-def _is_over(row: Mapping[str, Any]) -> bool:
-    return datetime.fromisoformat(row["until"]) <= _now()
 
 
 def _digest(secret: str) -> str:

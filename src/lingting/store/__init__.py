@@ -14,6 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lingting.store.records import (
+    Actor,
+    AuditEntry,
     Batch,
     Blob,
     Checkup,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from lingting.store.store import Store, all_recordings, cursor_of, open_store
 
 __all__ = [
+    "Actor",
+    "AuditEntry",
     "Batch",
     "Blob",
     "Checkup",

@@ -28,6 +28,8 @@ IDLE_TIMEOUT_S = 10
 """Of a Postgres transaction in which nothing happens."""
 _FILE = "lingting.db"
 _WRITES = "lingting_writes"
+LAST_ACTS = "lingting_last_acts"
+"""In ``Session.info``: what a transaction does when everything else is done, see ``audit``."""
 
 
 class Database:
@@ -67,6 +69,9 @@ class Database:
         """
         with self.connect_to_write() as connection, Session(connection) as session:
             yield session
+            session.flush()
+            for act in session.info.pop(LAST_ACTS, ()):
+                act(session)
             session.flush()
 
     @contextmanager

@@ -98,6 +98,34 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever did something, for the audit trail."""
+
+    name: str
+    """Of a user of the service, or of this machine."""
+    by: str
+    """How we know: ``key:<id>``, ``session:<id>``, ``link:<id>``, ``password``, ``retention``;
+    ``local`` for somebody who used the program or the library on the store itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Something that was done. Holds ids and counts, nothing that was said and no file names."""
+
+    id: int
+    at: datetime
+    actor: str
+    by: str
+    action: str
+    object_kind: str
+    object_id: str
+    details: Mapping[str, Any]
+    previous: str
+    """SHA-256 of the entry before; "" for the first."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Proof that a recording was purged; holds nothing of what it said or was called."""
 

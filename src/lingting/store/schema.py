@@ -10,20 +10,22 @@
     recordings ──< jobs ──< job_groups        batches ──< jobs
     job_events   job_requests   job_shares   workers
 
+    departments ──< users ──< sessions, links        keys        audit
+
 - A **blob** is content: its digest is its key, many recordings may share it.
 - A **segment** row never changes. A revision is a list of segments, so correcting one of 5,000
   costs one new segment row and 5,000 links of three numbers, and every revision stays readable.
 - **words** has one row for each segment that has word times, not one for each word: they are only
   ever read and replaced together, and a page of segments does not have to step over them.
 - What is deleted has ``deleted_at``; only ``purge`` removes rows, and leaves a **receipt**.
+- **audit** rows are chained by their digests, see ``audit``; they hold ids and counts only.
 - A **job** is one attempt to transcribe a recording. What was heard of it so far is in its groups,
   which are removed when the transcript is stored.
 
 Later migrations add what needs more of the service to mean anything, and not before, because a
-table that nobody fills is a promise that nobody tests: users, departments and keys (``owner`` and
-``department`` are plain names until then, to be turned into references), glossaries, and the audit
-trail (a chained log that must cover the API from its first call). The index of the search comes
-with search proper.
+table that nobody fills is a promise that nobody tests: glossaries. ``owner`` and ``department`` of
+recordings, and ``user`` of keys, are plain names: programs have names of their own, and a recording
+outlives whoever gave it. The index of the search comes with search proper.
 """
 
 from __future__ import annotations
@@ -336,3 +338,77 @@ class WorkerRow(Base):
     """Seconds of audio in a second, lately."""
     late_writes: Mapped[int]
     """Writes that were refused because the job had been given to another."""
+
+
+class DepartmentRow(Base):
+    __tablename__ = "departments"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class UserRow(Base):
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    department: Mapped[str | None] = mapped_column(ForeignKey("departments.name"))
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    password_id: Mapped[str | None] = mapped_column(String(16))
+    """Another with each password; a session of another one has ended."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class KeyRow(Base):
+    __tablename__ = "keys"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    user: Mapped[str] = mapped_column(String(40))
+    """Not a reference: a program's key may belong to a name that nobody signs in with."""
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    is_local: Mapped[bool]
+
+
+class SessionRow(Base):
+    __tablename__ = "sessions"
+    __table_args__ = (Index("sessions_of_user", "user"),)
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    user: Mapped[str] = mapped_column(ForeignKey("users.name"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    password_id: Mapped[str | None] = mapped_column(String(16))
+
+
+class LinkRow(Base):
+    __tablename__ = "links"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    user: Mapped[str] = mapped_column(ForeignKey("users.name"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditRow(Base):
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_of_object", "object_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Without gaps, so that a row that is missing is seen."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(String(40))
+    object_kind: Mapped[str] = mapped_column(String(20))
+    object_id: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    previous: Mapped[str] = mapped_column(String(64))
+    """Digest of the row before; "" for the first."""
+    sha256: Mapped[str] = mapped_column(String(64))

@@ -28,10 +28,11 @@ from lingting.errors import (
     StoreDamaged,
     StoreUnreachable,
 )
-from lingting.store import changes, migrating, queries, retention
+from lingting.store import audit, changes, migrating, queries, retention
 from lingting.store.blobs import BlobStore, FolderBlobs, open_blobs
 from lingting.store.database import Database, open_database
 from lingting.store.records import (
+    Actor,
     Blob,
     Checkup,
     Cursor,
@@ -64,6 +65,7 @@ _AUDIO_LOCK = 0x6C696E67_61756469
 _SMALL = 20
 """Recordings in one transaction of a retention run: others write in between."""
 _RETENTION = "retention"
+_RULES = Actor(retention.AUTHOR, retention.AUTHOR)
 _COMPACTED = "compacted"
 """The last receipt of whose recording nothing is left in the file."""
 _COMPACT_AT_ONCE_BYTES = 64 << 20
@@ -339,23 +341,42 @@ class Store:
         *,
         based_on: int,
         author: str | None = None,
+        actor: Actor | None = None,
     ) -> int:
         """A person's correction of revision ``based_on``, which must be the current one.
 
-        The number of the new revision. Raises RevisionConflict when somebody was quicker.
+        The number of the new revision. Raises RevisionConflict when somebody was quicker. Here and
+        below, ``actor`` is who does it, for the audit trail; None: whoever runs this program.
         """
         transcript = changes.storable_transcript(transcript)
         with self.database.write() as session:
             whole = queries.whole_id(session, recording_id)
-            return changes.add_human_revision(
+            number = changes.add_human_revision(
                 session, whole, transcript, author=author, based_on=based_on
             )
+            audit.note(
+                session, actor, "transcript.corrected", "recording", whole,
+                revision=number, based_on=based_on,
+            )  # fmt: skip
+            return number
 
-    def restore_revision(self, recording_id: str, number: int, *, author: str | None = None) -> int:
+    def restore_revision(
+        self,
+        recording_id: str,
+        number: int,
+        *,
+        author: str | None = None,
+        actor: Actor | None = None,
+    ) -> int:
         """Make an earlier state current again, as a new revision; its number."""
         with self.database.write() as session:
             whole = queries.whole_id(session, recording_id)
-            return changes.restore_revision(session, whole, number, author=author)
+            made = changes.restore_revision(session, whole, number, author=author)
+            audit.note(
+                session, actor, "transcript.restored", "recording", whole,
+                revision=made, restored_from=number,
+            )  # fmt: skip
+            return made
 
     def tag(
         self, recording_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
@@ -381,7 +402,7 @@ class Store:
         with self.database.read() as session:
             return queries.tags(session)
 
-    def delete(self, recording_id: str) -> Recording:
+    def delete(self, recording_id: str, *, actor: Actor | None = None) -> Recording:
         """Out of the history, and all there still: ``undo`` brings it back.
 
         Raises RecordingHeld.
@@ -391,10 +412,13 @@ class Store:
             if row.deleted_at is None:
                 _refuse_held(row)
                 row.deleted_at = changes.now()
+                audit.note(session, actor, "recording.deleted", "recording", row.id)
             session.flush()
             return queries.recording(session, row.id)
 
-    def hold(self, recording_id: str, *, author: str | None = None) -> Recording:
+    def hold(
+        self, recording_id: str, *, author: str | None = None, actor: Actor | None = None
+    ) -> Recording:
         """Put it on legal hold: it can be read and corrected, but neither deleted nor purged.
 
         Who held it first stays named. A recording that is deleted already can still be held.
@@ -404,18 +428,21 @@ class Store:
             if row.held_at is None:
                 row.held_at = changes.now()
                 row.held_by = None if author is None else storable(author)
+                audit.note(session, actor, "recording.held", "recording", row.id)
             session.flush()
             return queries.recording(session, row.id)
 
-    def release(self, recording_id: str) -> Recording:
+    def release(self, recording_id: str, *, actor: Actor | None = None) -> Recording:
         """End a legal hold; one that is not there is no error."""
         with self.database.write() as session:
             row = self._row(session, recording_id)
-            row.held_at = row.held_by = None
+            if row.held_at is not None:
+                row.held_at = row.held_by = None
+                audit.note(session, actor, "recording.released", "recording", row.id)
             session.flush()
             return queries.recording(session, row.id)
 
-    def undo(self, recording_id: str | None = None) -> Recording:
+    def undo(self, recording_id: str | None = None, *, actor: Actor | None = None) -> Recording:
         """Bring back what was deleted; without an id, what was deleted last."""
         with self.database.write() as session:
             if recording_id is not None:
@@ -427,11 +454,15 @@ class Store:
                 if found is None:
                     raise RecordingNotFound("No recording is deleted.", "There is nothing to undo.")
                 row = found
-            row.deleted_at = None
+            if row.deleted_at is not None:
+                row.deleted_at = None
+                audit.note(session, actor, "recording.undone", "recording", row.id)
             session.flush()
             return queries.recording(session, row.id)
 
-    def purge(self, recording_id: str, *, author: str | None = None) -> Receipt:
+    def purge(
+        self, recording_id: str, *, author: str | None = None, actor: Actor | None = None
+    ) -> Receipt:
         """Remove a deleted recording for good: rows, and audio that no other recording has.
 
         While a backup reads the audio, or its store is down, the receipt says ``pending`` and the
@@ -443,6 +474,7 @@ class Store:
                 raise OptionInvalid("Only a deleted recording is purged.", "Delete it first.")
             _refuse_held(row)
             receipt = changes.remove_recording(session, row.id, author)
+            _note_purge(session, actor, receipt)
         (receipt,) = self._finish_purges([receipt])
         self._forget(_COMPACT_AT_ONCE_BYTES)
         return receipt
@@ -529,11 +561,14 @@ class Store:
         """The rules, the first that fits a recording decides; empty when everything stays."""
         return parse_rules(self.setting(_RETENTION) or [])
 
-    def set_retention(self, rules: Iterable[RetentionRule]) -> None:
+    def set_retention(self, rules: Iterable[RetentionRule], *, actor: Actor | None = None) -> None:
         """Take the place of all rules; nothing happens before ``apply_retention``."""
         stored = [rule.as_dict() for rule in rules]
         parse_rules(stored)
-        self.set_setting(_RETENTION, stored)
+        with self.database.write() as session:
+            row = SettingRow(name=_RETENTION, value=stored, changed_at=changes.now())
+            session.merge(row)
+            audit.note(session, actor, "retention.set", "setting", _RETENTION, rules=len(stored))
 
     def due(self, now: datetime | None = None) -> tuple[int, int, int]:
         """How many recordings the rules would delete, and purge, now; how many a hold keeps."""
@@ -557,6 +592,8 @@ class Store:
             with self.database.write() as session:
                 ids = retention.take(session, purges, min(_SMALL, limit - purged))
                 made = [changes.remove_recording(session, id, retention.AUTHOR) for id in ids]
+                for receipt in made:
+                    _note_purge(session, _RULES, receipt)
             if not made:
                 break
             purged += len(made)
@@ -565,6 +602,8 @@ class Store:
             with self.database.write() as session:
                 ids = retention.take(session, deletes, min(_SMALL, limit - len(deleted)))
                 retention.delete(session, ids, now)
+                for id in ids:
+                    audit.note(session, _RULES, "recording.deleted", "recording", id)
             if not ids:
                 break
             deleted += ids
@@ -702,6 +741,13 @@ class Store:
         whole = queries.whole_id(session, recording_id)
         changes.locked_transcript(session, whole)
         return session.get_one(RecordingRow, whole)
+
+
+def _note_purge(session: Session, actor: Actor | None, receipt: Receipt) -> None:
+    audit.note(
+        session, actor, "recording.purged", "recording", receipt.recording_id,
+        receipt=receipt.id, revisions=receipt.revisions, segments=receipt.segments,
+    )  # fmt: skip
 
 
 def _refuse_held(row: RecordingRow) -> None:

@@ -354,18 +354,18 @@ def transcribe_again(
 def delete(service: TheService, who: Writer, id: str) -> Recording:
     """Out of the history; `undo` brings it back."""
     recording_of(service, who, id)
-    return service.store.delete(id)
+    return service.store.delete(id, actor=who.actor)
 
 
 @router.post("/recordings/{id}/undo")
 def undo(service: TheService, who: Writer, id: str) -> Recording:
     """Bring back what was deleted."""
     recording_of(service, who, id)
-    return service.store.undo(id)
+    return service.store.undo(id, actor=who.actor)
 
 
 @router.post("/recordings/{id}/purge")
 def purge(service: TheService, who: Writer, id: str) -> Receipt:
     """Remove a deleted recording for good, audio and text; the answer is the receipt."""
     recording_of(service, who, id)
-    return service.store.purge(id, author=who.user)
+    return service.store.purge(id, author=who.user, actor=who.actor)

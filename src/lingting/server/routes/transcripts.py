@@ -167,7 +167,11 @@ def _correct(service: Service, who: Principal, id: str, body: bytes) -> Revision
     if not _is_finite(correction.transcript):
         raise BodyInvalid("The transcript holds a number that is not finite.")
     number = service.store.revise(
-        id, correction.transcript, based_on=correction.based_on, author=who.user
+        id,
+        correction.transcript,
+        based_on=correction.based_on,
+        author=who.user,
+        actor=who.actor,
     )
     return RevisionNumber(number)
 
@@ -185,7 +189,9 @@ def change(service: TheService, who: Writer, id: str, body: Changes) -> Revision
             )
         segments[one.position] = _changed(segments[one.position], one)
     corrected = replace(whole, segments=tuple(segments))
-    number = service.store.revise(id, corrected, based_on=body.based_on, author=who.user)
+    number = service.store.revise(
+        id, corrected, based_on=body.based_on, author=who.user, actor=who.actor
+    )
     return RevisionNumber(number)
 
 
@@ -193,7 +199,8 @@ def change(service: TheService, who: Writer, id: str, body: Changes) -> Revision
 def restore(service: TheService, who: Writer, id: str, body: Restoring) -> RevisionNumber:
     """Make an earlier state current again, as a new revision."""
     recording_of(service, who, id)
-    return RevisionNumber(service.store.restore_revision(id, body.revision, author=who.user))
+    number = service.store.restore_revision(id, body.revision, author=who.user, actor=who.actor)
+    return RevisionNumber(number)
 
 
 def _changed(segment: Segment, change: Change) -> Segment:

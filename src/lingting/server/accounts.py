@@ -1,0 +1,134 @@
+"""Users and departments: who they are. What they show when they come is ``access``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lingting.errors import OptionInvalid
+from lingting.server.access import check_user_name, checked_scopes, is_administrator
+from lingting.store.records import Actor
+
+if TYPE_CHECKING:
+    from lingting.store import Store
+    from lingting.store.people import Department
+    from lingting.store.people import User as StoredUser
+
+_MAX_DEPARTMENT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user without what only signing in needs."""
+
+    name: str
+    department: str | None
+    scopes: tuple[str, ...]
+    created_at: datetime
+    disabled_at: datetime | None
+    has_password: bool
+
+
+class Accounts:
+    """Reads and changes users and departments. For many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def users(self) -> list[User]:
+        """All of them by name, disabled ones too."""
+        from lingting.store import people
+
+        with self._store.database.read() as session:
+            return [_user(row) for row in people.users(session)]
+
+    def add_user(
+        self,
+        name: str,
+        *,
+        scopes: Iterable[str] = ("read", "write"),
+        department: str | None = None,
+        actor: Actor | None = None,
+    ) -> None:
+        """A user who can set a password by ``Access.new_link``. Raises OptionInvalid."""
+        from lingting.store import audit, people
+
+        check_user_name(name)
+        wanted = checked_scopes(scopes)
+        with self._store.database.write() as session:
+            if department is not None and not people.has_department(session, department):
+                raise OptionInvalid("There is no such department.", "See `lingting department`.")
+            if not people.add_user(session, name, scopes=wanted, department=department, now=_now()):
+                raise OptionInvalid("A user has this name already.", "See `lingting user list`.")
+            audit.note(session, actor, "user.added", "user", name, scopes=",".join(wanted))
+
+    def disable_user(self, name: str, *, actor: Actor | None = None) -> None:
+        """Their sessions and keys work no longer, within two seconds everywhere.
+
+        The last administrator with a password cannot be. Raises OptionInvalid.
+        """
+        from lingting.store import audit, people
+
+        with self._store.database.write() as session:
+            people.lock_users(session)
+            found = people.user(session, name, is_locked=True)
+            if found is None:
+                raise OptionInvalid("There is no such user.", "See `lingting user list`.")
+            if found.disabled_at is not None:
+                return
+            others = [one for one in people.users(session) if one.name != name]
+            if "admin" in found.scopes and not any(map(is_administrator, others)):
+                raise OptionInvalid(
+                    "Nobody else could sign in as an administrator.",
+                    "Add another one, who sets a password first.",
+                )
+            people.set_disabled(session, name, _now())
+            audit.note(session, actor, "user.disabled", "user", name)
+
+    def enable_user(self, name: str, *, actor: Actor | None = None) -> None:
+        """Takes a disabling back, with the password as it was. Raises OptionInvalid."""
+        from lingting.store import audit, people
+
+        with self._store.database.write() as session:
+            found = people.user(session, name, is_locked=True)
+            if found is None:
+                raise OptionInvalid("There is no such user.", "See `lingting user list`.")
+            if found.disabled_at is not None:
+                people.set_disabled(session, name, None)
+                audit.note(session, actor, "user.enabled", "user", name)
+
+    def departments(self) -> list[Department]:
+        """All of them by name."""
+        from lingting.store import people
+
+        with self._store.database.read() as session:
+            return people.departments(session)
+
+    def add_department(self, name: str, *, actor: Actor | None = None) -> None:
+        """Raises OptionInvalid."""
+        from lingting.store import audit, people
+
+        label = " ".join(name.split())
+        if not 0 < len(label) <= _MAX_DEPARTMENT or not label.isprintable():
+            raise OptionInvalid(f"A department's name has 1 to {_MAX_DEPARTMENT} characters.")
+        with self._store.database.write() as session:
+            if not people.add_department(session, label, now=_now()):
+                raise OptionInvalid("The department is there already.")
+            audit.note(session, actor, "department.added", "department", label)
+
+
+def _user(row: StoredUser) -> User:
+    return User(
+        row.name,
+        row.department,
+        row.scopes,
+        row.created_at,
+        row.disabled_at,
+        row.password_hash is not None,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
