@@ -316,12 +316,12 @@ class Access:
 
         _check_password(password)
         id, secret = _ticket(link)
-        self.check_link(link)
+        name = self.check_link(link)
         with self._hashing:  # 64 MiB each
             hashed = _hasher().hash(password)
         with self._store.database.write() as session:
-            name = _valid_link(people.link(session, id, is_locked=True), secret).user
-            user = people.user(session, name, is_locked=True)
+            user = people.user(session, name, is_locked=True)  # first, as in new_link
+            _valid_link(people.link(session, id, is_locked=True), secret)
             if user is None or user.disabled_at is not None:
                 raise LinkSpent("The user of the link is disabled.", "Ask an administrator.")
             people.remove_link(session, id)
