@@ -14,14 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -34,7 +34,7 @@ from lingting.errors import (
     RequestError,
     ServiceUnreachable,
 )
-from lingting.store.records import Batch, Event, Job, Receipt, Recording
+from lingting.store.records import Batch, Event, Glossary, Job, Receipt, Recording
 from lingting.transcript import Failure, Transcript
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ _UNREACHABLE_S = 60.0
 _AGAIN_S = 1.0
 _BUSY_TRIES = 8
 _COPY_BYTES = 1 << 20
-_TIMES = frozenset({"created_at", "started_at", "finished_at", "deleted_at", "purged_at", "at"})
+_TIMES = frozenset(
+    {"created_at", "started_at", "finished_at", "deleted_at", "purged_at", "at", "changed_at"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,28 @@ class Client:
         """Remove a deleted recording for good."""
         return _made(Receipt, self._json("POST", f"/recordings/{_id(recording_id)}/purge"))
 
+    # Glossaries --------------------------------------------------------------------------------
+
+    def glossaries(self) -> list[Glossary]:
+        """One's own and those for all, by name, without their words."""
+        return [_glossary(one) for one in self._json("GET", "/glossaries")["items"]]
+
+    def glossary(self, name: str) -> Glossary:
+        """By name or id, with its words. Raises GlossaryNotFound."""
+        return _glossary(self._json("GET", f"/glossaries/{_part(name)}"))
+
+    def save_glossary(
+        self, name: str, words: Iterable[str], *, based_on: int = 0, for_all: bool = False
+    ) -> Glossary:
+        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict."""
+        body = {"words": list(map(_text, words)), "based_on": based_on, "for_all": for_all}
+        return _glossary(self._json("PUT", f"/glossaries/{_part(name)}", json=body))
+
+    def delete_glossary(self, name: str, *, for_all: bool = False) -> Glossary:
+        """What it was. Raises GlossaryNotFound."""
+        asked = _given({"for_all": for_all or None})
+        return _glossary(self._json("DELETE", f"/glossaries/{_part(name)}", params=asked))
+
     def status(self) -> dict[str, Any]:
         """Parts, workers, engine hosts and jobs of the service."""
         found: dict[str, Any] = self._json("GET", "/status")
@@ -500,6 +524,11 @@ def _id(given: str) -> str:
     return given if given.isascii() and given.isalnum() else "-"
 
 
+def _part(name: str) -> str:
+    """A name as one part of an address; dots too, which would lead elsewhere."""
+    return quote(_text(name), safe="").replace(".", "%2E")
+
+
 def _made(cls: type[T], row: Mapping[str, Any]) -> T:
     """A value of the service; fields of a newer one are left out."""
     known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
@@ -527,3 +556,8 @@ def _event(row: Mapping[str, Any]) -> Event:
 
 def _recording(row: Mapping[str, Any]) -> Recording:
     return _made(Recording, {**row, "tags": tuple(row["tags"])})
+
+
+def _glossary(row: Mapping[str, Any]) -> Glossary:
+    words = row["words"]
+    return _made(Glossary, {**row, "words": None if words is None else tuple(words)})

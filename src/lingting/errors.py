@@ -27,6 +27,7 @@
     │  ├─ RecordingHeld        store.recording_held
     │  ├─ RevisionNotFound     store.revision_not_found
     │  ├─ RevisionConflict     store.revision_conflict
+    │  ├─ GlossaryNotFound     store.glossary_not_found
     │  ├─ JobNotFound          job.not_found
     │  ├─ JobFinished          job.finished
     │  ├─ BatchNotFound        batch.not_found
@@ -262,11 +263,19 @@ class RevisionNotFound(RequestError):
 
 
 class RevisionConflict(RequestError):
-    """Somebody else changed the transcript since it was read."""
+    """Somebody else changed the transcript or glossary since it was read."""
 
     code = "store.revision_conflict"
     status = 409
     default_next_step = "Read the transcript again and make the change there."
+
+
+class GlossaryNotFound(RequestError):
+    """There is no glossary with this name."""
+
+    code = "store.glossary_not_found"
+    status = 404
+    default_next_step = "See `lingting glossary list` for those there are."
 
 
 class JobNotFound(RequestError):

@@ -19,6 +19,7 @@ from lingting.cli import (
     database,
     engine,
     evaluation,
+    glossary,
     history,
     jobs,
     keys,
@@ -66,6 +67,9 @@ for _name, _command in models.COMMANDS.items():
 app.add_typer(history.app, name="history")
 for _name, _command in history.COMMANDS.items():
     _add(history.app, _name, _command)
+app.add_typer(glossary.app, name="glossary")
+for _name, _command in glossary.COMMANDS.items():
+    _add(glossary.app, _name, _command)
 app.add_typer(retention.app, name="retention")
 for _name, _command in retention.COMMANDS.items():
     _add(retention.app, _name, _command)

@@ -72,6 +72,10 @@ def submit(
     hotwords_file: Annotated[
         Path | None, typer.Option("--hotwords-file", help="The same, one a line, UTF-8.")
     ] = None,
+    glossary: Annotated[
+        str | None,
+        typer.Option("--glossary", metavar="NAME", help="Expect its words; the service has it."),
+    ] = None,
     prompt: Annotated[
         str | None, typer.Option("--prompt", help="What the recording is about, in its language.")
     ] = None,
@@ -113,6 +117,7 @@ def submit(
             "model": model, "language": language, "words": words, "itn": itn,
             "script": script.value, "hotwords": list(read_hotwords(hotword or (), hotwords_file)),
             "prompt": prompt, "beam_size": beam_size, "channels": channels.value,
+            **({} if glossary is None else {"glossary": glossary}),
         }  # fmt: skip
         request = _Request(files, batch, priority.value, options, recursive, force, watch, json)
         return _submit(out, request, server, key)

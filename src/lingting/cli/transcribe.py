@@ -59,6 +59,7 @@ class Request:
     recursive: bool
     hotwords: Sequence[str]
     hotwords_file: Path | None
+    glossary: str | None
     engine: EngineRequest
     options: dict[str, Any]
     """Arguments of PipelineOptions; None leaves its default."""
@@ -101,6 +102,12 @@ def transcribe(
     ] = None,
     hotwords_file: Annotated[
         Path | None, typer.Option("--hotwords-file", help="The same, one a line, UTF-8.")
+    ] = None,
+    glossary: Annotated[
+        str | None,
+        typer.Option(
+            "--glossary", metavar="NAME", help="Expect its words; see `lingting glossary list`."
+        ),
     ] = None,
     prompt: Annotated[
         str | None, typer.Option("--prompt", help="What the recording is about, in its language.")
@@ -181,6 +188,7 @@ def transcribe(
         recursive=recursive,
         hotwords=hotword or (),
         hotwords_file=hotwords_file,
+        glossary=glossary,
         engine=EngineRequest(model, device.value, compute, threads),
         options={
             "language": language,
@@ -282,7 +290,17 @@ def _options(request: Request) -> PipelineOptions:
     given = {name: value for name, value in request.options.items() if value is not None}
     given.setdefault("max_duration_s", settings().max_duration_s)
     hotwords = read_hotwords(request.hotwords, request.hotwords_file)
+    if request.glossary is not None:
+        hotwords = tuple(dict.fromkeys((*hotwords, *_words_of(request.glossary))))
     return PipelineOptions(hotwords=hotwords, **given)
+
+
+def _words_of(glossary: str) -> tuple[str, ...]:
+    """Of one for all, in the store of this machine."""
+    from lingting.store import Glossaries, open_store
+
+    with open_store() as store:
+        return Glossaries(store.database).get(glossary).words or ()
 
 
 def _jobs(request: Request, wish: Wish) -> list[Job]:

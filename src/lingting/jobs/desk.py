@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
-from lingting.store import events, jobs, work
+from lingting.store import events, glossaries, jobs, work
 from lingting.store.records import Batch, Blob, Event, Job, JobState, Priority, WorkerState
 from lingting.store.store import Store
 
@@ -48,7 +48,8 @@ class Desk:
 
         The same audio under the same name of the same owner is one recording, whose transcript
         gets another revision. The same ``idempotency_key`` of the same owner gives the same job
-        again. Raises RequestConflict when that key was for something else, BatchNotFound,
+        again. A glossary's words become hotwords now; what it holds later changes nothing. Raises
+        RequestConflict when that key was for something else, BatchNotFound, GlossaryNotFound,
         OptionInvalid, StoreUnreachable.
         """
         _check_priority(priority)
@@ -62,8 +63,8 @@ class Desk:
             job_id = asked.once(
                 session,
                 lambda: jobs.add_job(
-                    session, recording_id, options=options.as_dict(), owner=owner,
-                    batch_id=batch_id, priority=priority,
+                    session, recording_id, options=_resolved(session, options, owner, department),
+                    owner=owner, batch_id=batch_id, priority=priority,
                 ),
             )  # fmt: skip
             events.write_pending(session)
@@ -73,6 +74,14 @@ class Desk:
         if known is None:
             known = self.store.receive(blob, add, name=name, owner=owner, department=department)
         return self.job(known)
+
+    def check_glossary(
+        self, options: JobOptions, *, owner: str | None = None, department: str | None = None
+    ) -> None:
+        """Raises GlossaryNotFound when ``options`` name one that this owner does not see."""
+        if options.glossary is not None:
+            with self.store.database.read() as session:
+                glossaries.find(session, options.glossary, owner=owner, department=department)
 
     def is_requested(self, idempotency_key: str, *, owner: str | None = None) -> bool:
         """Whether anything was made for this key."""
@@ -91,7 +100,7 @@ class Desk:
     ) -> Job:
         """Transcribe a recording that is there once more, in another way or by another model.
 
-        Without ``owner`` it is the recording's. Raises RecordingNotFound.
+        Without ``owner`` it is the recording's. Raises RecordingNotFound, GlossaryNotFound.
         """
         _check_priority(priority)
         recording = self.store.recording(recording_id)
@@ -103,7 +112,10 @@ class Desk:
             job_id = asked.once(
                 session,
                 lambda: jobs.add_job(
-                    session, recording.id, options=options.as_dict(),
+                    session, recording.id,
+                    options=_resolved(
+                        session, options, owner or recording.owner, recording.department
+                    ),
                     owner=owner or recording.owner, batch_id=batch_id, priority=priority,
                 ),
             )  # fmt: skip
@@ -247,9 +259,11 @@ class Desk:
     ) -> None:
         """Submit what is in this folder of the workers' machine, and whatever comes to be in it.
 
-        Naming the same folder again changes how. Raises OptionInvalid for one that is not there.
+        Naming the same folder again changes how. Each file gets the words that a glossary has when
+        it is submitted. Raises OptionInvalid for a folder that is not there, GlossaryNotFound.
         """
         _check_priority(priority)
+        self.check_glossary(options, owner=owner, department=department)
         if not folder.is_absolute() or not folder.is_dir():
             raise OptionInvalid("There is no folder to watch.", "Give its whole path.")
         told = {
@@ -332,6 +346,17 @@ class _Asked:
         return jobs.requested(
             session, owner=self._owner, key=self._key, kind=self._kind, digest=self._digest
         )
+
+
+def _resolved(
+    session: _Session, options: JobOptions, owner: str | None, department: str | None
+) -> dict[str, Any]:
+    """The options of a job, with the words of its glossary. Raises GlossaryNotFound."""
+    name = options.glossary
+    found = None
+    if name is not None:
+        found = glossaries.find(session, name, owner=owner, department=department)
+    return options.with_glossary(found).as_dict()
 
 
 def _check_priority(priority: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import stat
 import threading
@@ -12,12 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lingting.errors import LingtingError, OptionInvalid
+from lingting.errors import GlossaryNotFound, LingtingError, OptionInvalid
 from lingting.jobs.desk import DEFAULT_OPTIONS, Desk
 from lingting.jobs.options import JobOptions
 from lingting.store.blobs import digest_of
 from lingting.store.records import Job, Priority
 from lingting.store.store import Store
+
+log = logging.getLogger(__name__)
 
 _UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download")
 _SETTLE_S = 2.0
@@ -67,9 +70,15 @@ class FolderWatch:
         self._is_deep = is_deep
         self._settle_s = settle_s
         self._seen: dict[str, _Seen] = {}
+        self._is_told = False
 
     def scan(self) -> list[Job]:
-        """Look once; the jobs of the files that have settled since the last look."""
+        """Look once; the jobs of the files that have settled since the last look.
+
+        While the glossary is gone that was asked for, the files wait.
+        """
+        if not self._has_glossary():
+            return []
         now_s = time.monotonic()
         jobs: list[Job] = []
         there: dict[str, _Seen] = {}
@@ -100,6 +109,17 @@ class FolderWatch:
                 self.scan()
             except LingtingError:
                 continue
+
+    def _has_glossary(self) -> bool:
+        try:
+            self._desk.check_glossary(self._options, owner=self._owner, department=self._department)
+        except GlossaryNotFound as error:
+            if not self._is_told:
+                log.warning("a watched folder waits", extra={"code": error.code})
+            self._is_told = True
+            return False
+        self._is_told = False
+        return True
 
     def _files(self) -> Iterator[Path]:
         """Links are not followed: they may lead out of the folder."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from lingting.errors import OptionInvalid, OptionUnknown
 from lingting.languages import parse_language
+from lingting.store.records import MAX_WORD_CHARS, MAX_WORDS, Glossary
 
 if TYPE_CHECKING:
     from lingting.pipeline import PipelineOptions
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 _SCRIPTS = ("simplified", "traditional", "as-is")
 _CHANNELS = ("mix", "split")
 _MAX_MODEL_CHARS = 200
-_MAX_HOTWORDS = 1_000
-_MAX_TEXT_CHARS = 10_000
+_OF_GLOSSARY = ("glossary", "glossary_id", "glossary_revision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class JobOptions:
     prompt: str | None = None
     beam_size: int | None = None
     channels: str = "mix"
+    glossary: str | None = None
+    """Name or id of the owner's glossary, or of one for all, whose words become hotwords."""
+    glossary_id: str | None = None
+    """Which one that was; the desk says so, whatever is given."""
+    glossary_revision: int | None = None
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -48,16 +53,32 @@ class JobOptions:
             raise OptionInvalid(f"model is a name of 1 to {_MAX_MODEL_CHARS} characters.")
         if self.beam_size is not None and not 1 <= self.beam_size <= 20:
             raise OptionInvalid(f"beam_size is {self.beam_size}; allowed are 1 to 20.")
-        if len(self.hotwords) > _MAX_HOTWORDS:
+        if len(self.hotwords) > MAX_WORDS:
             raise OptionInvalid(
-                f"There are {len(self.hotwords)} hotwords; allowed are {_MAX_HOTWORDS}."
+                f"There are {len(self.hotwords)} hotwords; allowed are {MAX_WORDS}."
             )
-        if any(len(one) > _MAX_TEXT_CHARS for one in (*self.hotwords, self.prompt or "")):
-            raise OptionInvalid(f"A hotword or prompt is longer than {_MAX_TEXT_CHARS} characters.")
+        if any(len(one) > MAX_WORD_CHARS for one in (*self.hotwords, self.prompt or "")):
+            raise OptionInvalid(f"A hotword or prompt is longer than {MAX_WORD_CHARS} characters.")
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON form; ``from_dict`` reads it back."""
-        return {**asdict(self), "hotwords": list(self.hotwords)}
+        """The JSON form; ``from_dict`` reads it back.
+
+        Without a glossary it is what it was before there were any: requests are compared by it.
+        """
+        made = {**asdict(self), "hotwords": list(self.hotwords)}
+        return {
+            name: one for name, one in made.items() if one is not None or name not in _OF_GLOSSARY
+        }
+
+    def with_glossary(self, found: Glossary | None) -> JobOptions:
+        """Its words behind those given, as many as are allowed; which one it was is kept."""
+        if found is None:
+            return replace(self, glossary_id=None, glossary_revision=None)
+        words = dict.fromkeys((*self.hotwords, *(found.words or ())))
+        return replace(
+            self, hotwords=tuple(words)[:MAX_WORDS], glossary_id=found.id,
+            glossary_revision=found.revision,
+        )  # fmt: skip
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> JobOptions:
@@ -91,14 +112,16 @@ def _check_types(options: JobOptions) -> None:
     """Values come from JSON that anybody may have written."""
     for names, allowed, told in (
         (("model", "script", "channels"), str, "text"),
-        (("language", "prompt"), (str, type(None)), "text or null"),
+        (("language", "prompt", "glossary", "glossary_id"), (str, type(None)), "text or null"),
         (("words", "itn"), bool, "true or false"),
     ):
         for name in names:
             if not isinstance(getattr(options, name), allowed):
                 raise OptionInvalid(f"{name} must be {told}.")
-    if isinstance(options.beam_size, bool) or not isinstance(options.beam_size, (int, type(None))):
-        raise OptionInvalid("beam_size must be a whole number or null.")
+    for name in ("beam_size", "glossary_revision"):
+        value = getattr(options, name)
+        if isinstance(value, bool) or not isinstance(value, (int, type(None))):
+            raise OptionInvalid(f"{name} must be a whole number or null.")
     if not isinstance(options.hotwords, (list, tuple)) or not all(
         isinstance(one, str) for one in options.hotwords
     ):

@@ -19,7 +19,7 @@ from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
 from lingting.server.pages import router as pages
-from lingting.server.routes import events, exports, jobs, recordings, state, transcripts
+from lingting.server.routes import events, exports, glossaries, jobs, recordings, state, transcripts
 from lingting.server.service import Service
 
 log = logging.getLogger("lingting.server")
@@ -70,6 +70,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         exports.router,
         jobs.router,
         events.router,
+        glossaries.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from lingting.errors import OptionInvalid
-from lingting.store import Batch, Cursor, Job, Recording, Revision
+from lingting.store import Batch, Cursor, Glossary, Job, Recording, Revision
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
@@ -40,6 +40,11 @@ class BatchPage:
 @dataclass(frozen=True, slots=True)
 class RevisionList:
     items: Sequence[Revision]
+
+
+@dataclass(frozen=True, slots=True)
+class GlossaryList:
+    items: Sequence[Glossary]
 
 
 @dataclass(frozen=True, slots=True)

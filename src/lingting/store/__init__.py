@@ -21,6 +21,7 @@ from lingting.store.records import (
     Checkup,
     Cursor,
     Event,
+    Glossary,
     Hit,
     Job,
     Kept,
@@ -33,6 +34,7 @@ from lingting.store.records import (
 if TYPE_CHECKING:
     from lingting.store.backup import restore
     from lingting.store.blobs import open_blobs
+    from lingting.store.glossaries import Glossaries
     from lingting.store.retention import RetentionReport, RetentionRule
     from lingting.store.store import Store, all_recordings, cursor_of, open_store
 
@@ -44,6 +46,8 @@ __all__ = [
     "Checkup",
     "Cursor",
     "Event",
+    "Glossaries",
+    "Glossary",
     "Hit",
     "Job",
     "Kept",
@@ -71,6 +75,10 @@ def __getattr__(name: str) -> Any:
         from lingting.store import retention
 
         return getattr(retention, name)
+    if name == "Glossaries":
+        from lingting.store.glossaries import Glossaries
+
+        return Glossaries
     if name == "open_blobs":
         from lingting.store.blobs import open_blobs
 

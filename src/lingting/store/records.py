@@ -263,4 +263,27 @@ class Claim:
     """How many groups of it are stored already."""
 
 
+@dataclass(frozen=True, slots=True)
+class Glossary:
+    """Names and terms to expect, under a name."""
+
+    id: str
+    name: str
+    owner: str | None
+    """None: it is for all."""
+    department: str | None
+    """Of one for all: only for those of this department."""
+    count: int
+    """How many words it has."""
+    words: tuple[str, ...] | None
+    """None in a list."""
+    revision: int
+    """Grows by one with each change."""
+    created_at: datetime
+    changed_at: datetime
+
+
+MAX_WORDS = 1_000
+MAX_WORD_CHARS = 10_000
+"""Of the hotwords of a job, and of a glossary."""
 FINISHED: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})

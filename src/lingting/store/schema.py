@@ -5,7 +5,7 @@
     blobs ──< recordings ──< tags
                   │
               transcripts ──< revisions ──< revision_segments >── segments ── words
-    settings   receipts
+    settings   receipts   glossaries
 
     recordings ──< jobs ──< job_groups        batches ──< jobs
     job_events   job_requests   job_shares   workers
@@ -23,8 +23,8 @@
   which are removed when the transcript is stored.
 
 Later migrations add what needs more of the service to mean anything, and not before, because a
-table that nobody fills is a promise that nobody tests: glossaries. ``owner`` and ``department`` of
-recordings, and ``user`` of keys, are plain names: programs have names of their own, and a recording
+table that nobody fills is a promise that nobody tests. ``owner`` and ``department`` of recordings and
+glossaries, and ``user`` of keys, are plain names: programs have names of their own, and a recording
 outlives whoever gave it. The index of the search comes with search proper.
 """
 
@@ -46,6 +46,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -412,3 +413,25 @@ class AuditRow(Base):
     previous: Mapped[str] = mapped_column(String(64))
     """Digest of the row before; "" for the first."""
     sha256: Mapped[str] = mapped_column(String(64))
+
+
+class GlossaryRow(Base):
+    __tablename__ = "glossaries"
+    __table_args__ = (
+        UniqueConstraint("owner", "name", name="glossaries_name"),
+        Index(
+            "glossaries_for_all", "name", unique=True,
+            sqlite_where=text("owner is null"), postgresql_where=text("owner is null"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str | None] = mapped_column(Text)
+    """None: it is for all, of the department where it has one."""
+    department: Mapped[str | None] = mapped_column(Text)
+    words: Mapped[list[str]] = mapped_column(JSON)
+    revision: Mapped[int]
+    """How often it was written."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)

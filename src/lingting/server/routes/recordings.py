@@ -65,6 +65,7 @@ _FORM = {
                         "prompt": {"type": "string"},
                         "beam_size": {"type": "integer"},
                         "channels": {"enum": ["mix", "split"]},
+                        "glossary": {"type": "string"},
                     },
                 }
             }
@@ -184,8 +185,8 @@ class _Wish:
         self.name = self.digest = None
 
     def check(self) -> None:
-        """Before a byte is kept: options, and that the batch is theirs."""
-        self.options()
+        """Before a byte is kept: options, and that batch and glossary are there for them."""
+        self._check_glossary()
         batch = self.fields.get("batch")
         if batch is not None and batch != self.checked_batch:
             check_batch(self.service, self.who, batch)
@@ -195,10 +196,20 @@ class _Wish:
         given = {name: one for name, one in self.fields.items() if name not in _NOT_OPTIONS}
         return JobOptions.from_dict(given)
 
+    def _check_glossary(self) -> None:
+        """What was taken before needs it no longer."""
+        options, desk, key = self.options(), self.service.desk, self._file_key()
+        if options.glossary is not None and not (
+            key is not None and desk.is_requested(key, owner=self.who.user)
+        ):
+            desk.check_glossary(options, owner=self.who.user)
+
+    def _file_key(self) -> str | None:
+        if self.key is not None and self.files > 1:
+            return f"{self.key}:{self.files}"
+        return self.key
+
     def submit(self, blob: Any, name: str) -> Job:
-        key = self.key
-        if key is not None and self.files > 1:
-            key = f"{key}:{self.files}"
         return self.service.desk.submit(
             blob,
             name=name,
@@ -206,7 +217,7 @@ class _Wish:
             owner=self.who.user,
             batch_id=self.fields.get("batch"),
             priority=self.fields.get("priority", "normal"),
-            idempotency_key=key,
+            idempotency_key=self._file_key(),
         )
 
 
@@ -247,6 +258,7 @@ _PARSERS: dict[str, Any] = {
     "prompt": _parse_text,
     "beam_size": _parse_number,
     "channels": _parse_choice,
+    "glossary": _parse_text,
 }
 
 
