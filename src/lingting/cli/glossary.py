@@ -140,7 +140,7 @@ def _list(output: Output, user: str | None, json: bool) -> int:
             output.record(_record(one))
         return DONE
     rows = [
-        (one.id, shown(one.name), shown(one.owner or ""), str(one.count), str(one.revision),
+        (one.id, one.name, one.owner or "", str(one.count), str(one.revision),
          one.changed_at.astimezone().strftime("%Y-%m-%d %H:%M"))
         for one in found
     ]  # fmt: skip

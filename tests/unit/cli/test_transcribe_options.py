@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from lingting.cli.formats import parse_formats
-from lingting.cli.transcribe import read_hotwords
-from lingting.errors import OptionInvalid
+from lingting.cli.loading import EngineRequest
+from lingting.cli.transcribe import Request, _options, read_hotwords
+from lingting.errors import GlossaryNotFound, OptionInvalid
+from lingting.store import Glossaries, open_store
 
 
 def test_formats_with_commas_and_repeated() -> None:
@@ -37,3 +39,26 @@ def test_a_file_of_hotwords_that_is_none(
     with pytest.raises(OptionInvalid, match=complaint) as caught:
         read_hotwords([], file)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_the_words_of_a_glossary_come_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path))
+
+    def hotwords(glossary: str | None) -> tuple[str, ...]:
+        engine = EngineRequest("auto", "cpu", "auto", None)
+        request = Request(
+            (), (), None, json=False, words=False, force=False, keep=None, recursive=True,
+            hotwords=("b", "a"), hotwords_file=None, glossary=glossary, engine=engine, options={},
+        )  # fmt: skip
+        return _options(request).hotwords
+
+    assert hotwords(None) == ("b", "a")
+    assert list(tmp_path.iterdir()) == []  # the store is only opened when it is asked
+    with open_store() as store:
+        Glossaries(store.database).save("terms", ["c", "a"], based_on=0)
+        Glossaries(store.database).save("own", ["d"], based_on=0, owner="li")
+    assert hotwords("terms") == ("b", "a", "c")
+    with pytest.raises(GlossaryNotFound):
+        hotwords("own")
