@@ -183,10 +183,11 @@ def test_a_job_keeps_the_words_it_was_given(desk: Desk, glossaries: Glossaries) 
     assert submit(desk, options, owner="li")["hotwords"] == ["a", "b", "d"]
     glossaries.delete("terms")
     assert submit(desk, options, owner="li", idempotency_key="k") == first
-    with pytest.raises(GlossaryNotFound):
-        submit(desk, options, owner="li")
     with pytest.raises(RequestConflict):
         submit(desk, JobOptions(), owner="li", idempotency_key="k")
+    with pytest.raises(GlossaryNotFound):
+        desk.submit(io.BytesIO(b"other sound"), name="a", options=options, owner="li")
+    assert len(list(desk.store.blobs.digests())) == 1  # nothing is kept of what was refused
 
 
 def test_a_job_gets_its_owners(desk: Desk, glossaries: Glossaries) -> None:

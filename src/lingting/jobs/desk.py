@@ -53,6 +53,9 @@ class Desk:
         OptionInvalid, StoreUnreachable.
         """
         _check_priority(priority)
+        self.check_glossary(
+            options, owner=owner, department=department, idempotency_key=idempotency_key
+        )
         blob = audio if isinstance(audio, Blob) else self.store.put(audio)
         asked = _Asked(
             "job", owner, idempotency_key,
@@ -76,11 +79,22 @@ class Desk:
         return self.job(known)
 
     def check_glossary(
-        self, options: JobOptions, *, owner: str | None = None, department: str | None = None
+        self,
+        options: JobOptions,
+        *,
+        owner: str | None = None,
+        department: str | None = None,
+        idempotency_key: str | None = None,
     ) -> None:
-        """Raises GlossaryNotFound when ``options`` name one that this owner does not see."""
-        if options.glossary is not None:
-            with self.store.database.read() as session:
+        """Raises GlossaryNotFound when ``options`` name one that this owner does not see.
+
+        What was made for the key before needs it no longer.
+        """
+        if options.glossary is None:
+            return
+        with self.store.database.read() as session:
+            key = idempotency_key
+            if key is None or not jobs.is_requested(session, owner=owner, key=key):
                 glossaries.find(session, options.glossary, owner=owner, department=department)
 
     def is_requested(self, idempotency_key: str, *, owner: str | None = None) -> bool:

@@ -186,7 +186,9 @@ class _Wish:
 
     def check(self) -> None:
         """Before a byte is kept: options, and that batch and glossary are there for them."""
-        self._check_glossary()
+        self.service.desk.check_glossary(
+            self.options(), owner=self.who.user, idempotency_key=self._file_key()
+        )
         batch = self.fields.get("batch")
         if batch is not None and batch != self.checked_batch:
             check_batch(self.service, self.who, batch)
@@ -195,14 +197,6 @@ class _Wish:
     def options(self) -> JobOptions:
         given = {name: one for name, one in self.fields.items() if name not in _NOT_OPTIONS}
         return JobOptions.from_dict(given)
-
-    def _check_glossary(self) -> None:
-        """What was taken before needs it no longer."""
-        options, desk, key = self.options(), self.service.desk, self._file_key()
-        if options.glossary is not None and not (
-            key is not None and desk.is_requested(key, owner=self.who.user)
-        ):
-            desk.check_glossary(options, owner=self.who.user)
 
     def _file_key(self) -> str | None:
         if self.key is not None and self.files > 1:
