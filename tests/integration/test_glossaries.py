@@ -27,8 +27,8 @@ from lingting.errors import (
 )
 from lingting.jobs import Desk, FolderWatch, JobOptions
 from lingting.pipeline import PipelineOptions
-from lingting.store import Glossaries, Store, open_store
-from lingting.store.records import MAX_WORDS
+from lingting.store import Glossaries, Store, audit, open_store
+from lingting.store.records import MAX_WORDS, Actor
 from tests.integration.store_parts import postgres_server
 from tests.integration.test_cli_history import Home
 from tests.integration.worker_parts import finished, stop, undisturbed, worker
@@ -151,6 +151,24 @@ def test_based_on_what_was_read(glossaries: Glossaries) -> None:
             glossaries.save("terms", ["Brumbleweft"], based_on=wrong)
         assert "Brumbleweft" not in str(told.value)
     assert glossaries.get("terms").words == ("a",)
+
+
+def test_the_audit_trail_says_who_and_no_words(store: Store, glossaries: Glossaries) -> None:
+    wang = Actor("wang", "key:x")
+    made = glossaries.save("Brumbleweft", ["Quincunxes", "b"], based_on=0, actor=wang)
+    with pytest.raises(RevisionConflict):
+        glossaries.save("Brumbleweft", ["c"], based_on=0, actor=wang)
+    glossaries.delete("Brumbleweft", actor=wang)
+    with store.database.read() as session:
+        trail = audit.entries(session)[::-1]
+        assert audit.verify(session).bad_id is None
+    assert [(one.action, one.object_id, one.actor, one.by) for one in trail] == [
+        ("glossary.saved", made.id, "wang", "key:x"),
+        ("glossary.deleted", made.id, "wang", "key:x"),
+    ]
+    assert trail[0].details == {"revision": 1, "words": 2}
+    assert "Brumbleweft" not in str(trail)
+    assert "Quincunxes" not in str(trail)
 
 
 def test_there_is_room_for_so_many(glossaries: Glossaries, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import GlossaryNotFound, OptionInvalid, RevisionConflict
-from lingting.store import changes, events
-from lingting.store.records import MAX_WORD_CHARS, MAX_WORDS, Glossary
+from lingting.store import audit, changes, events
+from lingting.store.records import MAX_WORD_CHARS, MAX_WORDS, Actor, Glossary
 from lingting.store.rows import storable
 from lingting.store.schema import GlossaryRow
 
@@ -69,11 +69,13 @@ class Glossaries:
         based_on: int,
         owner: str | None = None,
         department: str | None = None,
+        actor: Actor | None = None,
     ) -> Glossary:
         """Make the glossary of this name and owner, or replace its words and department.
 
         ``based_on`` is the revision that was read, 0 where there was none. Raises RevisionConflict
-        when somebody was quicker, OptionInvalid for words or a name that cannot be.
+        when somebody was quicker, OptionInvalid for words or a name that cannot be. Here and below,
+        ``actor`` is who does it, for the audit trail; None: whoever runs this program.
         """
         name, words = parse_name(name), parse_words(words)
         if owner is not None and department is not None:
@@ -94,9 +96,15 @@ class Glossaries:
             row.revision += 1
             row.changed_at = now
             session.flush()
+            audit.note(
+                session, actor, "glossary.saved", "glossary", row.id,
+                revision=row.revision, words=len(words),
+            )  # fmt: skip
             return _glossary(row, len(words), words)
 
-    def delete(self, name_or_id: str, *, owner: str | None = None) -> Glossary:
+    def delete(
+        self, name_or_id: str, *, owner: str | None = None, actor: Actor | None = None
+    ) -> Glossary:
         """Remove a glossary of exactly this owner; None: one for all. It is returned once more.
 
         Jobs that use it keep its words. Raises GlossaryNotFound.
@@ -109,6 +117,7 @@ class Glossaries:
                 raise _not_found()
             found = _glossary(row, len(row.words), tuple(row.words))
             session.delete(row)
+            audit.note(session, actor, "glossary.deleted", "glossary", found.id)
             return found
 
 

@@ -23,9 +23,9 @@
   which are removed when the transcript is stored.
 
 Later migrations add what needs more of the service to mean anything, and not before, because a
-table that nobody fills is a promise that nobody tests. ``owner`` and ``department`` of recordings and
-glossaries, and ``user`` of keys, are plain names: programs have names of their own, and a recording
-outlives whoever gave it. The index of the search comes with search proper.
+table that nobody fills is a promise that nobody tests. ``owner`` and ``department`` of recordings
+and glossaries, and ``user`` of keys, are plain names: programs have names of their own, and a
+recording outlives whoever gave it. The index of the search comes with search proper.
 """
 
 from __future__ import annotations

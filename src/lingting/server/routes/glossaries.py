@@ -41,7 +41,11 @@ def show_glossary(service: TheService, who: Reader, name: str) -> Glossary:
 def save_glossary(service: TheService, who: Writer, name: str, body: NewGlossary) -> Glossary:
     """Make it, or replace its words. 409 when somebody else was quicker."""
     return Glossaries(service.store.database).save(
-        name, body.words, based_on=body.based_on, owner=_owner(who, body.for_all)
+        name,
+        body.words,
+        based_on=body.based_on,
+        owner=_owner(who, body.for_all),
+        actor=who.actor,
     )
 
 
@@ -50,7 +54,9 @@ def delete_glossary(
     service: TheService, who: Writer, name: str, for_all: ForAll = False
 ) -> Glossary:
     """Remove it; jobs that use it keep its words. The answer is what it was."""
-    return Glossaries(service.store.database).delete(name, owner=_owner(who, for_all))
+    return Glossaries(service.store.database).delete(
+        name, owner=_owner(who, for_all), actor=who.actor
+    )
 
 
 def _owner(who: Principal, for_all: bool) -> str | None:
