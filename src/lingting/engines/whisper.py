@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -141,6 +142,9 @@ class WhisperEngine:
         compute = _compute_type(compute, device)
         self._workers, threads_each = _share(threads, device)
         self._model: Any = _load(folder, device, compute, self._workers, threads_each)
+        # Threads that are there: where memory is short, starting one may fail or never return.
+        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="lingting-whisper")
+        _start_all(self._threads, self._workers)
         facts = model or ModelFacts(id=folder.name)
         self._facts = EngineFacts(
             model=replace(facts, compute=f"ctranslate2 {compute}"),
@@ -157,6 +161,7 @@ class WhisperEngine:
         return self._facts
 
     def close(self) -> None:
+        self._threads.shutdown()
         self._model = None
 
     def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
@@ -171,10 +176,9 @@ class WhisperEngine:
             except LingtingError as error:
                 results[at] = Hypothesis("", clip.options.language, error=error)
         batches = sorted(_batches(tasks), key=_cost, reverse=True)  # so that none ends much later
-        with ThreadPoolExecutor(self._workers) as pool:
-            for batch, hypotheses in zip(batches, pool.map(self._run, batches), strict=True):
-                for task, hypothesis in zip(batch, hypotheses, strict=True):
-                    results[task.at] = hypothesis
+        for batch, hypotheses in zip(batches, self._threads.map(self._run, batches), strict=True):
+            for task, hypothesis in zip(batch, hypotheses, strict=True):
+                results[task.at] = hypothesis
         return [result for result in results if result is not None]
 
     def _task(self, at: int, clip: Clip) -> _Task:
@@ -419,6 +423,13 @@ def _compute_type(compute: str, device: str) -> str:
     if compute != "auto":
         return compute
     return "float16" if device.startswith("cuda") else "int8"
+
+
+def _start_all(pool: ThreadPoolExecutor, count: int) -> None:
+    """Each thread waits for all, so that none does the work of two."""
+    barrier = threading.Barrier(count)
+    for started in [pool.submit(barrier.wait) for _ in range(count)]:
+        started.result()
 
 
 def _check_clip(clip: Clip) -> None:

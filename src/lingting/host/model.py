@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -135,6 +136,7 @@ class HostedModel:
         """Its clips wait from now on. Raises why the model cannot be loaded."""
         with self._wake:
             self._check_usable()
+            self._have_thread()
             job.first_batch = self._batches + 1
             for at, clip in enumerate(job.clips):
                 assert clip is not None
@@ -164,6 +166,7 @@ class HostedModel:
             if what == "load" and self._state in ("absent", "failed"):
                 self._check_usable()
                 self._state = "loading"
+            self._have_thread()
             self._orders.add(what)
             self._rouse()
 
@@ -186,13 +189,22 @@ class HostedModel:
             return not self._thread.is_alive()
         return True
 
+    def _have_thread(self) -> None:
+        """Before anything waits for it. Raises EngineBusy when there is no memory for one."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        thread = threading.Thread(target=self._run, name=f"lingting-{self.name}"[:40], daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as exc:
+            raise EngineBusy(
+                "This engine host has no memory for a thread.", retry_after_s=2.0
+            ) from exc
+        self._thread = thread
+        self._is_waiting = False
+
     def _rouse(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name=f"lingting-{self.name}"[:40], daemon=True
-            )
-            self._thread.start()
-        elif self._is_waiting:
+        if self._is_waiting:
             self._is_waiting = False
             self._wake.notify()
 
@@ -205,7 +217,8 @@ class HostedModel:
                 if not self._turn():
                     return
             except Exception as exc:
-                self._around.tell({"event": "incident", "error": type(exc).__name__})
+                with suppress(Exception):
+                    self._around.tell({"event": "incident", "error": type(exc).__name__})
                 time.sleep(_BREATH_S)
 
     def _turn(self) -> bool:

@@ -280,6 +280,9 @@ def error_of(reply: Reply, place: str) -> LingtingError:
         return read_error(json.loads(reply.body)["lingting_error"])
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
-    if reply.status in (429, 502, 503, 504):
+    if reply.status in (429, 503):
         return EngineBusy(f"The engine host at {place} is busy ({reply.status}).")
+    if reply.status in (400, 500, 502, 504):
+        # Not in the host's own words: what reads requests there gave up, for want of memory say.
+        return EngineUnreachable(f"The engine host at {place} broke down ({reply.status}).")
     return EngineRefused(f"The engine host at {place} does not take the request ({reply.status}).")
