@@ -74,8 +74,7 @@ _WIDE_BEAM_LANGUAGES = frozenset({"zh", "hi"})
 # says such phrases again.
 _OWN_PROMPTS = {
     "en": "Okay, so, uh, yeah.",
-    "es": "Bueno, gracias.",
-    "fr": "D'accord, merci.",
+    "es": "Sí, gracias.",
     "hi": "जी, धन्यवाद।",
     "hu": "Igen, köszönöm.",
     "ja": "はい、ありがとうございます。",
