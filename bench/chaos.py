@@ -55,6 +55,7 @@ _SEND_EVERY_S = 0.5
 _FAULT_EVERY_S = (1.0, 4.0)
 _FROZEN_S = 45.0
 _LATE_S = 20.0
+_SHOWN_LINES = 200
 
 
 @dataclass
@@ -345,6 +346,7 @@ def one_machine(
             faults = suffer(service, rows, Trouble(chance, kinds), until_s)
         verdict, _ = outcome(rows, data, None, expected)
         verdict.faults = faults
+        show_log(verdict, data)
         return verdict
 
 
@@ -381,7 +383,15 @@ def two_workers(
         os.environ.update(bucket.variables)
         verdict, _ = outcome(rows, data, url, expected)
         verdict.faults = faults
+        show_log(verdict, data)
         return verdict
+
+
+def show_log(verdict: Verdict, data: Path) -> None:
+    """The end of what the processes said, when something is wrong."""
+    if not verdict.is_clean:
+        lines = (data / "logs" / "service.jsonl").read_text(errors="replace").splitlines()
+        print("\n".join(lines[-_SHOWN_LINES:]), file=sys.stderr)
 
 
 @contextmanager
@@ -434,6 +444,7 @@ def main() -> int:
     parser.add_argument("--manifest", type=Path, default=SPEECH)
     parser.add_argument("--files", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--only", choices=["one machine", "two workers"])
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
     chance = random.Random(given.seed)  # noqa: S311 - which fault comes when
@@ -447,7 +458,10 @@ def main() -> int:
         flush=True,
     )
     verdicts: dict[str, Verdict] = {}
-    for name, run, share in (("one machine", one_machine, 0.5), ("two workers", two_workers, 1.0)):
+    runs = (("one machine", one_machine, 0.5), ("two workers", two_workers, 1.0))
+    for name, run, share in runs:
+        if given.only not in (None, name):
+            continue
         start_s = time.monotonic()
         verdict = run(rows, chance, expected, start_s + share * (until_s - start_s))
         verdict.seconds = time.monotonic() - start_s
