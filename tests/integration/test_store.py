@@ -269,6 +269,26 @@ def test_purge_leaves_audio_that_others_have(store: Store) -> None:
     assert store.transcript(second) == plain_transcript(3)
 
 
+def test_audio_that_a_purge_took_meanwhile_is_put_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store.keep(io.BytesIO(b"the same audio"), plain_transcript(1), name="a.wav")
+    put, puts = store.put, []
+
+    def put_and_lose(audio: io.BytesIO) -> Blob:
+        blob = put(audio)
+        puts.append(blob)
+        if len(puts) == 1:
+            store.delete(first.recording.id)
+            store.purge(first.recording.id)
+        return blob
+
+    monkeypatch.setattr(store, "put", put_and_lose)
+    second = store.keep(io.BytesIO(b"the same audio"), plain_transcript(1), name="b.wav")
+    assert len(puts) == 2
+    assert store.blobs.has(second.recording.digest)
+
+
 def test_check_finishes_an_interrupted_purge(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     id = keep(store)
     digest = store.delete(id).digest

@@ -112,16 +112,21 @@ class Store:
         that was killed can simply be done again. The same audio under another name is another
         recording, whose bytes are stored once.
         """
-        for _ in range(_KEEP_TRIES):
-            blob = audio if isinstance(audio, Blob) else self.put(audio)
+        for blob in self._put_again(audio):
             with self.database.write() as session:
                 self._lock_blob(session, blob.digest)
                 if self.blobs.has(blob.digest):
                     return self._keep(session, blob, transcript, name, peaks, owner, department)
-            # A purge of the same audio took it away between the two.
-            if not isinstance(audio, Path):
-                break
         raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
+
+    def _put_again(self, audio: Path | IO[bytes] | Blob) -> Iterator[Blob]:
+        """The audio, put; and again, where it can be read again and a purge took it meanwhile."""
+        again = _again(audio)
+        for _ in range(_KEEP_TRIES):
+            yield audio if isinstance(audio, Blob) else self.put(audio)
+            if again is None:
+                return
+            again()
 
     def put(self, audio: Path | IO[bytes]) -> Blob:
         """Keep audio that no row speaks of yet. Raises StoreUnreachable."""
@@ -174,8 +179,7 @@ class Store:
         recording, as in ``keep``.
         """
         name = storable_name(name)
-        for _ in range(_KEEP_TRIES):
-            blob = audio if isinstance(audio, Blob) else self.put(audio)
+        for blob in self._put_again(audio):
             with self.database.write() as session:
                 self._lock_blob(session, blob.digest)
                 if self.blobs.has(blob.digest):
@@ -185,9 +189,6 @@ class Store:
                         session, blob.digest, name, None, owner=owner, department=department
                     )
                     return then(session, recording_id)
-            # A purge of the same audio took it away between the two.
-            if not isinstance(audio, Path):
-                break
         raise StoreDamaged("The audio is gone that was to be kept.", "Give it once more.")
 
     def discard(self, digest: str) -> bool:
@@ -785,6 +786,16 @@ def parts(folder: Path | str | None, url: str | None) -> tuple[Database, BlobSto
     # A folder that is named is a store of its own, whatever the settings say.
     blobs = open_blobs(now) if folder is None else FolderBlobs(place / "blobs")
     return open_database(url, place), blobs, place
+
+
+def _again(audio: Path | IO[bytes] | Blob) -> Callable[[], object] | None:
+    """Makes the audio readable once more; None for what was read for ever."""
+    if isinstance(audio, Path):
+        return lambda: None
+    if isinstance(audio, Blob) or not audio.seekable():
+        return None
+    start = audio.tell()
+    return lambda: audio.seek(start)
 
 
 def cursor_of(recording: Recording) -> Cursor:
