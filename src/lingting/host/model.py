@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
+from lingting.engines.envelope import LANES
 from lingting.errors import EngineBusy, EngineFailed, LingtingError
 from lingting.host.ladder import Ladder, is_out_of_memory
 from lingting.host.lanes import Entry, Lanes
@@ -28,6 +29,7 @@ State = Literal["absent", "loading", "ready", "failed"]
 Load = Callable[[str, str | None], Engine]
 """A model by its name, on the device named or the configured one. Only the thread of it calls."""
 
+_ALONE_AFTER_S = 60.0
 _MOST_CLIPS = 512  # in a batch
 _FAILED_FOR_S = 10.0  # before a model that could not be loaded is tried again
 _BREATH_S = 0.5
@@ -64,6 +66,7 @@ class HostedModel:
         self._error: LingtingError | None = None
         self._failed_at_s = 0.0
         self._used_at_s = 0.0
+        self._asked_at_s = -_ALONE_AFTER_S  # when something was wanted sooner than bulk work
         self._batches = 0
         self._under_way: tuple[int, float] | None = None
         self._gather: tuple[int, float] = (0, 0.0)
@@ -128,7 +131,7 @@ class HostedModel:
             "recognising_clips": clips,
             "recognising_for_s": round(time.monotonic() - since_s, 3) if under_way else None,
             "rate": None if self._pace.rate is None else round(self._pace.rate, 2),
-            "budgets_s": {k: round(v, 1) for k, v in self._pace.budgets().items()},
+            "budgets_s": {k: round(v, 1) for k, v in self._budgets().items()},
             "waiting": {n: {"clips": c, "audio_s": round(s, 3)} for n, c, s in self.lanes()},
         }
 
@@ -137,6 +140,8 @@ class HostedModel:
         with self._wake:
             self._check_usable()
             self._have_thread()
+            if job.lane != LANES[-1]:
+                self._asked_at_s = time.monotonic()
             job.first_batch = self._batches + 1
             for at, clip in enumerate(job.clips):
                 assert clip is not None
@@ -268,12 +273,16 @@ class HostedModel:
             if is_ready:
                 self._gather_more()
             # Before a model is loaded nobody knows its pace, and one clip shows it.
-            budgets = self._pace.budgets()
+            budgets = self._budgets()
             self._taken = self._lanes.take(budgets, _MOST_CLIPS if is_ready else 1)
             if self._taken:
                 self._under_way = (len(self._taken), time.monotonic())
             orders, self._orders = self._orders, set()
             return orders
+
+    def _budgets(self) -> dict[str, float]:
+        is_alone = time.monotonic() - self._asked_at_s >= _ALONE_AFTER_S
+        return self._pace.budgets(is_bulk_alone=is_alone)
 
     def _pause(self, timeout_s: float | None) -> None:
         self._is_waiting = True

@@ -2,7 +2,8 @@
 
 A clip that comes while a batch is under way waits for its end, so a batch must not last long; but
 a device is busy all the time only with enough clips at once. Batches aim at a duration that
-depends on who waits: with only bulk work 2 s, with somebody listening half a second.
+depends on who waits: with only bulk work 8 s, or 2 s where somebody asked for something sooner not
+long ago; with somebody listening half a second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from collections.abc import Mapping
 
 AIM_S: Mapping[str, float] = {"live": 0.5, "interactive": 1.0, "bulk": 2.0}
 """How long a batch should last, by the highest lane that waits."""
+ALONE_S = 8.0
+"""How long one of bulk work should last when nobody else has asked for a while: the threads of an
+engine end a short batch at different times, which cost 30 % of two cores with 2 s."""
 LEAST_S: Mapping[str, float] = {"live": 0.0, "interactive": 15.0, "bulk": 30.0}
 """Seconds of audio a batch may have on however slow a device: one full clip of bulk work."""
 
@@ -49,10 +53,11 @@ class Pace:
         """So much audio did not fit into memory."""
         self._limit_s = max(_SMALLEST_S, min(self._limit_s, audio_s) / 2)
 
-    def budgets(self) -> dict[str, float]:
+    def budgets(self, *, is_bulk_alone: bool = False) -> dict[str, float]:
         """Seconds of audio for a batch, by the highest lane that waits."""
         rate = self.rate or 0.0
-        return {lane: min(self._limit_s, max(AIM_S[lane] * rate, LEAST_S[lane])) for lane in AIM_S}
+        aims = {**AIM_S, "bulk": ALONE_S} if is_bulk_alone else AIM_S
+        return {lane: min(self._limit_s, max(aims[lane] * rate, LEAST_S[lane])) for lane in aims}
 
     def wait_s(self, waiting_s: float) -> float:
         """About how long so much waiting audio takes; 1 s to a minute."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lingting.host.pace import AIM_S, LEAST_S, Pace
+from lingting.host.pace import AIM_S, ALONE_S, LEAST_S, Pace
 
 
 def test_without_a_measurement_batches_are_small() -> None:
@@ -63,3 +63,11 @@ def test_how_long_others_should_wait() -> None:
     pace.note(100.0, 2.0)
     assert pace.wait_s(100.0) == 2.0
     assert (pace.wait_s(0.0), pace.wait_s(1e9)) == (1.0, 60.0)
+
+
+def test_bulk_work_alone_may_take_longer() -> None:
+    pace = Pace(1000.0)
+    pace.note(100.0, 2.0)
+    alone = pace.budgets(is_bulk_alone=True)
+    assert alone["bulk"] == pytest.approx(50.0 * ALONE_S)
+    assert {**alone, "bulk": 0.0} == {**pace.budgets(), "bulk": 0.0}
