@@ -528,11 +528,11 @@ def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
     lacks = {"note": 2, "batch": 1, "_deliver": 1, "budgets": 1}
 
     def lacking(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
             if lacks[name]:
                 lacks[name] -= 1
                 raise MemoryError
-            return real(*given)
+            return real(*given, **named)
 
         return call
 
