@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (
-    "errors config transcript joining languages durable",
+    "errors config transcript joining languages durable outbound",
     "audio text models store",
     "vad engines speakers",
     "pipeline host",
@@ -41,6 +41,7 @@ OWNERS = {
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
     "sqlalchemy": ("lingting.store",),
+    "standardwebhooks": ("lingting.server",),
     "starlette": ("lingting.server", "lingting.host"),
     "tiktoken": (),
     "tokenizers": ("lingting.engines.whisper_tokens", "lingting.engines.nano"),
