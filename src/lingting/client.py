@@ -551,7 +551,7 @@ def _batch(row: Mapping[str, Any]) -> Batch:
 
 
 def _event(row: Mapping[str, Any]) -> Event:
-    return _made(Event, {"owner": None, **row})
+    return _made(Event, {"owner": None, "department": None, **row})
 
 
 def _recording(row: Mapping[str, Any]) -> Recording:

@@ -134,7 +134,7 @@ def _add_user(output: Output, name: str, scopes: list[str] | None, department: s
     from lingting.store import open_store
 
     with open_store() as store:
-        Accounts(store).add_user(name, scopes=scopes or ("read", "write"), department=department)
+        Accounts(store).add_user(name, scopes=scopes or None, department=department)
         token = Access(store).new_link(name)
     output.note(f"{name} sets a password here, within 24 hours:")
     output.data(f"{address_of(settings())}/setup?token={token}\n")

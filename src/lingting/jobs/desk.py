@@ -11,7 +11,7 @@ from typing import IO, Any
 from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
 from lingting.store import events, glossaries, jobs, work
-from lingting.store.records import Batch, Blob, Event, Job, JobState, Priority, WorkerState
+from lingting.store.records import Batch, Blob, Event, Job, JobState, Priority, Sight, WorkerState
 from lingting.store.store import Store
 
 _Session = Any
@@ -140,6 +140,7 @@ class Desk:
         name: str,
         *,
         owner: str | None = None,
+        department: str | None = None,
         priority: Priority = "normal",
         idempotency_key: str | None = None,
     ) -> Batch:
@@ -148,7 +149,10 @@ class Desk:
         asked = _Asked("batch", owner, idempotency_key, [name, priority])
         with events.telling(self.store.database) as session:
             batch_id = asked.once(
-                session, lambda: jobs.add_batch(session, name, owner=owner, priority=priority)
+                session,
+                lambda: jobs.add_batch(
+                    session, name, owner=owner, department=department, priority=priority
+                ),
             )
         return self.batch(batch_id)
 
@@ -167,17 +171,17 @@ class Desk:
             job_id = jobs.made_for(session, owner=owner, key=idempotency_key)
             return jobs.job(session, job_id or "")
 
-    def counts(self, *, owner: str | None = None) -> dict[JobState, int]:
+    def counts(self, *, sight: Sight | None = None) -> dict[JobState, int]:
         """How many jobs there are in each state but done."""
         from lingting.store import jobs
 
         with self.store.database.read() as session:
-            return jobs.counts(session, owner=owner)
+            return jobs.counts(session, sight=sight)
 
     def jobs(
         self,
         *,
-        owner: str | None = None,
+        sight: Sight | None = None,
         batch_id: str | None = None,
         recording_id: str | None = None,
         state: JobState | None = None,
@@ -187,7 +191,7 @@ class Desk:
         """A page, the newest first; go on with ``after=page[-1].id``."""
         with self.store.database.read() as session:
             return jobs.jobs(
-                session, owner=owner, batch_id=batch_id, recording_id=recording_id, state=state,
+                session, sight=sight, batch_id=batch_id, recording_id=recording_id, state=state,
                 limit=limit, after=after,
             )  # fmt: skip
 
@@ -196,19 +200,19 @@ class Desk:
         with self.store.database.read() as session:
             return jobs.batch(session, batch_id)
 
-    def batch_owner(self, batch_id: str) -> str | None:
-        """Whose it is, without adding up its jobs. Raises BatchNotFound."""
+    def batch_owner(self, batch_id: str) -> tuple[str | None, str | None]:
+        """Owner and department: whose it is, without adding up its jobs. Raises BatchNotFound."""
         from lingting.store import jobs
 
         with self.store.database.read() as session:
             return jobs.batch_owner(session, batch_id)
 
     def batches(
-        self, *, owner: str | None = None, limit: int = 50, after: str | None = None
+        self, *, sight: Sight | None = None, limit: int = 50, after: str | None = None
     ) -> list[Batch]:
         """A page, the newest first; go on with ``after=page[-1].id``."""
         with self.store.database.read() as session:
-            return jobs.batches(session, owner=owner, limit=limit, after=after)
+            return jobs.batches(session, sight=sight, limit=limit, after=after)
 
     def workers(self) -> list[WorkerState]:
         """Those that were ever seen and not forgotten, the latest first."""
@@ -303,7 +307,7 @@ class Desk:
         self,
         after: int = 0,
         *,
-        owner: str | None = None,
+        sight: Sight | None = None,
         job_id: str | None = None,
         batch_id: str | None = None,
         limit: int = 500,
@@ -315,7 +319,7 @@ class Desk:
         """
         with self.store.database.read() as session:
             return events.after(
-                session, after, owner=owner, job_id=job_id, batch_id=batch_id, limit=limit
+                session, after, sight=sight, job_id=job_id, batch_id=batch_id, limit=limit
             )
 
     def last_event_id(self) -> int:

@@ -19,10 +19,10 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lingting.errors import (
     KeyNotFound,
@@ -35,14 +35,23 @@ from lingting.errors import (
     StoreUnreachable,
     TooManyTries,
 )
-from lingting.store.records import Actor
+from lingting.store.records import ROLES, Actor, Role, Sight
 
 if TYPE_CHECKING:
     from lingting.store import Store
     from lingting.store.people import StoredKey, Ticket, User
 
-SCOPES = ("read", "write", "admin")
-"""``read`` one's own recordings; ``write``: submit, correct, delete; ``admin``: everybody's."""
+SCOPES = ("read", "write", "search", "audit", "admin")
+"""``read`` recordings, their text and jobs, and search them; ``write``: submit, correct, delete;
+``search`` only; ``audit``: read the trail; ``admin``: everything, and everybody's."""
+_IMPLIED = {"search": ("read",)}
+ROLE_SCOPES: Mapping[Role, frozenset[str]] = {
+    "service": frozenset({"read", "write", "search"}),
+    "member": frozenset({"read", "write", "search"}),
+    "manager": frozenset({"read", "write", "search", "audit"}),
+    "admin": frozenset(SCOPES),
+}
+"""The most that a role may do; scopes of a user and of a key can only make it less."""
 ADMINISTRATOR = "admin"
 SESSION_S = 7 * 24 * 3600.0
 LINK_S = 24 * 3600.0
@@ -71,6 +80,13 @@ class Principal:
     scopes: frozenset[str]
     by: str
     """What they showed: ``key:<id>`` or ``session:<id>``; fit for logs."""
+    role: Role = "service"
+    department: str | None = None
+    """Theirs: the ``department`` of what they submit."""
+    is_shared: bool = False
+    """The members of their department read one another's."""
+    is_changing: bool = False
+    """They are about to change something, see ``changing``."""
 
     @property
     def actor(self) -> Actor:
@@ -82,17 +98,36 @@ class Principal:
         return "admin" in self.scopes
 
     @property
-    def sees(self) -> str | None:
-        """The owner whose things they see; None for everybody's."""
-        return None if self.is_admin else self.user
+    def sees(self) -> Sight | None:
+        """Whose things they see, or may change if they are ``changing``; None: everybody's."""
+        return None if self.is_admin else Sight(self.user, self._departments())
+
+    def _departments(self) -> frozenset[str]:
+        is_theirs = self.role in ("manager", "admin") or (
+            self.role == "member" and self.is_shared and not self.is_changing
+        )
+        return frozenset([self.department] if is_theirs and self.department is not None else [])
+
+    def changing(self) -> Self:
+        """The same for a change: what others only let them read is not among what they see."""
+        return replace(self, is_changing=True)
+
+    def reading(self) -> Self:
+        """The same for looking only."""
+        return replace(self, is_changing=False)
 
     def require(self, scope: str) -> None:
         """Raises NotAllowed without it; ``admin`` may do everything."""
-        if scope not in self.scopes and not self.is_admin:
+        if not self.has_scope(scope):
             raise NotAllowed(f"This needs the scope {scope}.")
 
-    def may_see(self, owner: str | None) -> bool:
-        return self.is_admin or owner == self.user
+    def has_scope(self, scope: str) -> bool:
+        """``admin`` has all of them, and who may read may search."""
+        return self.is_admin or not self.scopes.isdisjoint((scope, *_IMPLIED.get(scope, ())))
+
+    def may_see(self, owner: str | None, department: str | None) -> bool:
+        sight = self.sees
+        return sight is None or sight.has(owner, department)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +203,7 @@ class Access:
                     and user.disabled_at is None
                     and user.password_id == row.password_id
                 ):
-                    return Principal(user.name, frozenset(user.scopes), f"session:{id}")
+                    return _principal_of(user, f"session:{id}")
         raise SignInNeeded("The session has ended.")
 
     def _known(self, name: str, read: Callable[[Any], Any]) -> Any:
@@ -241,9 +276,18 @@ class Access:
             owner = people.user(session, user)
             if owner is not None and owner.disabled_at is not None and not is_local:
                 raise OptionInvalid("The user is disabled.", "Enable them first.")
+            role = role_of_nobody(user) if owner is None else owner.role
+            allowed = ROLE_SCOPES[role] if owner is None else allowed_scopes(owner)
+            if is_local:
+                role = "admin"
+            elif beyond := [one for one in wanted if one not in allowed]:
+                raise OptionInvalid(
+                    f"{user} is {role} and may not have the scope {beyond[0]}.",
+                    "Leave it out, or give the user another role.",
+                )
             people.add_key(
-                session, id, name=label, user=user, scopes=wanted, sha256=_digest(secret),
-                now=now, expires_at=expires_at, is_local=is_local,
+                session, id, name=label, user=user, role=role, scopes=wanted, limits=None,
+                sha256=_digest(secret), now=now, expires_at=expires_at, is_local=is_local,
             )  # fmt: skip
             audit.note(session, actor, "key.made", "key", id, user=user, scopes=",".join(wanted))
         return Key(id, label, user, wanted, now, is_local, expires_at), f"lk_{id}_{secret}"
@@ -272,7 +316,9 @@ class Access:
         from lingting.store import audit, people
 
         with self._store.database.write() as session:
-            if people.add_user(session, ADMINISTRATOR, scopes=SCOPES, department=None, now=_now()):
+            if people.add_user(
+                session, ADMINISTRATOR, role="admin", scopes=SCOPES, department=None, now=_now()
+            ):
                 audit.note(session, None, "user.added", "user", ADMINISTRATOR)
             return any(map(is_administrator, people.users(session)))
 
@@ -437,17 +483,45 @@ def _key(row: StoredKey) -> Key:
 
 
 def _principal(row: StoredKey) -> Principal:
-    return Principal(row.user, frozenset(row.scopes), f"key:{row.id}")
+    """What the key was made for, as far as its user may still do it."""
+    by, scopes = f"key:{row.id}", frozenset(row.scopes)
+    if row.is_local:
+        return Principal(row.user, scopes, by, row.role)
+    if row.owner is None:
+        role = role_of_nobody(row.user)
+        role = min(role, row.role, key=ROLES.index)
+        return Principal(row.user, scopes & ROLE_SCOPES[role], by, role)
+    who = _principal_of(row.owner, by)
+    role = min(who.role, row.role, key=ROLES.index)
+    return replace(who, scopes=who.scopes & scopes & ROLE_SCOPES[role], role=role)
+
+
+def _principal_of(user: User, by: str) -> Principal:
+    return Principal(
+        user.name, allowed_scopes(user), by, user.role, user.department, user.is_shared
+    )  # fmt: skip
+
+
+def allowed_scopes(user: User) -> frozenset[str]:
+    """What a user may do: of their scopes those that their role has."""
+    return frozenset(user.scopes) & ROLE_SCOPES[user.role]
+
+
+def role_of_nobody(name: str) -> Role:
+    """Of a name that is no user: a program's. The administrator may be added later."""
+    return "admin" if name == ADMINISTRATOR else "service"
 
 
 def _is_good(row: StoredKey) -> bool:
     """This machine's own key also when its user is disabled: who reads it owns the database."""
     is_over = row.expires_at is not None and row.expires_at <= _now()
-    return not is_over and (row.is_local or not row.is_user_disabled)
+    is_disabled = row.owner is not None and row.owner.disabled_at is not None
+    return not is_over and (row.is_local or not is_disabled)
 
 
 def is_administrator(user: User) -> bool:
-    return user.password_hash is not None and user.disabled_at is None and "admin" in user.scopes
+    is_here = user.password_hash is not None and user.disabled_at is None
+    return is_here and "admin" in allowed_scopes(user)
 
 
 def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:

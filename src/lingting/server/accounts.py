@@ -8,8 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lingting.errors import OptionInvalid
-from lingting.server.access import check_user_name, checked_scopes, is_administrator
-from lingting.store.records import Actor
+from lingting.server.access import (
+    ROLE_SCOPES,
+    SCOPES,
+    allowed_scopes,
+    check_user_name,
+    checked_scopes,
+    is_administrator,
+)
+from lingting.store.records import ROLES, Actor, Role
 
 if TYPE_CHECKING:
     from lingting.store import Store
@@ -25,6 +32,7 @@ class User:
 
     name: str
     department: str | None
+    role: Role
     scopes: tuple[str, ...]
     created_at: datetime
     disabled_at: datetime | None
@@ -48,21 +56,30 @@ class Accounts:
         self,
         name: str,
         *,
-        scopes: Iterable[str] = ("read", "write"),
+        role: Role | None = None,
+        scopes: Iterable[str] | None = None,
         department: str | None = None,
         actor: Actor | None = None,
     ) -> None:
-        """A user who can set a password by ``Access.new_link``. Raises OptionInvalid."""
+        """A user who can set a password by ``Access.new_link``.
+
+        Without ``scopes`` they have all of their role; without a ``role`` they are a member, or an
+        administrator where the scopes say so. Raises OptionInvalid.
+        """
         from lingting.store import audit, people
 
         check_user_name(name)
-        wanted = checked_scopes(scopes)
+        role, wanted = role_and_scopes(role, scopes)
         with self._store.database.write() as session:
             if department is not None and not people.has_department(session, department):
                 raise OptionInvalid("There is no such department.", "See `lingting department`.")
-            if not people.add_user(session, name, scopes=wanted, department=department, now=_now()):
+            if not people.add_user(
+                session, name, role=role, scopes=wanted, department=department, now=_now()
+            ):
                 raise OptionInvalid("A user has this name already.", "See `lingting user list`.")
-            audit.note(session, actor, "user.added", "user", name, scopes=",".join(wanted))
+            audit.note(
+                session, actor, "user.added", "user", name, role=role, scopes=",".join(wanted)
+            )
 
     def disable_user(self, name: str, *, actor: Actor | None = None) -> None:
         """Their sessions and keys work no longer, within two seconds everywhere.
@@ -79,7 +96,7 @@ class Accounts:
             if found.disabled_at is not None:
                 return
             others = [one for one in people.users(session) if one.name != name]
-            if "admin" in found.scopes and not any(map(is_administrator, others)):
+            if "admin" in allowed_scopes(found) and not any(map(is_administrator, others)):
                 raise OptionInvalid(
                     "Nobody else could sign in as an administrator.",
                     "Add another one, who sets a password first.",
@@ -119,10 +136,36 @@ class Accounts:
             audit.note(session, actor, "department.added", "department", label)
 
 
+def role_and_scopes(role: str | None, scopes: Iterable[str] | None) -> tuple[Role, tuple[str, ...]]:
+    """What is left out follows from the other. Raises OptionInvalid for what does not fit."""
+    wanted = None if scopes is None else checked_scopes(scopes)
+    if role is None:
+        role = "admin" if wanted is not None and "admin" in wanted else "member"
+    checked = checked_role(role)
+    allowed = ROLE_SCOPES[checked]
+    if wanted is None:
+        return checked, tuple(one for one in SCOPES if one in allowed)
+    if beyond := [one for one in wanted if one not in allowed]:
+        raise OptionInvalid(
+            f"A {checked} may not have the scope {beyond[0]}.",
+            "Leave it out, or give another role.",
+        )
+    return checked, wanted
+
+
+def checked_role(given: str) -> Role:
+    """Raises OptionInvalid."""
+    for role in ROLES:
+        if given == role:
+            return role
+    raise OptionInvalid(f"role is {given[:40]}; there are {', '.join(ROLES)}.")
+
+
 def _user(row: StoredUser) -> User:
     return User(
         row.name,
         row.department,
+        row.role,
         row.scopes,
         row.created_at,
         row.disabled_at,

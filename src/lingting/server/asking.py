@@ -72,7 +72,7 @@ async def _reader(who: Annotated[Principal, Depends(principal_of)]) -> Principal
 
 async def _writer(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
     who.require("write")
-    return who
+    return who.changing()
 
 
 async def _administrator(who: Annotated[Principal, Depends(principal_of)]) -> Principal:

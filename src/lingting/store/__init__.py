@@ -28,6 +28,7 @@ from lingting.store.records import (
     Receipt,
     Recording,
     Revision,
+    Sight,
     WorkerState,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "RetentionReport",
     "RetentionRule",
     "Revision",
+    "Sight",
     "Store",
     "WorkerState",
     "all_recordings",

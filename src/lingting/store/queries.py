@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
-from lingting.store.records import Cursor, Hit, Recording, Revision
+from lingting.store.records import Cursor, Hit, Recording, Revision, Sight
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, transcript_of
 from lingting.store.schema import (
     BlobRow,
@@ -36,6 +36,16 @@ _LONGEST_ID = 16
 _HOLE = 8
 """So many rows are rather read and left out than asked for apart."""
 _RUNS_A_QUERY = 100
+
+
+def seen_by(sight: Sight | None, rows: Any = RecordingRow) -> ColumnElement[bool]:
+    """The where-clause for what somebody sees; ``rows`` is a table with owner and department."""
+    if sight is None:
+        return true()
+    own: ColumnElement[bool] = rows.owner == sight.user
+    if not sight.departments:
+        return own
+    return or_(own, rows.department.in_(sorted(sight.departments)))
 
 
 def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
@@ -61,7 +71,7 @@ def page(
     limit: int,
     is_deleted: bool,
     tag: str | None,
-    owner: str | None = None,
+    sight: Sight | None = None,
 ) -> list[Recording]:
     """The newest recordings, or those that come behind ``after``.
 
@@ -77,8 +87,7 @@ def page(
         )
     deleted = RecordingRow.deleted_at
     picked = picked.where(deleted.is_not(None) if is_deleted else deleted.is_(None))
-    if owner is not None:
-        picked = picked.where(RecordingRow.owner == owner)
+    picked = picked.where(seen_by(sight))
     if after is not None:
         picked = picked.where(time <= after.created_at, or_(time < after.created_at, id < after.id))
     ids = session.scalars(picked.order_by(time.desc(), id.desc()).limit(limit)).all()
@@ -269,7 +278,14 @@ def transcript(session: Session, revision: RevisionRow) -> Transcript:
     return transcript_of(revision.facts, (one for _, _, one in found))
 
 
-def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | None) -> list[Hit]:
+def search(
+    session: Session,
+    text: str,
+    *,
+    limit: int,
+    after: tuple[int, int] | None,
+    sight: Sight | None = None,
+) -> list[Hit]:
     """Segments of current transcripts that hold ``text``, the newest first.
 
     ``after`` is ``(segment_id, position)`` of the last hit of the page before. It reads every
@@ -290,7 +306,11 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
             ),
         )
         .join(RecordingRow, RecordingRow.id == TranscriptRow.recording_id)
-        .where(RecordingRow.deleted_at.is_(None), SegmentRow.text.icontains(text, autoescape=True))
+        .where(
+            RecordingRow.deleted_at.is_(None),
+            SegmentRow.text.icontains(text, autoescape=True),
+            seen_by(sight),
+        )
         .order_by(SegmentRow.id.desc(), RevisionSegmentRow.position)
         .limit(limit)
     )  # fmt: skip
@@ -308,12 +328,12 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
     ]
 
 
-def tags(session: Session) -> list[tuple[str, int]]:
+def tags(session: Session, *, sight: Sight | None = None) -> list[tuple[str, int]]:
     """Every tag with the number of its recordings, deleted ones left out."""
     query = (
         select(TagRow.tag, func.count())
         .join(RecordingRow, RecordingRow.id == TagRow.recording_id)
-        .where(RecordingRow.deleted_at.is_(None))
+        .where(RecordingRow.deleted_at.is_(None), seen_by(sight))
         .group_by(TagRow.tag)
         .order_by(TagRow.tag)
     )

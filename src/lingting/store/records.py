@@ -12,6 +12,21 @@ from lingting.transcript import Failure, Segment
 Origin = Literal["machine", "human"]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
+Role = Literal["service", "member", "manager", "admin"]
+"""Who sees more stands behind: ``ROLES.index`` compares them."""
+ROLES: tuple[Role, ...] = ("service", "member", "manager", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose things somebody sees: their own, and those of departments. None is everybody's."""
+
+    user: str
+    departments: frozenset[str] = frozenset()
+
+    def has(self, owner: str | None, department: str | None) -> bool:
+        """Whether a thing of this owner and department is among them."""
+        return owner == self.user or department in self.departments
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,8 @@ class Job:
     recording_id: str
     batch_id: str | None
     owner: str | None
+    department: str | None
+    """The recording's."""
     name: str
     """The recording's."""
     state: JobState
@@ -205,6 +222,7 @@ class Batch:
     id: str
     name: str
     owner: str | None
+    department: str | None
     priority: Priority
     created_at: datetime
     state: JobState
@@ -230,6 +248,7 @@ class Event:
     job_id: str | None
     batch_id: str | None
     owner: str | None
+    department: str | None
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

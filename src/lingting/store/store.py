@@ -41,6 +41,7 @@ from lingting.store.records import (
     Receipt,
     Recording,
     Revision,
+    Sight,
 )
 from lingting.store.retention import RetentionReport, RetentionRule, parse_rules
 from lingting.store.rows import storable, storable_name, transcript_of
@@ -225,15 +226,15 @@ class Store:
         after: Cursor | None = None,
         is_deleted: bool = False,
         tag: str | None = None,
-        owner: str | None = None,
+        sight: Sight | None = None,
     ) -> list[Recording]:
         """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``.
 
-        ``owner``: only theirs.
+        ``sight``: only what is seen with it.
         """
         with self.database.read() as session:
             return queries.page(
-                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, owner=owner
+                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, sight=sight
             )
 
     def recording(self, recording_id: str) -> Recording:
@@ -288,7 +289,12 @@ class Store:
             return queries.revisions(session, queries.whole_id(session, recording_id))
 
     def search(
-        self, wanted: str, *, limit: int = 50, after: tuple[int, int] | None = None
+        self,
+        wanted: str,
+        *,
+        limit: int = 50,
+        after: tuple[int, int] | None = None,
+        sight: Sight | None = None,
     ) -> list[Hit]:
         """Segments whose text holds ``wanted``, see ``queries.search``.
 
@@ -298,7 +304,7 @@ class Store:
         if not wanted:
             raise OptionInvalid("Nothing is searched for.", "Give at least one character.")
         with self.database.read() as session:
-            return queries.search(session, wanted, limit=limit, after=after)
+            return queries.search(session, wanted, limit=limit, after=after, sight=sight)
 
     def peaks(self, digest: str) -> bytes | None:
         """What ``keep`` was given for this audio."""
@@ -398,10 +404,10 @@ class Store:
             session.flush()
             return queries.recording(session, whole)
 
-    def tags(self) -> list[tuple[str, int]]:
+    def tags(self, *, sight: Sight | None = None) -> list[tuple[str, int]]:
         """Every tag in use with the number of its recordings."""
         with self.database.read() as session:
-            return queries.tags(session)
+            return queries.tags(session, sight=sight)
 
     def delete(self, recording_id: str, *, actor: Actor | None = None) -> Recording:
         """Out of the history, and all there still: ``undo`` brings it back.

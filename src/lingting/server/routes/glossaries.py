@@ -28,13 +28,14 @@ class NewGlossary(BaseModel):
 @router.get("/glossaries")
 def list_glossaries(service: TheService, who: Reader) -> GlossaryList:
     """One's own and those for all, without their words."""
-    return GlossaryList(Glossaries(service.store.database).listed(owner=who.user))
+    kept = Glossaries(service.store.database)
+    return GlossaryList(kept.listed(owner=who.user, department=who.department))
 
 
 @router.get("/glossaries/{name}")
 def show_glossary(service: TheService, who: Reader, name: str) -> Glossary:
     """By name or id, with its words; one's own goes before one for all."""
-    return Glossaries(service.store.database).get(name, owner=who.user)
+    return Glossaries(service.store.database).get(name, owner=who.user, department=who.department)
 
 
 @router.put("/glossaries/{name}")

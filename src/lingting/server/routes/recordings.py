@@ -187,7 +187,10 @@ class _Wish:
     def check(self) -> None:
         """Before a byte is kept: options, and that batch and glossary are there for them."""
         self.service.desk.check_glossary(
-            self.options(), owner=self.who.user, idempotency_key=self._file_key()
+            self.options(),
+            owner=self.who.user,
+            department=self.who.department,
+            idempotency_key=self._file_key(),
         )
         batch = self.fields.get("batch")
         if batch is not None and batch != self.checked_batch:
@@ -209,6 +212,7 @@ class _Wish:
             name=name,
             options=self.options(),
             owner=self.who.user,
+            department=self.who.department,
             batch_id=self.fields.get("batch"),
             priority=self.fields.get("priority", "normal"),
             idempotency_key=self._file_key(),
@@ -267,7 +271,7 @@ def list_recordings(
 ) -> RecordingPage:
     """A page of the history, the newest first."""
     found = service.store.recordings(
-        limit=limit, after=parse_cursor(after), is_deleted=deleted, tag=tag, owner=who.sees
+        limit=limit, after=parse_cursor(after), is_deleted=deleted, tag=tag, sight=who.sees
     )
     return RecordingPage(found, cursor_text(found[-1]) if len(found) == limit else None)
 

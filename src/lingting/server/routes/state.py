@@ -38,7 +38,7 @@ async def status(service: TheService, who: Reader) -> Status:
     """Parts, workers and engine hosts. Workers and hosts are shown to administrators."""
     ready = await service.readiness.as_dict()
     counts: dict[str, int] = dict(
-        (await asyncio.to_thread(lambda: service.desk.counts(owner=who.sees))).items()
+        (await asyncio.to_thread(lambda: service.desk.counts(sight=who.sees))).items()
     )
     workers: list[dict[str, Any]] = []
     engines: list[dict[str, Any]] = []
