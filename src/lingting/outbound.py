@@ -203,7 +203,7 @@ def _split(url: str) -> tuple[SplitResult, int]:
         raise AddressRefused("Only https:// and http:// addresses may be asked.")
     if "@" in parts.netloc:
         raise AddressRefused("The address holds a name or password.", "Leave them out.")
-    if port == 0:
+    if port == 0 or ("[" in parts.netloc and ":" not in (parts.hostname or "")):
         raise AddressRefused("This is no address.")
     return parts, port or _PORTS[parts.scheme]
 

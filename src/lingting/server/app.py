@@ -19,7 +19,19 @@ from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
 from lingting.server.pages import router as pages
-from lingting.server.routes import events, exports, glossaries, jobs, recordings, state, transcripts
+from lingting.server.routes import (
+    events,
+    exports,
+    from_url,
+    glossaries,
+    jobs,
+    recordings,
+    state,
+    transcripts,
+    uploads,
+    webhooks,
+)
+from lingting.server.sender import Sender
 from lingting.server.service import Service
 
 log = logging.getLogger("lingting.server")
@@ -39,6 +51,8 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
         anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
         sweeping = asyncio.create_task(_sweep(service), name="sweep")
+        sender = Sender(service)
+        sender.start()
         try:
             yield
         finally:
@@ -46,6 +60,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
             await service.broker.close()
+            await asyncio.to_thread(sender.close)
             await asyncio.to_thread(service.close)
 
     app = FastAPI(
@@ -71,6 +86,9 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         jobs.router,
         events.router,
         glossaries.router,
+        uploads.router,
+        from_url.router,
+        webhooks.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
@@ -84,6 +102,7 @@ async def _sweep(service: Service) -> None:
             removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
             if removed:
                 log.warning("removed half-written uploads", extra={"files": removed})
+            await service.resumables.sweep()
         except LingtingError as error:
             log.warning("sweep failed", extra={"code": error.code})
         await asyncio.sleep(_SWEEP_EVERY_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from lingting.server.access import Access, Principal
 from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
+from lingting.server.resumable import Resumables
 from lingting.server.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+FETCHES_AT_ONCE = 4
+"""Recordings that are fetched by address at a time; each holds the place of an upload."""
 
 
 class Service:
@@ -31,6 +35,8 @@ class Service:
         self.settings = settings
         self.patience = patience or Patience()
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
+        self.fetches = asyncio.Semaphore(FETCHES_AT_ONCE)
+        self.resumables = Resumables(self)
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
         self._opening = threading.Lock()

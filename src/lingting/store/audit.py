@@ -27,7 +27,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid
-from lingting.store import changes, events
+from lingting.store import changes, events, outbox
 from lingting.store.database import LAST_ACTS
 from lingting.store.records import Actor, AuditEntry
 from lingting.store.rows import storable
@@ -89,6 +89,8 @@ def note(
             "object_id": object_id, "details": details,
         }
     )  # fmt: skip
+    if object_kind == "recording":
+        outbox.of_note(session, action, object_id, details)
 
 
 def _write_pending(session: Session) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Select, delete, func, insert, literal, select, text
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionConflict
-from lingting.store import queries
+from lingting.store import outbox, queries
 from lingting.store.records import Blob, Origin, Receipt
 from lingting.store.rows import (
     excerpt_of,
@@ -267,6 +267,7 @@ def remove_recording(session: Session, recording_id: str, author: str | None) ->
         audio="pending",
     )
     session.add(receipt)
+    outbox.of_recording(session, "recording.purged", row)
     for statement in (
         delete(RevisionSegmentRow).where(RevisionSegmentRow.revision_id.in_(of_transcript)),
         delete(WordsRow).where(WordsRow.segment_id.in_(segments)),

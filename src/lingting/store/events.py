@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from lingting.store import changes
+from lingting.store import changes, outbox
 from lingting.store.database import Database
 from lingting.store.queries import seen_by
 from lingting.store.records import Event, Sight
@@ -71,6 +71,7 @@ def write_pending(session: Session) -> None:
                 }
             )  # fmt: skip
     session.execute(insert(JobEventRow), pending)
+    outbox.of_events(session, pending)
 
 
 def after(

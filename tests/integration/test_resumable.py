@@ -1,0 +1,538 @@
+"""Uploads that are cut, resumed and taken over: what arrives is what was sent."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from server_parts import Running, head, raw, running, wait_until
+
+from lingting.server import resumable
+from lingting.server.guard import Patience
+
+LIMIT = 40 << 20
+QUICK = Patience(silence_s=2.0, grace_s=2.0, leftover_s=0.5)
+TUS = {"Tus-Resumable": "1.0.0"}
+PIECE = {**TUS, "Content-Type": "application/offset+octet-stream"}
+PLACE = "/api/v1/uploads"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Running]:
+    with running(
+        tmp_path / "data", patience=QUICK, max_upload_bytes=LIMIT, open_uploads=5
+    ) as found:
+        yield found
+
+
+@pytest.fixture
+def client(service: Running) -> Iterator[httpx.Client]:
+    with service.client() as found:
+        yield found
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "PART_BYTES", 100_000)
+
+
+def data_of(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)  # noqa: S311 - the same bytes in every run
+
+
+def metadata(**fields: str) -> str:
+    return ",".join(
+        f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in fields.items()
+    )
+
+
+def begin(client: httpx.Client, size: int, *, headers: Any = None, **fields: str) -> httpx.Response:
+    given = {**TUS, "Upload-Length": str(size), **(headers or {})}
+    if fields:
+        given["Upload-Metadata"] = metadata(**fields)
+    return client.post("/uploads", headers=given)
+
+
+def begun(client: httpx.Client, size: int, **fields: str) -> str:
+    answer = begin(client, size, **fields)
+    assert answer.status_code == 201, answer.text
+    place: str = answer.headers["location"]
+    assert place.startswith(f"{PLACE}/")
+    return place.removeprefix("/api/v1")
+
+
+def send(client: httpx.Client, place: str, offset: int, data: bytes, **more: str) -> httpx.Response:
+    headers = {**PIECE, "Upload-Offset": str(offset), **more}
+    return client.patch(place, content=data, headers=headers)
+
+
+def offset_of(client: httpx.Client, place: str) -> int:
+    answer = client.head(place, headers=TUS)
+    assert answer.status_code == 200
+    return int(answer.headers["upload-offset"])
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["tus-resumable"] == "1.0.0"
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def files(service: Running) -> list[str]:
+    folder = service.folder / "uploads"
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def audio_of(client: httpx.Client, answer: httpx.Response) -> bytes:
+    return client.get(f"/recordings/{answer.headers['lingting-recording']}/audio").content
+
+
+def test_three_pieces_become_a_recording_and_a_job(service: Running, client: httpx.Client) -> None:
+    data = data_of(300_000)
+    place = begun(
+        client, len(data), filename="讲座/第一讲.mp3", filetype="audio/mpeg", language="Chinese",
+        words="true", hotwords="听听\n退款", priority="high",
+        sha256=hashlib.sha256(data).hexdigest(),
+    )  # fmt: skip
+    for start in (0, 100_000):
+        answer = send(client, place, start, data[start : start + 100_000])
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["upload-offset"] == str(start + 100_000)
+        assert "upload-expires" in answer.headers
+        assert "lingting-job" not in answer.headers
+    assert client.get("/uploads").json()["items"][0]["received_bytes"] == 200_000
+    last = send(client, place, 200_000, data[200_000:])
+    assert last.status_code == 204
+    job = client.get(f"/jobs/{last.headers['lingting-job']}").json()
+    assert (job["state"], job["name"], job["priority"]) == ("queued", "讲座/第一讲.mp3", "high")
+    assert (job["options"]["language"], job["options"]["words"]) == ("zh", True)
+    assert job["options"]["hotwords"] == ["听听", "退款"]
+    assert audio_of(client, last) == data
+    shown = client.get(place).json()
+    assert (shown["state"], shown["job"]["id"]) == ("done", job["id"])
+    assert client.get("/uploads").json()["items"] == []
+    assert files(service) == []
+    assert service.incoming() == []
+    # Asked again after the answer was lost, it is complete; more is not taken.
+    assert offset_of(client, place) == len(data)
+    assert refusal(send(client, place, len(data), b"x")) == (410, "upload.gone")
+
+
+def test_what_the_server_says_of_itself(client: httpx.Client) -> None:
+    answer = client.options("/uploads")
+    assert answer.status_code == 204
+    assert answer.headers["tus-version"] == "1.0.0"
+    assert answer.headers["tus-checksum-algorithm"] == "sha256"
+    assert answer.headers["tus-max-size"] == str(LIMIT)
+    assert set(answer.headers["tus-extension"].split(",")) == {
+        "creation", "creation-with-upload", "checksum", "expiration", "termination",
+        "concatenation",
+    }  # fmt: skip
+
+
+def test_all_at_once_with_the_creation(client: httpx.Client) -> None:
+    data = data_of(50_000)
+    answer = client.post(
+        "/uploads", content=data,
+        headers={**PIECE, "Upload-Length": str(len(data)), "Upload-Metadata": metadata(name="a")},
+    )  # fmt: skip
+    assert (answer.status_code, answer.headers["upload-offset"]) == (201, str(len(data)))
+    assert audio_of(client, answer) == data
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 412, "upload.protocol"),
+        ({"Tus-Resumable": "0.2.2"}, 412, "upload.protocol"),
+        ({**TUS}, 400, "request.body_invalid"),
+        ({**TUS, "Upload-Length": "-1"}, 400, "request.body_invalid"),
+        ({**TUS, "Upload-Length": "1e9"}, 400, "request.body_invalid"),
+        ({**TUS, "Upload-Defer-Length": "1"}, 400, "request.body_invalid"),
+        ({**TUS, "Upload-Length": "0"}, 422, "audio.empty"),
+        ({**TUS, "Upload-Length": str(LIMIT + 1)}, 413, "request.too_large"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": "name ?"}, 400, "request.body_invalid"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": "name YQ==,name YQ=="}, 400,
+         "request.body_invalid"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(langage="zh")}, 400,
+         "request.body_invalid"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(language="qqq")}, 400,
+         "language.unknown"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(beam_size="99")}, 400,
+         "option.invalid"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(priority="x")}, 400,
+         "option.invalid"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(batch="x")}, 404,
+         "batch.not_found"),
+        ({**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(glossary="x")}, 404,
+         "store.glossary_not_found"),
+        ({**TUS, "Upload-Length": "9", "Upload-Concat": "whole"}, 400, "request.body_invalid"),
+        ({**TUS, "Upload-Concat": "final;/etc/passwd"}, 400, "request.body_invalid"),
+        ({**TUS, "Upload-Concat": f"final;{PLACE}/aaaaaaaaaaaa"}, 404, "upload.not_found"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_at_the_beginning(
+    service: Running, client: httpx.Client, headers: dict[str, str], status: int, code: str
+) -> None:
+    assert refusal(client.post("/uploads", headers=headers)) == (status, code)
+    assert client.get("/uploads").json()["items"] == []
+    assert files(service) == []
+
+
+def test_what_is_refused_on_the_way(service: Running, client: httpx.Client) -> None:
+    place = begun(client, 1_000)
+    assert refusal(send(client, place, 5, b"x")) == (409, "upload.conflict")
+    assert refusal(send(client, place, 0, b"x" * 1_001)) == (413, "request.too_large")
+    headers = {**TUS, "Upload-Offset": "0", "Content-Type": "text/plain"}
+    assert refusal(client.patch(place, content=b"x", headers=headers)) == (
+        415, "upload.content_type",
+    )  # fmt: skip
+    headers = {"Upload-Offset": "0", "Content-Type": PIECE["Content-Type"]}
+    assert refusal(client.patch(place, content=b"x", headers=headers)) == (412, "upload.protocol")
+    assert refusal(client.patch(place, content=b"x", headers=PIECE)) == (
+        400, "request.body_invalid",
+    )  # fmt: skip
+    assert offset_of(client, place) == 0
+    # A body without a length is stopped where the upload ends.
+    endless = iter([b"x" * 600, b"x" * 600])
+    answer = client.patch(place, content=endless, headers={**PIECE, "Upload-Offset": "0"})
+    assert refusal(answer) == (413, "request.too_large")
+    assert refusal(client.patch("/uploads/aaaa", content=b"", headers={**PIECE, "Upload-Offset": "0"})
+                   ) == (404, "upload.not_found")  # fmt: skip
+    with service.client("read", "write", user="li") as other:
+        assert other.head(place, headers=TUS).status_code == 404
+        assert refusal(send(other, place, 0, b"x")) == (404, "upload.not_found")
+        assert refusal(other.delete(place, headers=TUS)) == (404, "upload.not_found")
+        assert other.get(place).status_code == 404
+        assert other.get("/uploads").json()["items"] == []
+    with service.client("read") as reader:
+        assert reader.post("/uploads", headers={**TUS, "Upload-Length": "9"}).status_code == 403
+
+
+def test_checksums(service: Running, client: httpx.Client) -> None:
+    data = data_of(200_000)
+    place = begun(client, len(data))
+
+    def checksum(piece: bytes) -> str:
+        return "sha256 " + base64.b64encode(hashlib.sha256(piece).digest()).decode()
+
+    first = data[:150_000]
+    assert send(client, place, 0, first, **{"Upload-Checksum": checksum(first)}).status_code == 204
+    wrong = send(client, place, 150_000, data[150_000:], **{"Upload-Checksum": checksum(b"")})
+    assert refusal(wrong) == (460, "upload.checksum_mismatch")
+    assert offset_of(client, place) == 150_000
+    for given in ("md5 YQ==", "sha256 ?", "sha256 YQ=="):
+        answer = send(client, place, 150_000, data[150_000:], **{"Upload-Checksum": given})
+        assert refusal(answer) == (400, "request.body_invalid")
+    last = send(client, place, 150_000, data[150_000:], **{"Upload-Checksum": checksum(data[150_000:])})
+    assert audio_of(client, last) == data
+    assert files(service) == []
+
+
+def test_the_whole_is_checked_at_the_end(service: Running, client: httpx.Client) -> None:
+    place = begun(client, 1_000, sha256="0" * 64)
+    assert refusal(send(client, place, 0, b"x" * 1_000)) == (400, "request.body_incomplete")
+    shown = client.get(place).json()
+    assert (shown["state"], shown["error"]["code"]) == ("failed", "request.body_incomplete")
+    assert client.head(place, headers=TUS).status_code == 410
+    assert files(service) == []
+    assert service.blobs() == []
+    assert service.service.desk.jobs() == []
+
+
+def test_ended_uploads_leave_nothing(service: Running, client: httpx.Client) -> None:
+    place = begun(client, 1_000)
+    assert send(client, place, 0, b"x" * 500).status_code == 204
+    assert len(files(service)) == 1
+    assert client.delete(place, headers=TUS).status_code == 204
+    assert files(service) == []
+    assert client.head(place, headers=TUS).status_code == 410
+    assert refusal(send(client, place, 500, b"x" * 500)) == (410, "upload.gone")
+    assert refusal(client.delete(place, headers=TUS)) == (410, "upload.gone")
+
+
+def test_only_so_many_of_one_user(service: Running, client: httpx.Client) -> None:
+    places = [begun(client, 10) for _ in range(5)]
+    assert refusal(begin(client, 10)) == (429, "upload.too_many")
+    with service.client("read", "write", user="li") as other:
+        begun(other, 10)
+    assert client.delete(places[0], headers=TUS).status_code == 204
+    assert send(client, places[1], 0, b"x" * 10).status_code == 204
+    begun(client, 10)
+    begun(client, 10)
+
+
+def test_the_same_content_goes_on_where_it_was(service: Running, client: httpx.Client) -> None:
+    data = data_of(1_000)
+    digest = hashlib.sha256(data).hexdigest()
+    place = begun(client, 1_000, sha256=digest, name="a.wav")
+    send(client, place, 0, data[:400])
+    again = begin(client, 1_000, sha256=digest, name="a.wav")
+    assert again.headers["location"].endswith(place)
+    assert again.headers["upload-offset"] == "400"
+    for other in (
+        begin(client, 1_000, sha256=digest, name="b.wav"),
+        begin(client, 1_000, sha256=digest, name="a.wav", language="zh"),
+        begin(client, 1_000, name="a.wav"),
+    ):
+        assert not other.headers["location"].endswith(place)
+    with service.client("read", "write", user="li") as other_user:
+        assert begun(other_user, 1_000, sha256=digest, name="a.wav") != place
+
+
+def test_a_key_gives_the_same_job(client: httpx.Client) -> None:
+    key = {"Idempotency-Key": "k1"}
+    jobs = []
+    for _ in range(2):
+        place = begin(client, 4, headers=key).headers["location"].removeprefix("/api/v1")
+        jobs.append(send(client, place, 0, b"same").headers["lingting-job"])
+    assert jobs[0] == jobs[1]
+    assert client.get("/jobs/submitted", headers=key).json()["id"] == jobs[0]
+    place = begin(client, 5, headers=key).headers["location"].removeprefix("/api/v1")
+    assert refusal(send(client, place, 0, b"other")) == (409, "request.conflict")
+
+
+def test_joining_of_partial_uploads(service: Running, client: httpx.Client) -> None:
+    data = data_of(300_000)
+    partial = {"Upload-Concat": "partial"}
+    places = []
+    for start in (0, 100_000, 200_000):
+        answer = begin(client, 100_000, headers=partial)
+        place = answer.headers["location"].removeprefix("/api/v1")
+        last = send(client, place, 0, data[start : start + 100_000])
+        assert "lingting-job" not in last.headers
+        places.append(answer.headers["location"])
+    unfinished = begin(client, 10, headers=partial).headers["location"]
+    wrong = {**TUS, "Upload-Concat": f"final;{places[0]} {unfinished}"}
+    assert refusal(client.post("/uploads", headers=wrong)) == (400, "option.invalid")
+    twice = {**TUS, "Upload-Concat": f"final;{places[0]} {places[0]}"}
+    assert refusal(client.post("/uploads", headers=twice)) == (400, "option.invalid")
+    headers = {
+        **TUS, "Upload-Concat": "final;" + " ".join(places),
+        "Upload-Metadata": metadata(name="joined.wav"),
+    }  # fmt: skip
+    made = client.post("/uploads", headers=headers)
+    assert (made.status_code, made.headers["upload-offset"]) == (201, "300000")
+    assert audio_of(client, made) == data
+    assert files(service) == []
+    assert client.head(places[0].removeprefix("/api/v1"), headers=TUS).status_code == 200
+    again = send(client, made.headers["location"].removeprefix("/api/v1"), 300_000, b"")
+    assert again.status_code in (403, 410)
+
+
+# Cut -------------------------------------------------------------------------------------------
+
+
+def cut_patch(port: int, key: str, path: str, offset: int, data: bytes, announced: int) -> None:
+    """Send some of what is announced, then break the connection off."""
+    top = head(
+        key, "Tus-Resumable: 1.0.0", f"Content-Type: {PIECE['Content-Type']}",
+        f"Upload-Offset: {offset}", f"Content-Length: {announced}", path=path, method="PATCH",
+    )  # fmt: skip
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(top + data)
+        connection.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
+        )
+
+
+def test_cut_twenty_times(service: Running, client: httpx.Client, small_parts: None) -> None:
+    data = data_of(6_000_000)
+    key, place = service.key(), begun(client, len(data), sha256=hashlib.sha256(data).hexdigest())
+    rng = random.Random(7)  # noqa: S311
+    offset, kept = 0, []
+    for _ in range(20):
+        size = rng.randrange(1, 300_000)
+        left = data[offset:]
+        cut_patch(service.port, key, f"/api/v1{place}", offset, left[:size], len(left))
+        offset = offset_of(client, place)
+        kept.append(offset)
+        assert kept == sorted(kept)
+    assert offset > 0
+    last = send(client, place, offset, data[offset:])
+    assert last.status_code == 204
+    assert audio_of(client, last) == data
+    assert files(service) == []
+    assert len(service.service.desk.jobs()) == 1
+
+
+def test_who_comes_back_takes_over(service: Running, client: httpx.Client) -> None:
+    data = data_of(500_000)
+    key, place = service.key(), begun(client, len(data))
+    top = head(
+        key, "Tus-Resumable: 1.0.0", f"Content-Type: {PIECE['Content-Type']}",
+        "Upload-Offset: 0", f"Content-Length: {len(data)}", path=f"/api/v1{place}", method="PATCH",
+    )  # fmt: skip
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as silent:
+        silent.sendall(top + data[:200_000])
+        wait_until(lambda: service.service.resumables.is_active(place.rpartition("/")[2]))
+        time.sleep(0.3)
+        begun_s = time.monotonic()
+        offset = offset_of(client, place)
+        assert time.monotonic() - begun_s < 1.5, "the silent one is not waited for"
+        assert offset == 200_000
+        last = send(client, place, offset, data[offset:])
+        assert last.status_code == 204
+        assert silent.recv(65_536).startswith(b"HTTP/1.1 409")
+    assert audio_of(client, last) == data
+
+
+def test_two_that_send_the_same_at_once(service: Running, client: httpx.Client) -> None:
+    """One of them wins each piece; nothing is mixed."""
+    data = data_of(3_000_000)
+    place = begun(client, len(data))
+    ends: list[httpx.Response] = []
+
+    def push(seed: int) -> None:
+        rng = random.Random(seed)  # noqa: S311
+        with service.client() as own:
+            for _ in range(200):
+                state = own.get(place).json()
+                if state["state"] != "open":
+                    return
+                at = state["received_bytes"]
+                answer = send(own, place, at, data[at : at + rng.randrange(1, 200_000)])
+                assert answer.status_code in (204, 409, 410)
+                if "lingting-job" in answer.headers:
+                    ends.append(answer)
+
+    threads = [threading.Thread(target=push, args=(seed,)) for seed in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert len(ends) == 1
+    assert audio_of(client, ends[0]) == data
+
+
+def test_a_slow_client_is_let_go_and_what_came_stays(service: Running, client: httpx.Client) -> None:
+    key, place = service.key(), begun(client, 1_000)
+    top = head(
+        key, "Tus-Resumable: 1.0.0", f"Content-Type: {PIECE['Content-Type']}",
+        "Upload-Offset: 0", "Content-Length: 1000", path=f"/api/v1{place}", method="PATCH",
+    )  # fmt: skip
+    answer = raw(service.port, top + b"x" * 100)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert offset_of(client, place) == 100
+
+
+def test_uploads_grow_too_old(
+    service: Running, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+    from datetime import UTC, datetime, timedelta
+
+    from lingting.store import changes
+
+    place = begun(client, 1_000)
+    send(client, place, 0, b"x" * 500)
+    later = datetime.now(UTC) + timedelta(days=1, minutes=1)
+    monkeypatch.setattr(changes, "now", lambda: later)
+    assert client.head(place, headers=TUS).status_code == 410
+    assert refusal(send(client, place, 500, b"x")) == (410, "upload.gone")
+    asyncio.run(service.service.resumables.sweep())
+    assert files(service) == []
+    assert client.get(place).json()["state"] == "ended"
+    monkeypatch.setattr(changes, "now", lambda: later + timedelta(days=1, minutes=1))
+    asyncio.run(service.service.resumables.sweep())
+    assert client.get(place).status_code == 404
+
+
+# Killed ----------------------------------------------------------------------------------------
+
+
+class Web:
+    """A web process of its own, which is killed and started again on the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.key = ""
+        self.kills = 0
+
+    def start(self) -> None:
+        import os
+
+        environment = {
+            **os.environ, "LINGTING_DATA_DIR": str(self.folder), "LINGTING_PORT": str(self.port),
+        }  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lingting", "web"], env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until(self._answers, within_s=60)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/healthz", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.kills += 1
+
+
+def test_twenty_cuts_with_kills_of_the_web_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 cuts in the midst of pieces, four of them by ``kill -9``: the original arrives."""
+    from lingting.server.access import Access
+    from lingting.store import open_store
+
+    folder = tmp_path / "data"
+    with open_store(folder) as store:
+        access = Access(store)
+        access.ensure_administrator()
+        key = access.new_key("test", user="admin", scopes=("read", "write"))[1]
+    web = Web(folder)
+    web.start()
+    data = data_of(30_000_000, seed=3)
+    rng = random.Random(11)  # noqa: S311
+    try:
+        client = httpx.Client(
+            base_url=f"http://127.0.0.1:{web.port}/api/v1", timeout=60,
+            headers={"Authorization": f"Bearer {key}"},
+        )  # fmt: skip
+        place = begun(client, len(data), sha256=hashlib.sha256(data).hexdigest())
+        offset = 0
+        for cut in range(20):
+            size = rng.randrange(1, 3_000_000) if cut % 5 else 11_000_000
+            left = data[offset:]
+            if cut % 5 == 4:
+                sending = threading.Thread(
+                    target=_sent_and_lost, args=(web.port, key, place, offset, left, size)
+                )
+                sending.start()
+                time.sleep(0.15)
+                web.kill()
+                sending.join(30)
+                web.start()
+            else:
+                cut_patch(web.port, key, f"/api/v1{place}", offset, left[:size], len(left))
+            found = offset_of(client, place)
+            assert found >= offset
+            offset = found
+            if offset > 20_000_000:
+                offset = _start_again_elsewhere(offset)
+        last = send(client, place, offset, data[offset:])
+        assert last.status_code == 204, last.text
+        assert hashlib.sha256(audio_of(client, last)).digest() == hashlib.sha256(data).digest()
+        assert web.kills == 4
+        client.close()
+    finally:
+        web.kill()
