@@ -149,6 +149,8 @@ def parse_target(url: str, rules: Rules) -> Target:
         raise AddressRefused("This host is not one of those that may be asked.")
     if port < _FIRST_FREE_PORT and port not in _PORTS.values() and rules.hosts is None:
         raise AddressRefused(f"Port {port} may not be asked.", "Use 443, 80, or 1024 and more.")
+    if parts.scheme == "http" and not rules.takes_plain_http and not rules.networks:
+        raise AddressRefused("Only https:// addresses may be asked.")
     literal = _literal(host)
     if literal is not None and not _is_allowed(literal, parts.scheme, rules):
         raise _refused()
@@ -371,7 +373,7 @@ def _looked_up(target: Target, timeout_s: float) -> list[Address]:
             rows = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
             # The name of an interface, as in fe80::1%eth0, is no part of the address.
             answers.put([ip_address(str(row[4][0]).partition("%")[0]) for row in rows])
-        except (OSError, ValueError) as exc:
+        except Exception as exc:
             answers.put(exc)
 
     threading.Thread(target=look, name="resolve", daemon=True).start()

@@ -96,7 +96,8 @@ def test_ordinary_addresses_are_asked(url: str, monkeypatch: pytest.MonkeyPatch)
     [
         ("127.0.0.1",), ("93.184.216.34", "10.0.0.1"), ("10.0.0.1", "93.184.216.34"),
         ("93.184.216.34", "169.254.169.254"), ("::1",), ("fe80::1%eth0",), ("::ffff:192.168.0.1",),
-        ("93.184.216.34", "fd00:ec2::254"), ("0.0.0.0",), ("64:ff9b::a00:1",),
+        ("93.184.216.34", "fd00:ec2::254"), ("0.0.0.0",),  # noqa: S104
+        ("64:ff9b::a00:1",),
     ],
 )  # fmt: skip
 def test_a_name_with_any_internal_address_is_refused(

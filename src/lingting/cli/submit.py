@@ -39,6 +39,7 @@ class _Request:
     priority: str
     options: dict[str, Any]
     recursive: bool
+    resumable: bool
     force: bool
     watch: bool
     json: bool
@@ -88,6 +89,10 @@ def submit(
     recursive: Annotated[
         bool, typer.Option("--recursive/--no-recursive", help="Search folders inside folders.")
     ] = True,
+    resumable: Annotated[
+        bool,
+        typer.Option("--resumable/--no-resumable", help="Go on behind a cut, also when run again."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Do again what was submitted before.")
     ] = False,
@@ -109,6 +114,7 @@ def submit(
     Examples:
       lingting submit talk.mp3 --language zh
       lingting submit lectures/ --batch lectures --watch
+      lingting submit congress.mkv --resumable
     """
     out = Output(quiet=quiet, verbose=verbose)
 
@@ -119,7 +125,9 @@ def submit(
             "prompt": prompt, "beam_size": beam_size, "channels": channels.value,
             **({} if glossary is None else {"glossary": glossary}),
         }  # fmt: skip
-        request = _Request(files, batch, priority.value, options, recursive, force, watch, json)
+        request = _Request(
+            files, batch, priority.value, options, recursive, resumable, force, watch, json
+        )
         return _submit(out, request, server, key)
 
     raise typer.Exit(exit_code_of(out, work))
@@ -217,6 +225,7 @@ class _Sender:
                 idempotency_key=key,
                 sha256=digest,
                 on_sent=progress.sent,
+                resumable=self._request.resumable,
             )
         )
         return job, True

@@ -31,7 +31,6 @@ from lingting.server.routes import (
     uploads,
     webhooks,
 )
-from lingting.server.sender import Sender
 from lingting.server.service import Service
 
 log = logging.getLogger("lingting.server")
@@ -51,8 +50,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
         anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
         sweeping = asyncio.create_task(_sweep(service), name="sweep")
-        sender = Sender(service)
-        sender.start()
+        service.sender.start()
         try:
             yield
         finally:
@@ -60,7 +58,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
             await service.broker.close()
-            await asyncio.to_thread(sender.close)
+            await asyncio.to_thread(service.sender.close)
             await asyncio.to_thread(service.close)
 
     app = FastAPI(

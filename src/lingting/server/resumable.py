@@ -92,6 +92,10 @@ class Resumables:
 
         return partials_of(self._service.store)
 
+    def is_active(self, upload_id: str) -> bool:
+        """Whether a request writes to it here."""
+        return upload_id in self._active
+
     async def interrupt(self, upload_id: str, *, owner: str) -> None:
         """End the request that writes to it here, behind what came of it.
 

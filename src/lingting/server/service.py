@@ -13,6 +13,7 @@ from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
 from lingting.server.resumable import Resumables
+from lingting.server.sender import Sender
 from lingting.server.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Service:
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
         self.fetches = asyncio.Semaphore(FETCHES_AT_ONCE)
         self.resumables = Resumables(self)
+        self.sender = Sender(self)
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
         self._opening = threading.Lock()
