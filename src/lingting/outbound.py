@@ -292,18 +292,18 @@ def asked(
     with _Watch(timeout_s) as watch:
         target = parse_target(url, rules)
         for left in range(redirects, -1, -1):
-            connection = _Connection(target, rules, watch, tls)
-            try:
+            with contextlib.ExitStack() as stack:
+                connection = _Connection(target, rules, watch, tls)
+                stack.callback(connection.close)
                 with watch.mapped():
                     connection.request(method, target.path, body=body, headers=dict(headers))
-                    response = connection.getresponse()
+                    # Closed by itself: one that ends its connection owns the socket.
+                    response = stack.enter_context(connection.getresponse())
                 answer = Answer(response, watch)
                 where = answer.headers.get("location")
                 if redirects == 0 or answer.status not in _MOVED or where is None:
                     yield answer
                     return
-            finally:
-                connection.close()
             if left == 0:
                 break
             target = _next(target, where, rules)

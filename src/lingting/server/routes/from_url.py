@@ -14,6 +14,7 @@ from lingting.server import fetching
 from lingting.server.access import Principal
 from lingting.server.asking import TheService, Writer
 from lingting.server.routes.jobs import Key, check_batch
+from lingting.server.routes.uploads import check_priority
 from lingting.server.service import Service
 from lingting.server.uploads import discard
 
@@ -53,6 +54,7 @@ def _checked(
 ) -> Job | None:
     """Everything that can be refused before the address is asked; the job, if it is there."""
     fetching.check(body.url, service.settings)
+    check_priority(body.priority)
     if body.batch is not None:
         check_batch(service, who, body.batch)
     service.desk.check_glossary(

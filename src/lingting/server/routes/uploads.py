@@ -115,7 +115,7 @@ async def create(request: Request, service: TheService, who: Writer, key: Key = 
         "name": name,
         "options": wish.options().as_dict(),
         "batch": wish.fields.get("batch"),
-        "priority": _priority(wish),
+        "priority": check_priority(wish.fields.get("priority", "normal")),
         "metadata": given,
     }
     if concat.startswith("final;"):
@@ -275,8 +275,8 @@ def _metadata(given: str) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def _priority(wish: Wish) -> str:
-    priority: str = wish.fields.get("priority", "normal")
+def check_priority(priority: str) -> str:
+    """Raises OptionInvalid for what is none."""
     if priority not in _PRIORITIES:
         raise OptionInvalid(f"priority is {priority[:40]}; allowed are high, normal and low.")
     return priority
