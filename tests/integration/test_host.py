@@ -27,6 +27,7 @@ from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import (
     AudioEmpty,
     EngineBusy,
+    EngineFailed,
     EngineRefused,
     EngineUnreachable,
     LingtingError,
@@ -523,9 +524,10 @@ def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
     from lingting.host.app import HostApp
     from lingting.host.metrics import Metrics
     from lingting.host.pace import Pace
+    from lingting.host.work import Job
 
     monkeypatch.setattr("lingting.host.model._BREATH_S", 0.01)
-    lacks = {"note": 2, "batch": 1, "_deliver": 1, "budgets": 1}
+    lacks = {"note": 2, "batch": 1, "_deliver": 1, "budgets": 1, "settle": 2}
 
     def lacking(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
@@ -541,6 +543,7 @@ def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
         (Metrics, "batch"),
         (HostApp, "_deliver"),
         (Pace, "budgets"),
+        (Job, "settle"),
     ):
         monkeypatch.setattr(owner, name, lacking(name, getattr(owner, name)))
     with hosting(ScriptedEngine(hear)) as hosted:
@@ -548,6 +551,35 @@ def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
         for number in range(6):
             assert texts(engine.recognize([clip(number)])) == [f"clip {number}"]
     assert not any(lacks.values())
+
+
+@pytest.mark.parametrize(
+    ("fails", "raised", "given_back"),
+    [
+        ("lingting.host.pace.Pace.budgets", RuntimeError, EngineFailed),
+        ("lingting.host.pace.Pace.budgets", MemoryError, EngineBusy),
+        ("lingting.host.metrics.Metrics.batch", MemoryError, EngineBusy),
+    ],
+)
+def test_what_fails_again_and_again_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+    raised: type[Exception],
+    given_back: type[LingtingError],
+) -> None:
+    """Before a batch is chosen, and when it was recognised; the host outlives both."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("lingting.host.model._BREATH_S", 0.001)
+    with hosting(ScriptedEngine(hear)) as hosted:
+        engine = engine_at(hosted)
+        with monkeypatch.context() as patch:
+            patch.setattr(fails, failing)
+            found = engine.recognize([clip(0), clip(1)])
+        assert [type(one.error) for one in found] == [given_back] * 2
+        assert texts(engine.recognize([clip(2)])) == ["clip 2"]
 
 
 def test_a_request_that_finds_no_memory_may_come_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ _ALONE_AFTER_S = 60.0
 _MOST_CLIPS = 512  # in a batch
 _FAILED_FOR_S = 10.0  # before a model that could not be loaded is tried again
 _BREATH_S = 0.5
+_MOST_FAILURES = 20  # turns in a row, before the clips are given back
 _GATHER_SHARE = 0.02
 _GATHER_S = 0.005
 
@@ -217,19 +218,37 @@ class HostedModel:
 
     def _run(self) -> None:
         """Until it is stopped. What fails here is ours, or memory for the smallest things."""
+        failures = 0
         while True:
             try:
                 if not self._turn():
                     return
+                failures = 0
             except Exception as exc:
+                failures += 1
                 with suppress(Exception):
                     self._around.tell({"event": "incident", "error": type(exc).__name__})
+                if failures >= _MOST_FAILURES:
+                    with suppress(Exception):  # else after the next turn
+                        self._give_back(exc)
+                        failures = 0
                 time.sleep(_BREATH_S)
+
+    def _give_back(self, exc: Exception) -> None:
+        """Every clip, after turns that failed one after the other: nobody waits for ever."""
+        error: LingtingError = EngineFailed(
+            "The engine host fails on every batch.", "Look into the host's log."
+        )
+        if is_out_of_memory(exc):
+            error = EngineBusy("This engine host has no memory for a batch.", retry_after_s=5.0)
+        self._settle(self._taken, [_failed(error)] * len(self._taken))
+        self._taken = []
+        self._under_way = None
+        self.hand_back(error)
 
     def _turn(self) -> bool:
         """One batch, or what was ordered; False at the end."""
-        if self._undelivered:
-            self._deliver([])
+        self._deliver()
         # What a turn that failed had taken, and nobody has answered, comes first.
         self._taken = [entry for entry in self._taken if entry.item is not None]
         orders = set() if self._taken else self._next()
@@ -426,25 +445,25 @@ class HostedModel:
 
     def _settle(self, entries: Iterable[Entry[Place]], found: Iterable[Hypothesis]) -> None:
         """Each request that has all its answers goes to whoever waits for it."""
-        done: list[Job] = []
         with self._wake:  # the clips of one request may be settled from two threads
             for entry, hypothesis in zip(entries, found, strict=True):
-                place, entry.item = entry.item, None
+                place = entry.item
                 if place is not None and place.job.settle(place.at, hypothesis, self._batches):
-                    done.append(place.job)
-        self._deliver(done)
+                    self._undelivered.append(place.job)
+                entry.item = None  # not before: what fails here is settled by the next turn
+        self._deliver()
 
-    def _deliver(self, jobs: list[Job]) -> None:
+    def _deliver(self) -> None:
         """To who waits for them; what could not be delivered is taken along the next time."""
         with self._wake:
-            jobs, self._undelivered = [*self._undelivered, *jobs], []
+            jobs, self._undelivered = self._undelivered, []
         if not jobs:
             return
         try:
             self._around.deliver(jobs)
         except Exception:
             with self._wake:
-                self._undelivered = [*jobs, *self._undelivered]
+                self._undelivered += jobs
             raise
 
     def _on_lack(self, step: str, seconds: float) -> None:
