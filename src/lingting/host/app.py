@@ -18,8 +18,6 @@ import hmac
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any, ClassVar
 
 from lingting.engines.base import EngineFacts
@@ -42,6 +40,7 @@ from lingting.host import metrics
 from lingting.host.answering import Answering, Send
 from lingting.host.forms import answer_of, read_form
 from lingting.host.host import Host
+from lingting.host.incidents import incident
 from lingting.host.model import HostedModel
 from lingting.host.work import Job
 
@@ -55,7 +54,6 @@ _BODY_TIMEOUT_S = 60.0
 _MOST_BODIES_BYTES = 1 << 30  # being received, all callers together
 _LOOK_S = 0.05
 _LAST_BATCH_S = 60.0  # that is under way when everything else has ended
-_FRAMES = 6
 _DONE, _BEAT, _GONE = "done", "beat", "gone"
 
 
@@ -180,15 +178,11 @@ class HostApp:
         return error.status
 
     def _incident(self, exc: Exception) -> LingtingError:
-        """Logged by type and place: the message of a foreign exception may quote a caller."""
-        incident = secrets.token_hex(4)
-        frames = extract_tb(exc.__traceback__)[-_FRAMES:]
-        at = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-        self.host.tell(
-            {"event": "incident", "incident": incident, "error": type(exc).__name__, "at": at}
-        )
+        """Logged by type and place; the caller is told where in the log."""
+        number = secrets.token_hex(4)
+        self.host.tell({**incident(exc), "incident": number})
         return EngineFailed(
-            f"The engine host failed (incident {incident}).", "Look into the host's log."
+            f"The engine host failed (incident {number}).", "Look into the host's log."
         )
 
     async def _route(self, scope: Scope, receive: Receive, answer: Answering) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
 from lingting.engines.envelope import LANES
 from lingting.errors import EngineBusy, EngineFailed, LingtingError
+from lingting.host.incidents import incident
 from lingting.host.ladder import Ladder, is_out_of_memory
 from lingting.host.lanes import Entry, Lanes
 from lingting.host.metrics import Metrics
@@ -227,7 +228,7 @@ class HostedModel:
             except Exception as exc:
                 failures += 1
                 with suppress(Exception):
-                    self._around.tell({"event": "incident", "error": type(exc).__name__})
+                    self._around.tell(incident(exc))
                 if failures >= _MOST_FAILURES:
                     with suppress(Exception):  # else after the next turn
                         self._give_back(exc)
@@ -270,7 +271,7 @@ class HostedModel:
         try:
             self._around.clear()
         except Exception as exc:
-            self._around.tell({"event": "incident", "error": type(exc).__name__})
+            self._around.tell(incident(exc))
 
     def _next(self) -> set[str]:
         """Waits for clips, an order, or the end of patience with an idle model.
@@ -405,7 +406,7 @@ class HostedModel:
         except MemoryError:
             raise  # for the smallest things; the batch is tried again
         except Exception as exc:  # ours: the ladder answers for the engine
-            self._around.tell({"event": "incident", "error": type(exc).__name__})
+            self._around.tell(incident(exc))
             found = [_failed(EngineFailed("The engine host failed on a batch."))] * len(batch)
         self._settle(batch, found)
         self._taken = []
