@@ -22,7 +22,9 @@ from lingting.engines.envelope import CONTENT_TYPE, write_request
 from lingting.engines.guarded import GuardedEngine
 from lingting.engines.registry import load_engine
 from lingting.engines.remote import RemoteOptions, load
+from lingting.engines.remote.address import parse_address
 from lingting.engines.remote.host import HostEngine
+from lingting.engines.remote.link import Link
 from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import (
     AudioEmpty,
@@ -755,6 +757,34 @@ def test_sigterm_finishes_what_waits(tmp_path: Path) -> None:
     late = [one.error for pair in found for one in pair if one.error is not None]
     assert len(heard) > 20  # 2 s of work when it was told, and it had 10
     assert all(isinstance(one, EngineBusy | EngineUnreachable) for one in late)  # sent too late
+
+
+def test_a_batch_that_hangs_makes_the_host_unready_and_then_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "e.sock"
+    link = Link(parse_address(f"unix:{path}"), None, connect_s=5.0, silence_s=5.0)
+
+    def recognising() -> int:
+        status = json.loads(link.ask("GET", "/status").body)
+        return int(status["models"]["tiny"]["recognising_clips"])
+
+    with (
+        host_process(path, seconds=600, hang_s=6.0) as process,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        engine = load(f"unix:{path}", options=ONCE)
+        assert isinstance(engine, HostEngine)
+        assert link.ask("GET", "/readyz").status == 200
+        hangs = pool.submit(engine.recognize, [clip(0)])
+        until(lambda: recognising() == 1)
+        waits = pool.submit(engine.recognize, [clip(1)])
+        until(lambda: link.ask("GET", "/readyz").status == 503)
+        assert isinstance(waits.result(30)[0].error, EngineBusy)
+        assert isinstance(hangs.result(30)[0].error, EngineUnreachable)
+        assert process.wait(30) == 1
+    with host_process(path):  # and whoever looks after it starts it again
+        assert texts(engine.recognize([clip(2)])) == ["clip 2"]
+    engine.close()
+    link.close()
 
 
 def test_a_host_that_is_not_there() -> None:

@@ -53,6 +53,7 @@ _OPEN = frozenset({"/healthz", "/readyz"})
 _BODY_TIMEOUT_S = 60.0
 _MOST_BODIES_BYTES = 1 << 30  # being received, all callers together
 _LOOK_S = 0.05
+_WATCH_EVERY_S = 1.0
 _LAST_BATCH_S = 60.0  # that is under way when everything else has ended
 _DONE, _BEAT, _GONE = "done", "beat", "gone"
 
@@ -97,11 +98,13 @@ class _Wait:
 class HostApp:
     """ASGI around a :class:`Host`. Call :meth:`start` in the event loop that serves it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, on_hang: Callable[[], object] = lambda: None) -> None:
+        """``on_hang`` is called when what waits was handed back: nobody can stop such a batch."""
         self.host = host
+        self._on_hang = on_hang
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waits: set[_Wait] = set()
-        self._beats: asyncio.Task[None] | None = None
+        self._rounds: list[asyncio.Task[None]] = []
         self._bodies_bytes = 0
         key = host.options.key
         self._bearer = None if key is None else f"Bearer {key.strip()}".encode()
@@ -112,7 +115,10 @@ class HostApp:
         """From now on answers find their way; needs the running loop."""
         self._loop = asyncio.get_running_loop()
         self.host.deliver_to(self._deliver)
-        self._beats = self._loop.create_task(self._beat())
+        self._rounds = [
+            self._loop.create_task(self._every(self.host.options.heartbeat_s / 2, self._beat)),
+            self._loop.create_task(self._every(_WATCH_EVERY_S, self._watch)),
+        ]
 
     async def drain(self) -> None:
         """Nothing new is taken; what waits is recognised for a while, the rest handed back."""
@@ -129,8 +135,8 @@ class HostApp:
 
     def stop(self) -> None:
         """No more signs of life."""
-        if self._beats is not None:
-            self._beats.cancel()
+        for task in self._rounds:
+            task.cancel()
 
     def _deliver(self, jobs: list[Job]) -> None:
         """From a model's thread."""
@@ -140,15 +146,31 @@ class HostApp:
         except RuntimeError:
             return  # the loop has ended, and everybody who waited has gone
 
-    async def _beat(self) -> None:
-        every_s = self.host.options.heartbeat_s
+    async def _every(self, seconds: float, act: Callable[[], None]) -> None:
+        """One round that fails, for want of memory say, is not the last one."""
         while True:
-            await asyncio.sleep(every_s / 2)
-            latest_s = asyncio.get_running_loop().time() - every_s
-            for wait in list(self._waits):
-                if wait.began_s < latest_s:
-                    wait.began_s += every_s
-                    wait.tell(_BEAT)
+            await asyncio.sleep(seconds)
+            try:
+                act()
+            except Exception as exc:
+                self._incident(exc)
+
+    def _beat(self) -> None:
+        every_s = self.host.options.heartbeat_s
+        latest_s = asyncio.get_running_loop().time() - every_s
+        for wait in list(self._waits):
+            if wait.began_s < latest_s:
+                wait.began_s += every_s
+                wait.tell(_BEAT)
+
+    def _watch(self) -> None:
+        host, model = self.host, self.host.hanging
+        if model is None or host.is_draining:
+            return
+        host.tell({"event": "host.hangs", "model": model.name, "seconds": round(model.at_work_s)})
+        host.is_draining = True
+        host.hand_back()
+        self._on_hang()
 
     # Requests -----------------------------------------------------------------------------
 
@@ -351,13 +373,9 @@ class HostApp:
         await answer.json({"status": "alive"})
 
     async def _readyz(self, answer: Answering) -> None:
-        """A model that was unloaded for want of work counts as ready: the next clip loads it."""
         host = self.host
         states = {name: model.state for name, model in host.models.items()}
-        default = host.models[host.default]
-        is_ready = not host.is_draining and (
-            default.state == "ready" or (default.state == "absent" and default.facts is not None)
-        )
+        is_ready = host.is_ready
         data = {"ready": is_ready, "draining": host.is_draining, "models": states}
         await answer.json(data, 200 if is_ready else 503)
 

@@ -70,7 +70,8 @@ class HostedModel:
         self._used_at_s = 0.0
         self._asked_at_s = -_ALONE_AFTER_S  # when something was wanted sooner than bulk work
         self._batches = 0
-        self._under_way: tuple[int, float] | None = None
+        self._recognising = 0  # clips
+        self._began_s: float | None = None  # this turn; None while it waits
         self._gather: tuple[int, float] = (0, 0.0)
         self._taken: list[Entry[Place]] = []
         self._undelivered: list[Job] = []
@@ -112,7 +113,13 @@ class HostedModel:
     @property
     def is_busy(self) -> bool:
         """Clips wait or are recognised."""
-        return bool(len(self._lanes)) or self._under_way is not None
+        return bool(len(self._lanes)) or self._recognising > 0
+
+    @property
+    def at_work_s(self) -> float:
+        """For how long it has been at one batch, or at loading its model; 0 between them."""
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
 
     def lanes(self) -> list[tuple[str, int, float]]:
         """Name, clips and seconds of each lane."""
@@ -124,14 +131,13 @@ class HostedModel:
 
     def status(self) -> dict[str, Any]:
         """What `GET /status` shows."""
-        under_way = self._under_way
-        clips, since_s = under_way or (0, 0.0)
+        clips = self._recognising
         return {
             "state": self._state,
             "error": None if self._error is None else self._error.as_dict(),
             "batches": self._batches,
             "recognising_clips": clips,
-            "recognising_for_s": round(time.monotonic() - since_s, 3) if under_way else None,
+            "recognising_for_s": round(self.at_work_s, 3) if clips else None,
             "rate": None if self._pace.rate is None else round(self._pace.rate, 2),
             "budgets_s": {k: round(v, 1) for k, v in self._budgets().items()},
             "waiting": {n: {"clips": c, "audio_s": round(s, 3)} for n, c, s in self.lanes()},
@@ -243,8 +249,7 @@ class HostedModel:
         if is_out_of_memory(exc):
             error = EngineBusy("This engine host has no memory for a batch.", retry_after_s=5.0)
         self._settle(self._taken, [_failed(error)] * len(self._taken))
-        self._taken = []
-        self._under_way = None
+        self._taken, self._recognising = [], 0
         self.hand_back(error)
 
     def _turn(self) -> bool:
@@ -252,7 +257,9 @@ class HostedModel:
         self._deliver()
         # What a turn that failed had taken, and nobody has answered, comes first.
         self._taken = [entry for entry in self._taken if entry.item is not None]
+        self._began_s = None
         orders = set() if self._taken else self._next()
+        self._began_s = time.monotonic()
         for why in ("unload", "idle", "stop"):
             if why in orders:
                 self._unload(why)
@@ -295,8 +302,7 @@ class HostedModel:
             # Before a model is loaded nobody knows its pace, and one clip shows it.
             budgets = self._budgets()
             self._taken = self._lanes.take(budgets, _MOST_CLIPS if is_ready else 1)
-            if self._taken:
-                self._under_way = (len(self._taken), time.monotonic())
+            self._recognising = len(self._taken)
             orders, self._orders = self._orders, set()
             return orders
 
@@ -410,7 +416,7 @@ class HostedModel:
             found = [_failed(EngineFailed("The engine host failed on a batch."))] * len(batch)
         self._settle(batch, found)
         self._taken = []
-        self._under_way = None  # not before: who waits for the end of work looks at it
+        self._recognising = 0  # not before: who waits for the end of work looks at it
 
     def _recognized(self, batch: list[Entry[Place]]) -> list[Hypothesis]:
         if self._ladder is None:
