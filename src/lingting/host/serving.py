@@ -68,8 +68,10 @@ async def _serve(
     ending: list[asyncio.Task[None]] = []
 
     async def end() -> None:
-        await app.drain()
-        server.should_exit = True
+        try:
+            await app.drain()
+        finally:
+            server.should_exit = True
 
     def begin_end(is_impatient: bool = True) -> None:
         """A second signal means now."""
