@@ -38,7 +38,7 @@ from lingting.errors import (
 )
 from lingting.host import metrics
 from lingting.host.answering import Answering, Send
-from lingting.host.forms import answer_of, read_form
+from lingting.host.forms import Form, answer_of, read_form
 from lingting.host.host import Host
 from lingting.host.incidents import incident
 from lingting.host.model import HostedModel
@@ -250,12 +250,13 @@ class HostApp:
         host = self.host
         if host.is_draining:
             host.check_room("live", 0.0, 0)  # raises: better before the audio is sent
+        # Nobody holds the body but who reads it: it is freed before its clips' turn comes.
         kind = headers.get(b"content-type", b"")
-        body = await self._body(headers, receive)
         if kind == _OURS:
-            await self._clips(body, receive, answer)
+            await self._clips(await self._body(headers, receive), receive, answer)
         else:
-            await self._form(kind.decode("latin-1"), body, receive, answer)
+            form = await self._read_form(kind, await self._body(headers, receive))
+            await self._form(form, receive, answer)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytearray:
         """All of it, in memory, bounded. Raises Gone, AudioTooLong or EngineBusy."""
@@ -269,8 +270,6 @@ class HostApp:
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             return bytearray(message["body"])
-        if self._bodies_bytes > _MOST_BODIES_BYTES:
-            raise EngineBusy("Too much audio is being received.", retry_after_s=1.0)
         body = bytearray()
         try:
             async with asyncio.timeout(_BODY_TIMEOUT_S):
@@ -282,6 +281,8 @@ class HostApp:
                     self._bodies_bytes += len(part)
                     if len(body) > most:
                         raise _too_long(most)
+                    if self._bodies_bytes > _MOST_BODIES_BYTES:
+                        raise EngineBusy("Too much audio is being received.", retry_after_s=1.0)
                     if not message.get("more_body"):
                         return body
                     message = await receive()
@@ -303,14 +304,17 @@ class HostApp:
         await self._wait_for(model, job, receive, answer)
         await answer.body(write_answer(job.results(), job.batches))
 
-    async def _form(self, kind: str, body: bytearray, receive: Receive, answer: Answering) -> None:
-        """What an OpenAI client sends: one clip, whose error is the request's."""
+    async def _read_form(self, kind: bytes, body: bytearray) -> Form:
+        """In a thread: a clip may have to be resampled."""
         loop = asyncio.get_running_loop()
         try:
-            form = await loop.run_in_executor(None, read_form, kind, bytes(body))
+            return await loop.run_in_executor(None, read_form, kind.decode("latin-1"), bytes(body))
         except LingtingError:
             self.host.metrics.refused("invalid")
             raise
+
+    async def _form(self, form: Form, receive: Receive, answer: Answering) -> None:
+        """What an OpenAI client sends: one clip, whose error is the request's."""
         model = self.host.find(form.request.model)
         job = self.host.submit(model, form.request.lane, form.request.clips)
         await self._wait_for(model, job, receive, None)
