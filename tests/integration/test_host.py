@@ -700,6 +700,24 @@ def test_a_stale_socket_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
             listen(parse_place(str(path)), has_key=False)
 
 
+def test_closing_twice_leaves_the_next_hosts_socket(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "e.sock"
+    first = listen(parse_place(str(path)), has_key=False)
+    first.close()
+    second = listen(parse_place(str(path)), has_key=False)  # often with the same inode
+    first.close()
+    assert path.exists()
+    second.close()
+    assert not path.exists()
+
+
+def test_a_lock_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "e.sock"
+    path.with_name("e.sock.lock").mkdir(parents=True)
+    with pytest.raises(OptionInvalid, match="lock"):
+        listen(parse_place(str(path)), has_key=False)
+
+
 @pytest.mark.parametrize("place", ["0.0.0.0:0", "[::]:0", "10.0.0.1:0", "example.org:0"])
 def test_beyond_this_machine_a_key_is_needed(place: str) -> None:
     with pytest.raises(OptionInvalid, match="key"):
