@@ -176,10 +176,10 @@ class HostedModel:
         with self._wake:
             if what == "unload" and len(self._lanes):
                 raise EngineBusy(f"{len(self._lanes)} clips wait for this model.")
+            self._have_thread()
             if what == "load" and self._state in ("absent", "failed"):
                 self._check_usable()
                 self._state = "loading"
-            self._have_thread()
             self._orders.add(what)
             self._rouse()
 
