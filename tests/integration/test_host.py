@@ -629,15 +629,15 @@ def test_a_body_without_a_length_is_bounded_too() -> None:
 def test_bodies_that_are_being_received_are_bounded_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("lingting.host.app._MOST_BODIES_BYTES", 200_000)
+    monkeypatch.setattr("lingting.host.app._MOST_BODIES_BYTES", 1_000_000)
     with hosting(ScriptedEngine(hear)) as hosted:
         first = hosted.connection()
         first.putrequest("POST", TRANSCRIPTIONS)
-        first.putheader("Content-Length", "1000000")
+        first.putheader("Content-Length", "2000000")
         first.endheaders()
-        first.send(bytes(150_000))
+        first.send(bytes(900_000))
         time.sleep(0.2)
-        status, headers, _ = hosted.ask("POST", TRANSCRIPTIONS, bytes(150_000), POST)
+        status, headers, _ = hosted.ask("POST", TRANSCRIPTIONS, bytes(900_000), POST)
         assert status == 429
         assert "retry-after" in headers
         first.close()
