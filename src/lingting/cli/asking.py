@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lingting.cli.options import Json as Json
+from lingting.cli.options import Verbose as Verbose
+
 if TYPE_CHECKING:
     from lingting.client import Client
 
@@ -21,8 +24,6 @@ Key = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
 def connect(server: str | None, key: str | None) -> Client:

@@ -10,6 +10,7 @@ import typer
 
 from lingting.cli.failures import DONE, FAULT, exit_code_of
 from lingting.cli.keys import local_time, times_of
+from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _PAGE = 500
 
 
@@ -34,8 +33,8 @@ def list_(
     object_id: Annotated[
         str | None, typer.Option("--object", metavar="ID", help="Only about this one.")
     ] = None,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """What was done, the newest first. There are ids and counts in it, no text and no file names.
 
@@ -52,7 +51,7 @@ def verify(
         str | None,
         typer.Option("--anchor", metavar="ID:DIGEST", help="What an earlier run printed."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Read the whole trail: a row that was changed, removed or moved ends it with 1.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output, shown
 from lingting.errors import OptionInvalid, OutputUnwritable
 
@@ -29,11 +30,9 @@ _User = Annotated[
     str | None,
     typer.Option("--user", help="Whose own it is; for all when it is left out."),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
-def list_(user: _User = None, json: _Json = False, verbose: _Verbose = False) -> None:
+def list_(user: _User = None, json: Json = False, verbose: Verbose = False) -> None:
     """The glossaries for all, with --user also those of one person.
 
     \b
@@ -44,7 +43,7 @@ def list_(user: _User = None, json: _Json = False, verbose: _Verbose = False) ->
     raise typer.Exit(exit_code_of(out, lambda: _list(out, user, json)))
 
 
-def show(name: _Name, user: _User = None, json: _Json = False, verbose: _Verbose = False) -> None:
+def show(name: _Name, user: _User = None, json: Json = False, verbose: Verbose = False) -> None:
     """Its words, and which revision they are.
 
     \b
@@ -72,7 +71,7 @@ def set_(
             help="Refuse when another one is current; 0: when there is one.",
         ),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Make a glossary, or replace its words. Jobs that were submitted keep those they have.
 
@@ -85,7 +84,7 @@ def set_(
     raise typer.Exit(exit_code_of(out, lambda: _set(out, name, file, user, based_on)))
 
 
-def delete(name: _Name, user: _User = None, verbose: _Verbose = False) -> None:
+def delete(name: _Name, user: _User = None, verbose: Verbose = False) -> None:
     """Remove a glossary; jobs that use it keep its words.
 
     \b
@@ -103,7 +102,7 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="Write there; else it is printed."),
     ] = None,
     user: _User = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """The words as a file that `lingting glossary set` takes.
 

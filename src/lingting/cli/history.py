@@ -16,6 +16,7 @@ import typer
 
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
 from lingting.cli.formats import Formats, parse_formats
+from lingting.cli.options import Json, Limit, Verbose, Words
 from lingting.cli.output import Output, shown
 from lingting.errors import OptionInvalid, OutputUnwritable, RequestError
 
@@ -36,18 +37,19 @@ _Ids = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="As listed, or how it begins.", show_default=False),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
+_Revision = Annotated[
+    int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
+]
 _EXCERPT_CHARS = 40
 _COPY_BYTES = 1 << 20
 
 
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
+    limit: Limit = 20,
     tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Those that were deleted.")] = False,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """The recordings that were kept, the newest first.
 
@@ -61,14 +63,12 @@ def list_(
 
 def show(
     id: _Id,
-    revision: Annotated[
-        int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
-    ] = None,
+    revision: _Revision = None,
     revisions: Annotated[
         bool, typer.Option("--revisions", help="List the states instead of the text.")
     ] = False,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """One transcript with times, or the list of its revisions.
 
@@ -87,11 +87,9 @@ def export(
         str, typer.Option("--output", "-o", metavar="DIR", help="A folder, or - for stdout.")
     ] = ".",
     audio: Annotated[bool, typer.Option("--audio", help="The recording itself too.")] = False,
-    words: Annotated[bool, typer.Option("--words", help="Time every word.")] = False,
-    revision: Annotated[
-        int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
-    ] = None,
-    verbose: _Verbose = False,
+    words: Words = False,
+    revision: _Revision = None,
+    verbose: Verbose = False,
 ) -> None:
     """Write kept transcripts as files, named after the recording and its id.
 
@@ -106,9 +104,9 @@ def export(
 
 def search(
     text: Annotated[str, typer.Argument(help="What was said.", show_default=False)],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    limit: Limit = 20,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Find segments that hold a text, the newest first.
 
@@ -130,7 +128,7 @@ def tag(
     remove: Annotated[
         list[str] | None, typer.Option("--remove", metavar="TAG", help="Take away; repeatable.")
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add and remove tags; prints those it has now.
 
@@ -142,7 +140,7 @@ def tag(
     raise typer.Exit(exit_code_of(out, lambda: _tag(out, id, tags or (), remove or ())))
 
 
-def delete(ids: _Ids, verbose: _Verbose = False) -> None:
+def delete(ids: _Ids, verbose: Verbose = False) -> None:
     """Take recordings out of the history; `undo` brings them back.
 
     \b
@@ -158,7 +156,7 @@ def undo(
         list[str] | None,
         typer.Argument(metavar="[ID...]", help="What was deleted last when it is left out."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Bring back what was deleted.
 
@@ -170,7 +168,7 @@ def undo(
     raise typer.Exit(exit_code_of(out, lambda: _each(out, ids or [None], _undo)))
 
 
-def purge(ids: _Ids, verbose: _Verbose = False) -> None:
+def purge(ids: _Ids, verbose: Verbose = False) -> None:
     """Remove deleted recordings for good, audio and text; prints a receipt for each.
 
     A recording is deleted first and purged then. Backups that were made before still hold it.
@@ -188,11 +186,11 @@ def hold(
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Who holds it, as others will see.")
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Put recordings on legal hold: nobody and no rule deletes or purges them.
 
-    
+    \b
     Example:
       lingting history hold k7mqx2 --by "Legal, case 12"
     """
@@ -207,10 +205,10 @@ def hold(
     raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, one)))
 
 
-def release(ids: _Ids, verbose: _Verbose = False) -> None:
+def release(ids: _Ids, verbose: Verbose = False) -> None:
     """End the legal hold of recordings.
 
-    
+    \b
     Example:
       lingting history release k7mqx2
     """

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lingting.cli.asking import Json, Key, Server, Verbose, connect
+from lingting.cli.asking import Key, Server, connect
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.options import Json, Limit, Quiet, Verbose
 from lingting.cli.output import Output
 from lingting.errors import JobNotFound, RequestError
 
@@ -29,7 +30,7 @@ _Ids = Annotated[
 
 
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
+    limit: Limit = 20,
     state: Annotated[
         str | None,
         typer.Option("--state", help="queued, running, paused, done, failed or cancelled."),
@@ -130,9 +131,7 @@ def watch(
     server: Server = None,
     key: Key = None,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
-    ] = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Show the progress of jobs or of a batch until they have ended.

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output
 
 app = typer.Typer(
@@ -19,7 +20,6 @@ app = typer.Typer(
 )
 
 _TIMES = ("expires_at", "last_used_at")
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
 def new(
@@ -35,7 +35,7 @@ def new(
         int | None,
         typer.Option("--days", min=1, max=36_500, help="How long it works. Default: for ever."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Make a key and print it. Only its digest is kept, so it is shown this once.
 
@@ -48,8 +48,8 @@ def new(
 
 
 def list_(
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """The keys there are, without their secrets.
 
@@ -65,7 +65,7 @@ def revoke(
     ids: Annotated[
         list[str], typer.Argument(metavar="ID...", help="As listed.", show_default=False)
     ],
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """End keys; within two seconds nothing takes them any more.
 
@@ -79,7 +79,7 @@ def revoke(
 
 def link(
     user: Annotated[str, typer.Option("--user", help="Who sets a password.")] = "admin",
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """A link by which a password is set: good once, for 24 hours.
 

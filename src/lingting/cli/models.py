@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
 from lingting.errors import ExtraMissing, RequestError
 
@@ -23,7 +24,6 @@ _Names = Annotated[list[str], typer.Argument(help="As listed.", show_default=Fal
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="As listed.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object per model.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _LANGUAGES_SHOWN = 6
 _NOTES = {
     "checkpoint.ctc_incomplete": "The checkpoint's CTC branch is incomplete and was left out.",
@@ -33,7 +33,7 @@ _NOTES = {
 }
 
 
-def list_(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_(json: _Json = False, verbose: Verbose = False) -> None:
     """All models of the catalogue: state, size, task, engine, languages, licence.
 
     whisper needs no extra; nano and sensevoice run with lingting[nano], funasr with
@@ -54,7 +54,7 @@ def pull(
     names: _Names,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here.")] = False,
     quiet: _Quiet = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Fetch models; each file is checked, and a cut download goes on where it stopped.
 
@@ -66,7 +66,7 @@ def pull(
     raise typer.Exit(exit_code_of(out, lambda: _pull(out, names, force)))
 
 
-def verify(names: _Names, json: _Json = False, verbose: _Verbose = False) -> None:
+def verify(names: _Names, json: _Json = False, verbose: Verbose = False) -> None:
     """Hash every file of installed models and compare. Exit code 1 when one is not right.
 
     \b
@@ -77,7 +77,7 @@ def verify(names: _Names, json: _Json = False, verbose: _Verbose = False) -> Non
     raise typer.Exit(exit_code_of(out, lambda: _verify(out, names, json)))
 
 
-def path(name: _Name, verbose: _Verbose = False) -> None:
+def path(name: _Name, verbose: Verbose = False) -> None:
     """Print the folder of an installed model.
 
     \b
@@ -95,7 +95,7 @@ def import_(
         typer.Argument(metavar="DIR", help="Its files, or its data wheels.", show_default=False),
     ],
     quiet: _Quiet = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Install a model from a folder that was carried here, for machines without a network.
 
@@ -121,7 +121,7 @@ def convert(
         str, typer.Option("--dtype", metavar="TYPE", help="keep, bf16 or fp32.")
     ] = "keep",
     quiet: _Quiet = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Turn model.pt, a pickle, into safetensors, which holds nothing but numbers.
 

@@ -10,6 +10,7 @@ import typer
 
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.keys import local_time, times_of
+from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output
 
 users = typer.Typer(
@@ -19,11 +20,8 @@ departments = typer.Typer(
     help="Departments that users belong to.", no_args_is_help=True, rich_markup_mode="rich"
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
-
-def list_users(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_users(json: Json = False, verbose: Verbose = False) -> None:
     """The users there are, disabled ones too.
 
     \b
@@ -43,7 +41,7 @@ def add_user(
     department: Annotated[
         str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add a user and print a link, good once and for 24 hours, by which they set a password.
 
@@ -58,7 +56,7 @@ def add_user(
 def disable_user(
     name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
     undo: Annotated[bool, typer.Option("--undo", help="Let a disabled one in again.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """End a user's sessions and keys within two seconds; their recordings stay.
 
@@ -70,7 +68,7 @@ def disable_user(
     raise typer.Exit(exit_code_of(out, lambda: _disable_user(out, name, undo)))
 
 
-def list_departments(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_departments(json: Json = False, verbose: Verbose = False) -> None:
     """The departments there are.
 
     \b
@@ -83,7 +81,7 @@ def list_departments(json: _Json = False, verbose: _Verbose = False) -> None:
 
 def add_department(
     name: Annotated[str, typer.Argument(help="1 to 60 characters.", show_default=False)],
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add a department.
 

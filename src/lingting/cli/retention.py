@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output, shown
 from lingting.errors import OptionInvalid
 
@@ -22,8 +23,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _FIELDS = {
     "delete": "delete_after_days", "purge": "purge_after_days",
     "tag": "tag", "department": "department", "owner": "owner",
@@ -32,7 +31,7 @@ _FIELD = re.compile(rf",(?=(?:{'|'.join(_FIELDS)})=)")
 _DAYS = {"delete", "purge"}
 
 
-def show(json: _Json = False, verbose: _Verbose = False) -> None:
+def show(json: Json = False, verbose: Verbose = False) -> None:
     """The rules, of which the first that fits a recording decides, and what is due now.
 
     \b
@@ -51,7 +50,7 @@ def set_(
         ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="No rules: everything stays.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Take the place of all rules. The first that fits a recording decides about it.
 
@@ -70,8 +69,8 @@ def apply(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Deletions, and purges, at most.")
     ] = 10_000,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Delete and purge what is due; prints a receipt for each purge. A worker does it by itself.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, FAULT, exit_code_of
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output, shown
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _Proxy = Annotated[
         show_default=False,
     ),
 ]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _WEB_STOP_S, _WORKER_STOP_S, _ENGINE_STOP_S = 10.0, 60.0, 20.0
 _STOPPED_WITHIN_S = 120.0
 _LOOK_EVERY_S = 0.1
@@ -46,7 +46,7 @@ def serve(
         str | None,
         typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps; LINGTING_DEVICE."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run the whole service: web, worker and engine; what dies is started again.
 
@@ -75,7 +75,7 @@ def web(
     port: _Port = None,
     behind_proxy: _Proxy = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run the web process alone: API and pages. Worker and engine run elsewhere.
 
@@ -90,7 +90,7 @@ def web(
 
 def status(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Processes, models, queue and jobs of the service on this data folder.
 
@@ -106,7 +106,7 @@ def status(
 
 def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for groups of clips.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Stop the service on this data folder and wait until it has stopped.
 

@@ -9,15 +9,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingting.cli.asking import Json, Key, Server, connect
+from lingting.cli.asking import Key, Server, connect
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.options import (
+    BeamSize,
+    Channels,
+    ChannelsOption,
+    Hotwords,
+    HotwordsFile,
+    Itn,
+    Json,
+    Language,
+    Prompt,
+    Quiet,
+    Recursive,
+    Script,
+    ScriptOption,
+    Verbose,
+    Words,
+)
 from lingting.cli.output import Output, shown
-from lingting.cli.transcribe import Channels, Script, read_hotwords
+from lingting.cli.transcribe import read_hotwords
 from lingting.errors import RequestError, ServiceUnreachable, SignInNeeded
 
 if TYPE_CHECKING:
@@ -54,50 +70,31 @@ def submit(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Wait and show progress.")] = False,
     priority: Annotated[Priority, typer.Option(help="Whose turn it is.")] = Priority.normal,
-    language: Annotated[
-        str | None,
-        typer.Option("--language", "-l", help="zh, English, 粤语 …; detected when it is left out."),
-    ] = None,
+    language: Language = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="A name that the service knows.")
     ] = "auto",
-    words: Annotated[bool, typer.Option("--words", help="Time every word.")] = False,
-    itn: Annotated[
-        bool, typer.Option("--itn/--no-itn", help="Write spoken numbers as digits.")
-    ] = True,
-    script: Annotated[Script, typer.Option(help="How Chinese is written.")] = Script.simplified,
-    hotword: Annotated[
-        list[str] | None, typer.Option("--hotword", help="A name or term to expect; repeatable.")
-    ] = None,
-    hotwords_file: Annotated[
-        Path | None, typer.Option("--hotwords-file", help="The same, one a line, UTF-8.")
-    ] = None,
+    words: Words = False,
+    itn: Itn = True,
+    script: ScriptOption = Script.simplified,
+    hotword: Hotwords = None,
+    hotwords_file: HotwordsFile = None,
     glossary: Annotated[
         str | None,
         typer.Option("--glossary", metavar="NAME", help="Expect its words; the service has it."),
     ] = None,
-    prompt: Annotated[
-        str | None, typer.Option("--prompt", help="What the recording is about, in its language.")
-    ] = None,
-    channels: Annotated[
-        Channels, typer.Option(help="split: each channel by itself, for calls.")
-    ] = Channels.mix,
-    beam_size: Annotated[
-        int | None, typer.Option("--beam-size", min=1, max=20, help="Search width.")
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Search folders inside folders.")
-    ] = True,
+    prompt: Prompt = None,
+    channels: ChannelsOption = Channels.mix,
+    beam_size: BeamSize = None,
+    recursive: Recursive = True,
     force: Annotated[
         bool, typer.Option("--force", help="Do again what was submitted before.")
     ] = False,
     server: Server = None,
     key: Key = None,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Send recordings to a service; prints the id of each one's job.
 

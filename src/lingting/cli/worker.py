@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def worker(
             help="Processes that read recordings; LINGTING_READERS.",
         ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run a worker alone: it takes up submitted recordings and asks the engine hosts.
 
