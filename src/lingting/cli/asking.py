@@ -8,6 +8,7 @@ import typer
 
 from lingting.cli.options import Json as Json
 from lingting.cli.options import Verbose as Verbose
+from lingting.errors import OutputUnwritable, ServiceUnreachable, SignInNeeded
 
 if TYPE_CHECKING:
     from lingting.client import Client
@@ -24,6 +25,8 @@ Key = Annotated[
         show_default=False,
     ),
 ]
+FATAL = (OutputUnwritable, ServiceUnreachable, SignInNeeded)
+"""What is asked next would fare the same."""
 
 
 def connect(server: str | None, key: str | None) -> Client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.options import Json, Limit, Verbose, Words
 from lingting.cli.output import Output, shown
-from lingting.errors import OptionInvalid, OutputUnwritable, RequestError
+from lingting.errors import OptionInvalid, OutputUnwritable
 
 if TYPE_CHECKING:
     from lingting.store import Recording, Store
@@ -324,7 +324,7 @@ def _export(
         for path in _written(store, recording, folder, formats, audio, words, revision):
             output.note(shown(str(path)))
 
-    return _each(output, list(ids), one)
+    return _each(output, ids, one)
 
 
 def _written(
@@ -437,27 +437,18 @@ def _release(output: Output, store: Store, id: str | None) -> None:
 
 def _each(
     output: Output,
-    ids: list[str] | list[None],
+    ids: Sequence[str | None],
     work: Callable[[Output, Store, str | None], None],
     then: Callable[[Store], None] | None = None,
 ) -> int:
     """One after another; one that fails does not keep the others back."""
     from lingting.store import open_store
 
-    codes = []
     with open_store() as store:
-        for id in ids:
-            try:
-                work(output, store, id)
-            except Exception as exc:
-                error = explained(exc, output)
-                output.error(error, id)
-                codes.append(2 if isinstance(error, RequestError) else FAULT)
+        code = each(output, ids, lambda id: work(output, store, id), named=lambda id: id)
         if then is not None:
             then(store)
-    if not codes:
-        return DONE
-    return codes[0] if len(codes) == len(ids) else SOME_FAILED
+    return code
 
 
 def record_of(one: Recording) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lingting.cli.asking import Key, Server, connect
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.asking import FATAL, Key, Server, connect
+from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.options import Json, Limit, Quiet, Verbose
 from lingting.cli.output import Output
-from lingting.errors import JobNotFound, RequestError
+from lingting.errors import JobNotFound
 
 if TYPE_CHECKING:
     from lingting.client import Action, Client
@@ -232,20 +232,14 @@ def _change(
     out = Output(verbose=verbose)
 
     def work() -> int:
-        codes = []
         with connect(server, key) as client:
-            for id in ids:
-                try:
-                    found = _found(client, id)
-                    change = client.change if _is_job(found) else client.change_batch
-                    out.note(f"{id} is {change(id, action).state}")
-                except RequestError as exc:
-                    error = explained(exc, out)
-                    out.error(error, id)
-                    codes.append(2 if isinstance(error, RequestError) else FAULT)
-        if not codes:
-            return DONE
-        return codes[0] if len(codes) == len(ids) else SOME_FAILED
+
+            def one(id: str) -> None:
+                found = _found(client, id)
+                change = client.change if _is_job(found) else client.change_batch
+                out.note(f"{id} is {change(id, action).state}")
+
+            return each(out, ids, one, named=lambda id: id, fatal=FATAL)
 
     return exit_code_of(out, work)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.failures import DONE, FAULT, each, exit_code_of
 from lingting.cli.options import Verbose
 from lingting.cli.output import Output
-from lingting.errors import ExtraMissing, RequestError
+from lingting.errors import ExtraMissing
 
 if TYPE_CHECKING:
     from lingting.models import FileReport, Model
@@ -208,20 +208,14 @@ def _pull(output: Output, names: list[str], force: bool) -> int:
 
     wanted = [models.catalogue().get(name) for name in dict.fromkeys(names)]
     ready = (models.Status.INSTALLED, models.Status.CHANGED)
-    codes = []
-    for model in wanted:
-        try:
-            if not force and models.status(model) in ready:
-                output.note(f"{model.id} is in {models.path(model.id)}")
-            else:
-                pull_one(output, model, force=force)
-        except Exception as exc:
-            error = explained(exc, output)
-            output.error(error, model.id)
-            codes.append(2 if isinstance(error, RequestError) else FAULT)
-    if not codes:
-        return DONE
-    return codes[0] if len(codes) == len(wanted) else SOME_FAILED
+
+    def one(model: Model) -> None:
+        if not force and models.status(model) in ready:
+            output.note(f"{model.id} is in {models.path(model.id)}")
+        else:
+            pull_one(output, model, force=force)
+
+    return each(output, wanted, one, named=lambda model: model.id)
 
 
 def _verify(output: Output, names: list[str], json: bool) -> int:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingting.cli.asking import Key, Server, connect
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.asking import FATAL, Key, Server, connect
+from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.options import (
     BeamSize,
     Channels,
@@ -34,7 +34,6 @@ from lingting.cli.options import (
 )
 from lingting.cli.output import Output, shown
 from lingting.cli.transcribe import read_hotwords
-from lingting.errors import RequestError, ServiceUnreachable, SignInNeeded
 
 if TYPE_CHECKING:
     from lingting.cli.inputs import Input
@@ -142,9 +141,10 @@ def _submit(output: Output, request: _Request, server: str | None, key: str | No
             output.note(f"batch {batch_id}")
         sender = _Sender(output, client, request, batch_id)
         with _progress(output, len(inputs)) as progress:
-            for one in inputs:
-                sender.send(one, progress)
-        code = sender.exit_code
+            code = each(
+                output, inputs, lambda one: sender.send(one, progress),
+                named=lambda one: one.name, fatal=FATAL,
+            )  # fmt: skip
         if request.watch and sender.jobs:
             watch = Watch(output, client, json=request.json)
             watched = watch.batch(batch_id) if batch_id is not None else watch.jobs(sender.jobs)
@@ -153,7 +153,7 @@ def _submit(output: Output, request: _Request, server: str | None, key: str | No
 
 
 class _Sender:
-    """One file after the other; one that is refused does not keep the others back."""
+    """Sends what the service does not have yet, and knows the jobs of all."""
 
     def __init__(
         self, output: Output, client: Client, request: _Request, batch_id: str | None
@@ -162,32 +162,17 @@ class _Sender:
         self._client = client
         self._request = request
         self._batch_id = batch_id
-        self._codes: list[int] = []
-        self._count = 0
         self.jobs: dict[str, Job] = {}
 
-    @property
-    def exit_code(self) -> int:
-        if not self._codes:
-            return DONE
-        return self._codes[0] if len(self._codes) == self._count else SOME_FAILED
-
     def send(self, one: Input, progress: _Progress) -> None:
-        self._count += 1
         try:
             if one.error is not None:
                 raise one.error
             job, is_new = self._sent(one, progress)
-        except (ServiceUnreachable, SignInNeeded):
-            raise  # the others would fare the same
-        except Exception as exc:
-            error = explained(exc, self._output)
-            self._output.error(error, one.name)
-            self._codes.append(2 if isinstance(error, RequestError) else FAULT)
-        else:
             self.jobs[job.id] = job
             self._tell(job, one.name, is_new)
-        progress.file_done()
+        finally:
+            progress.file_done()
 
     def _sent(self, one: Input, progress: _Progress) -> tuple[Job, bool]:
         from lingting.client import digest_of, when_free
