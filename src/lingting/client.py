@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 
+from lingting.audio.source import open_path
 from lingting.errors import (
     BusyError,
     FaultError,
@@ -118,7 +118,7 @@ class Client:
         ``options`` are those of ``JobOptions``. With ``sha256`` the service checks what arrived.
         """
         if isinstance(audio, Path):
-            with _opened(audio) as stream:
+            with open_path(str(audio)) as stream:
                 return self.submit(
                     stream, name=name or audio.name, options=options, batch_id=batch_id,
                     priority=priority, idempotency_key=idempotency_key, sha256=sha256,
@@ -363,18 +363,9 @@ def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
-    with _opened(path) as stream:
+    """SHA-256 of a file's content, 64 hexadecimal digits. Raises AudioNotFound and its like."""
+    with open_path(str(path)) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _opened(path: Path) -> BufferedReader:
-    try:
-        return path.open("rb")
-    except OSError as exc:
-        from lingting.errors import AudioPathUnreadable
-
-        raise AudioPathUnreadable(f"The recording cannot be read: {exc.strerror}.") from exc
 
 
 class _Counted:

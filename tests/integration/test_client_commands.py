@@ -20,6 +20,7 @@ import lingting
 from lingting.client import Client
 from lingting.errors import (
     AudioEmpty,
+    AudioNotFound,
     AudioPathUnreadable,
     BatchNotFound,
     JobNotFound,
@@ -139,7 +140,8 @@ def test_jobs_batches_and_keys(service: Running, client: Client, audio: Path) ->
         (lambda: client.batch("../x?y#z"), BatchNotFound),
         (lambda: client.submit(audio, options={"script": "x"}), OptionInvalid),
         (lambda: client.submit(audio, idempotency_key="k"), RequestConflict),
-        (lambda: client.submit(audio.with_name("none")), AudioPathUnreadable),
+        (lambda: client.submit(audio.with_name("none")), AudioNotFound),
+        (lambda: client.submit(audio.parent), AudioPathUnreadable),
     ):
         with pytest.raises(error):
             refused()
@@ -237,12 +239,14 @@ def test_submitting_a_folder_twice_sends_nothing_twice(
 def test_one_bad_file_does_not_keep_the_others_back(run: Run, tmp_path: Path) -> None:
     (tmp_path / "good.wav").write_bytes(b"x")
     (tmp_path / "empty.wav").touch()
-    names = ("good.wav", "empty.wav", "missing.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    names = ("good.wav", "empty.wav", "missing.wav", "pipe.wav")
     done = run("submit", *(str(tmp_path / name) for name in names))
     assert done.returncode == 3
     assert done.stdout.count("\n") == 1
     assert "audio.empty" in done.stderr
-    assert "missing.wav: error:" in done.stderr
+    assert "missing.wav: error: Nothing is at this path." in done.stderr
+    assert "pipe.wav: error: The path is a pipe" in done.stderr
     assert run("submit", str(tmp_path / "empty.wav")).returncode == 2
     assert run("submit", str(tmp_path / "good.wav"), "--language", "qqq").returncode == 2
 

@@ -180,8 +180,6 @@ class _Sender:
 
         if one.path is None:
             raise AudioPathUnreadable("Standard input cannot be submitted.", "Save it as a file.")
-        if not one.path.is_file():
-            raise AudioPathUnreadable("This is no regular file.")
         path, name = one.path, _name_of(one)
         digest = digest_of(path)
         key = self._key(digest, name)
