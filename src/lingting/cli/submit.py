@@ -109,12 +109,13 @@ def submit(
     out = Output(quiet=quiet, verbose=verbose)
 
     def work() -> int:
-        options = {
-            "model": model, "language": language, "words": words, "itn": itn,
-            "script": script.value, "hotwords": list(read_hotwords(hotword or (), hotwords_file)),
-            "prompt": prompt, "beam_size": beam_size, "channels": channels.value,
-            **({} if glossary is None else {"glossary": glossary}),
-        }  # fmt: skip
+        from lingting.jobs import JobOptions
+
+        options = JobOptions(  # what is wrong is said before anything is sent
+            model=model, language=language, words=words, itn=itn, script=script.value,
+            hotwords=read_hotwords(hotword or (), hotwords_file), prompt=prompt,
+            beam_size=beam_size, channels=channels.value, glossary=glossary,
+        ).as_dict()  # fmt: skip
         request = _Request(files, batch, priority.value, options, recursive, force, watch, json)
         return _submit(out, request, server, key)
 
@@ -125,9 +126,7 @@ def _submit(output: Output, request: _Request, server: str | None, key: str | No
     from lingting.cli.inputs import find_inputs
     from lingting.cli.stopping import stoppable
     from lingting.cli.watching import Watch
-    from lingting.jobs import JobOptions
 
-    JobOptions.from_dict(request.options)  # what is wrong is said before anything is sent
     inputs = find_inputs(request.given, recursive=request.recursive)
     with connect(server, key) as client, stoppable():
         batch_id = None
@@ -271,24 +270,16 @@ def _progress(output: Output, files: int) -> Iterator[_Progress]:
     if output.is_quiet or not output.has_terminal:
         yield _Progress()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-    from lingting.cli.display import Aside
+    from lingting.cli.display import Bar
 
-    bar = Progress(
+    bar = Bar(
+        output,
         TextColumn("{task.fields[files]}/" + str(files) + " files"),
         BarColumn(bar_width=24),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
     )
     with bar:
-        output.draw_with(Aside(bar))
-        try:
-            yield _BarProgress(bar, bar.add_task("", total=1, files=0))
-        finally:
-            output.draw_with(None)
+        yield _BarProgress(bar.progress, bar.progress.add_task("", total=1, files=0))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
+from lingting.cli.display import Bar, left
 from lingting.cli.failures import DONE, SOME_FAILED
 from lingting.cli.output import Output, shown
 
@@ -131,18 +132,18 @@ class _Lines:
         counts: dict[str, int] = {}
         for job in jobs.values():
             counts[job.state] = counts.get(job.state, 0) + 1
-        ended = [job.done_s if job.is_finished else None for job in jobs.values()]
         known = [one.total_s for one in jobs.values()]
         total_s = sum(one or 0.0 for one in known) if all(known) else None
         done_s = sum(job.done_s for job in jobs.values())
-        share = 1.0 if all(one is not None for one in ended) else _share(done_s, total_s)
+        is_over = all(job.is_finished for job in jobs.values())
+        share = 1.0 if is_over else _share(done_s, total_s)
         etas = [job.eta_s for job in jobs.values() if job.eta_s is not None]
         self._show(share, max(etas, default=None), _counted(counts))
 
     def _show(self, share: float, eta_s: float | None, counted: str) -> None:
         if int(share * 10) > self._tenths:
             self._tenths = int(share * 10)
-            self._output.note(f"{self._name} {share:.0%} {counted}{_left(eta_s)}".strip())
+            self._output.note(f"{self._name} {share:.0%} {counted}{left(eta_s)}".strip())
 
 
 class _Bar(_Lines):
@@ -150,38 +151,26 @@ class _Bar(_Lines):
 
     def __init__(self, output: Output, name: str) -> None:
         super().__init__(output, name)
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, TextColumn
 
-        self._progress: Any = Progress(
+        self._bar = Bar(
+            output,
             TextColumn("{task.fields[name]}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[figures]}", markup=False),
-            console=Console(stderr=True),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            refresh_per_second=4,
         )
-        self._task = self._progress.add_task("", total=1.0, name=name[:_NAME_CHARS], figures="")
+        self._task = self._bar.progress.add_task("", total=1.0, name=name[:_NAME_CHARS], figures="")
 
     def __enter__(self) -> Self:
-        self._progress.start()
-        self._output.draw_with(self)
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._output.draw_with(None)
-        self._progress.stop()
-
-    def aside(self) -> AbstractContextManager[object]:
-        from lingting.cli.display import aside
-
-        return aside(self._progress)
+        self._bar.__exit__(*exc)
 
     def _show(self, share: float, eta_s: float | None, counted: str) -> None:
-        self._progress.update(self._task, completed=share, figures=f"{counted}{_left(eta_s)}")
+        self._bar.progress.update(self._task, completed=share, figures=f"{counted}{left(eta_s)}")
 
 
 def _bar(output: Output, name: str) -> _Lines:
@@ -197,9 +186,3 @@ def _share(done_s: float, total_s: float | None) -> float:
 def _counted(counts: Mapping[Any, int]) -> str:
     order = ("done", "running", "queued", "paused", "failed", "cancelled")
     return ", ".join(f"{counts[state]} {state}" for state in order if counts.get(state))
-
-
-def _left(eta_s: float | None) -> str:
-    from lingting.cli.display import clock
-
-    return "" if eta_s is None else f"  {clock(eta_s)} left"
