@@ -83,44 +83,16 @@ def show(
     raise typer.Exit(exit_code_of(out, work))
 
 
-def pause(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Set jobs or batches aside; what was recognised stays.
+def _changing(action: Action, what: str) -> Callable[..., None]:
+    """The command that does this to each job or batch."""
 
-    \b
-    Example:
-      lingting jobs pause k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "pause", server, key, verbose))
+    def command(
+        ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False
+    ) -> None:
+        raise typer.Exit(_change(ids, action, server, key, verbose))
 
-
-def resume(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Go on with what was paused.
-
-    \b
-    Example:
-      lingting jobs resume k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "resume", server, key, verbose))
-
-
-def cancel(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Stop jobs or batches. The recordings stay.
-
-    \b
-    Example:
-      lingting jobs cancel k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "cancel", server, key, verbose))
-
-
-def retry(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Try failed and cancelled jobs again, from where they were.
-
-    \b
-    Example:
-      lingting jobs retry k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "retry", server, key, verbose))
+    command.__doc__ = f"{what}\n\n\b\nExample:\n  lingting jobs {action} k7mqx2abcdef"
+    return command
 
 
 def watch(
@@ -161,10 +133,10 @@ def watch(
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
     "show": show,
-    "pause": pause,
-    "resume": resume,
-    "cancel": cancel,
-    "retry": retry,
+    "pause": _changing("pause", "Set jobs or batches aside; what was recognised stays."),
+    "resume": _changing("resume", "Go on with what was paused."),
+    "cancel": _changing("cancel", "Stop jobs or batches. The recordings stay."),
+    "retry": _changing("retry", "Try failed and cancelled jobs again, from where they were."),
 }
 
 
