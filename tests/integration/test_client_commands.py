@@ -318,6 +318,14 @@ def test_listing_and_changing(service: Running, run: Run, tmp_path: Path) -> Non
     assert run("jobs", "retry", "nothing").returncode == 2
 
 
+def test_as_many_batches_are_listed_as_are_wanted(service: Running, run: Run) -> None:
+    for at in range(205):
+        service.service.desk.open_batch(str(at), owner="admin")
+    listed = run("jobs", "list", "--batches", "--limit", "203", "--json").stdout.splitlines()
+    assert [json.loads(line)["name"] for line in listed] == [str(at) for at in range(204, 1, -1)]
+    assert run("jobs", "list", "--batches", "--state", "failed").returncode == 2
+
+
 def test_without_a_service(tmp_path: Path) -> None:
     environment = {**os.environ, "LINGTING_DATA_DIR": str(tmp_path), "LINGTING_PORT": "9"}
     environment["LINGTING_SERVER"] = "http://127.0.0.1:9"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -11,11 +11,14 @@ from lingting.cli.asking import FATAL, Key, Server, connect
 from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.options import Json, Limit, Quiet, Verbose
 from lingting.cli.output import Output
-from lingting.errors import JobNotFound
+from lingting.errors import JobNotFound, OptionInvalid
 
 if TYPE_CHECKING:
     from lingting.client import Action, Client
     from lingting.store import Batch, Job
+
+T = TypeVar("T", "Job", "Batch")
+_PAGE = 200
 
 app = typer.Typer(
     help="List, show, pause, resume, cancel and retry jobs of a service.",
@@ -55,6 +58,8 @@ def list_(
     def work() -> int:
         with connect(server, key) as client:
             if batches:
+                if state is not None or batch is not None:
+                    raise OptionInvalid("--batches lists all batches.", "Drop --state and --batch.")
                 return _list_batches(out, client, limit, json)
             return _list(out, client, limit, state, batch, json)
 
@@ -145,14 +150,9 @@ def _list(
 ) -> int:
     from lingting.cli.watching import record_of
 
-    found: list[Job] = []
-    while len(found) < limit:
-        wanted = min(limit - len(found), 200)
-        after = found[-1].id if found else None
-        page = client.jobs(state=state, batch_id=batch, limit=wanted, after=after)
-        found += page
-        if len(page) < wanted:
-            break
+    found = _pages(
+        lambda size, after: client.jobs(state=state, batch_id=batch, limit=size, after=after), limit
+    )
     if json:
         for job in found:
             output.record(record_of(job))
@@ -172,7 +172,7 @@ def _list(
 def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int:
     from lingting.cli.watching import record_of
 
-    found = client.batches(limit=min(limit, 200))
+    found = _pages(lambda size, after: client.batches(limit=size, after=after), limit)
     if json:
         for batch in found:
             output.record(record_of(batch))
@@ -184,6 +184,18 @@ def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int
     ]  # fmt: skip
     output.table(("id", "state", "done", "jobs", "name"), rows)
     return DONE
+
+
+def _pages(page: Callable[[int, str | None], list[T]], limit: int) -> list[T]:
+    """The newest ``limit``, however many pages that takes."""
+    found: list[T] = []
+    while len(found) < limit:
+        size = min(limit - len(found), _PAGE)
+        more = page(size, found[-1].id if found else None)
+        found += more
+        if len(more) < size:
+            break
+    return found
 
 
 def _show(output: Output, client: Client, id: str, json: bool) -> int:
