@@ -366,3 +366,19 @@ def test_keys_by_command(service: Running, tmp_path: Path) -> None:
     token = link.split("token=")[1]
     assert service.service.access.check_link(token) == "admin"
     assert run("link", "--user", "nobody").returncode == 2
+
+
+def test_links_lead_to_where_the_service_listens(tmp_path: Path) -> None:
+    from lingting.config import settings
+    from lingting.server import place
+
+    now = settings(data_dir=tmp_path)
+    environment = {**os.environ, "LINGTING_DATA_DIR": str(tmp_path)}
+    with place.only_one(now):
+        place.write_state(now, {"pid": 1, "url": "http://127.0.0.1:8080"})
+        for words in (("key", "link"), ("user", "add", "wang")):
+            done = subprocess.run(
+                [sys.executable, "-m", "lingting", *words], env=environment,
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert done.stdout.startswith("http://127.0.0.1:8080/setup?token="), done.stderr

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,21 +14,25 @@ from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output
 
+if TYPE_CHECKING:
+    from lingting.server.access import Access
+
 app = typer.Typer(
     help="Keys for programs that use the service, and one-time links.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
+]
 _TIMES = ("expires_at", "last_used_at")
 
 
 def new(
     name: Annotated[str, typer.Argument(help="What it is for.", show_default=False)],
-    scope: Annotated[
-        list[str] | None,
-        typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
-    ] = None,
+    scope: Scopes = None,
     user: Annotated[
         str, typer.Option("--user", help="Whose recordings it submits and sees.")
     ] = "admin",
@@ -99,16 +104,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: int | None) -> int:
+@contextmanager
+def _opened() -> Iterator[Access]:
     from lingting.server.access import Access
     from lingting.store import open_store
 
     with open_store() as store:
-        key, secret = Access(store).new_key(
-            name,
-            user=user,
-            scopes=scopes or ("read", "write"),
-            expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+        yield Access(store)
+
+
+def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: int | None) -> int:
+    ends_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    with _opened() as access:
+        key, secret = access.new_key(
+            name, user=user, scopes=scopes or ("read", "write"), expires_at=ends_at
         )
     output.note(f"{key.id}: scopes {', '.join(key.scopes)}, user {key.user}; shown this once:")
     output.data(f"{secret}\n")
@@ -116,11 +125,8 @@ def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: i
 
 
 def _list(output: Output, json: bool) -> int:
-    from lingting.server.access import Access
-    from lingting.store import open_store
-
-    with open_store() as store:
-        keys = Access(store).keys()
+    with _opened() as access:
+        keys = access.keys()
     if json:
         for key in keys:
             output.record({**asdict(key), **times_of(key, "created_at", *_TIMES)})
@@ -146,11 +152,7 @@ def local_time(time: datetime | None) -> str:
 
 
 def _revoke(output: Output, ids: list[str]) -> int:
-    from lingting.server.access import Access
-    from lingting.store import open_store
-
-    with open_store() as store:
-        access = Access(store)
+    with _opened() as access:
         for id in ids:
             access.revoke(id)
             output.note(f"{id} is revoked")
@@ -159,13 +161,10 @@ def _revoke(output: Output, ids: list[str]) -> int:
 
 def _link(output: Output, user: str) -> int:
     from lingting.config import settings
-    from lingting.server.access import Access
-    from lingting.server.serving import address_of
-    from lingting.store import open_store
+    from lingting.server.place import address, setup_link
 
-    with open_store() as store:
-        access = Access(store)
+    with _opened() as access:
         access.ensure_administrator()
         token = access.new_link(user)
-    output.data(f"{address_of(settings())}/setup?token={token}\n")
+    output.data(f"{setup_link(address(settings()), token)}\n")
     return DONE

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.keys import local_time, times_of
+from lingting.cli.keys import Scopes, local_time, times_of
 from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output
+
+if TYPE_CHECKING:
+    from lingting.server.accounts import Accounts
 
 users = typer.Typer(
     help="People who sign in to the service.", no_args_is_help=True, rich_markup_mode="rich"
@@ -34,10 +38,7 @@ def list_users(json: Json = False, verbose: Verbose = False) -> None:
 
 def add_user(
     name: Annotated[str, typer.Argument(help="a-z, 0-9, dot, hyphen, underscore.")],
-    scope: Annotated[
-        list[str] | None,
-        typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
-    ] = None,
+    scope: Scopes = None,
     department: Annotated[
         str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
     ] = None,
@@ -104,12 +105,18 @@ DEPARTMENT_COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _list_users(output: Output, json: bool) -> int:
+@contextmanager
+def _opened() -> Iterator[Accounts]:
     from lingting.server.accounts import Accounts
     from lingting.store import open_store
 
     with open_store() as store:
-        found = Accounts(store).users()
+        yield Accounts(store)
+
+
+def _list_users(output: Output, json: bool) -> int:
+    with _opened() as accounts:
+        found = accounts.users()
     if json:
         for user in found:
             output.record({**asdict(user), **times_of(user, "created_at", "disabled_at")})
@@ -128,23 +135,19 @@ def _add_user(output: Output, name: str, scopes: list[str] | None, department: s
     from lingting.config import settings
     from lingting.server.access import Access
     from lingting.server.accounts import Accounts
-    from lingting.server.serving import address_of
+    from lingting.server.place import address, setup_link
     from lingting.store import open_store
 
     with open_store() as store:
         Accounts(store).add_user(name, scopes=scopes or ("read", "write"), department=department)
         token = Access(store).new_link(name)
     output.note(f"{name} sets a password here, within 24 hours:")
-    output.data(f"{address_of(settings())}/setup?token={token}\n")
+    output.data(f"{setup_link(address(settings()), token)}\n")
     return DONE
 
 
 def _disable_user(output: Output, name: str, undo: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        accounts = Accounts(store)
+    with _opened() as accounts:
         if undo:
             accounts.enable_user(name)
         else:
@@ -154,11 +157,8 @@ def _disable_user(output: Output, name: str, undo: bool) -> int:
 
 
 def _list_departments(output: Output, json: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        found = Accounts(store).departments()
+    with _opened() as accounts:
+        found = accounts.departments()
     if json:
         for one in found:
             output.record({"name": one.name, **times_of(one, "created_at")})
@@ -168,10 +168,7 @@ def _list_departments(output: Output, json: bool) -> int:
 
 
 def _add_department(output: Output, name: str) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        Accounts(store).add_department(name)
+    with _opened() as accounts:
+        accounts.add_department(name)
     output.note("added")
     return DONE

@@ -173,7 +173,7 @@ def _welcome(output: Output, now: Settings) -> bool:
     Raises StoreSchema and StoreUnreachable: without a store there is nothing to serve yet.
     """
     from lingting.server.access import Access
-    from lingting.server.place import make_local_key
+    from lingting.server.place import make_local_key, setup_link
     from lingting.server.serving import address_of
     from lingting.store import open_store
 
@@ -186,7 +186,7 @@ def _welcome(output: Output, now: Settings) -> bool:
         link = access.new_link()
     output.warn(
         f"Set the administrator's password here, within 24 hours:\n"
-        f"  {address_of(now)}/setup?token={link}"
+        f"  {setup_link(address_of(now), link)}"
     )
     return False
 
@@ -239,7 +239,6 @@ def _status(output: Output, json: bool) -> int:
     from lingting.config import settings
     from lingting.errors import LingtingError
     from lingting.server import place
-    from lingting.server.serving import address_of
 
     now = settings()
     is_running = place.is_running(now)
@@ -252,10 +251,9 @@ def _status(output: Output, json: bool) -> int:
         "processes": state.get("processes", {}),
         "missing_models": missing_models(now),
     }
-    url, key = state.get("url") or address_of(now), place.local_key(now)
     problem = None
     try:
-        with Client(url, key, timeout_s=10.0) as client:
+        with Client(place.address(now), place.local_key(now), timeout_s=10.0) as client:
             found.update(client.status())
     except LingtingError as error:
         problem = error
