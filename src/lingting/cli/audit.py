@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, FAULT, exit_code_of
-from lingting.cli.keys import local_time, times_of
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output
+from lingting.cli.output import Output, local_time, record_of
 
 if TYPE_CHECKING:
     from lingting.store import AuditEntry
@@ -89,7 +87,7 @@ def _list(output: Output, limit: int, action: str | None, object_id: str | None,
                 break
     if json:
         for one in found:
-            output.record({**asdict(one), **times_of(one, "at")})
+            output.record(record_of(one))
         return DONE
     rows = [
         (str(one.id), local_time(one.at), one.actor, one.by, one.action,

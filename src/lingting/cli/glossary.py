@@ -5,19 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output, shown
+from lingting.cli.output import Output, local_time, record_of, shown
 from lingting.errors import OptionInvalid, OutputUnwritable
 
 if TYPE_CHECKING:
-    from lingting.store import Glossaries, Glossary
+    from lingting.store import Glossaries
 
 app = typer.Typer(
     help="Names and terms to expect, under a name that submit and transcribe take.",
@@ -136,11 +135,11 @@ def _list(output: Output, user: str | None, json: bool) -> int:
         found = glossaries.listed(owner=user)
     if json:
         for one in found:
-            output.record(_record(one))
+            output.record(record_of(one))
         return DONE
     rows = [
         (one.id, one.name, one.owner or "", str(one.count), str(one.revision),
-         one.changed_at.astimezone().strftime("%Y-%m-%d %H:%M"))
+         local_time(one.changed_at))
         for one in found
     ]  # fmt: skip
     output.table(("id", "name", "user", "words", "revision", "changed"), rows)
@@ -151,7 +150,7 @@ def _show(output: Output, name: str, user: str | None, json: bool) -> int:
     with _opened() as glossaries:
         found = glossaries.get(name, owner=user)
     if json:
-        output.record(_record(found))
+        output.record(record_of(found))
         return DONE
     output.note(f"{found.id}: revision {found.revision}, {found.count} words")
     output.data("".join(f"{shown(word)}\n" for word in found.words or ()))
@@ -212,11 +211,3 @@ def _content(file: Path) -> bytes:
         raise OptionInvalid(
             f"The file of the glossary cannot be read: {exc.strerror}.", "Check its path."
         ) from exc
-
-
-def _record(one: Glossary) -> dict[str, Any]:
-    return {
-        **asdict(one),
-        "created_at": one.created_at.isoformat(),
-        "changed_at": one.changed_at.isoformat(),
-    }

@@ -6,18 +6,16 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.options import Json, Limit, Verbose, Words
-from lingting.cli.output import Output, shown
+from lingting.cli.output import Output, local_time, record_of, shown
 from lingting.errors import OptionInvalid, OutputUnwritable
 
 if TYPE_CHECKING:
@@ -242,7 +240,7 @@ def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: b
         return DONE
     rows = [
         (
-            one.id, _local(one.created_at), _length(one), one.language or "",
+            one.id, local_time(one.created_at), _length(one), one.language or "",
             ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
         )
         for one in recordings
@@ -279,11 +277,11 @@ def _show_revisions(output: Output, store: Store, id: str, json: bool) -> int:
     found = store.revisions(id)
     if json:
         for one in found:
-            output.record({**asdict(one), "created_at": one.created_at.isoformat()})
+            output.record(record_of(one))
         return DONE
     rows = [
         (
-            f"{one.number}{' *' if one.is_current else ''}", _local(one.created_at), one.origin,
+            f"{one.number}{' *' if one.is_current else ''}", local_time(one.created_at), one.origin,
             one.author or "", one.model or "", str(one.segments),
             "" if one.restored_from is None else f"as {one.restored_from}",
         )
@@ -420,7 +418,7 @@ def _undo(output: Output, store: Store, id: str | None) -> None:
 def _purge(output: Output, store: Store, id: str | None) -> None:
     assert id is not None
     receipt = store.purge(id)
-    output.record({**asdict(receipt), "purged_at": receipt.purged_at.isoformat()})
+    output.record(record_of(receipt))
     if receipt.audio == "pending":
         output.warn("Its text is gone; its audio goes with the next `lingting retention apply`.")
 
@@ -451,17 +449,6 @@ def _each(
     return code
 
 
-def record_of(one: Recording) -> dict[str, Any]:
-    """A recording as JSON."""
-    times = ("created_at", "deleted_at", "held_at")
-    told = {name: time.isoformat() if (time := getattr(one, name)) else None for name in times}
-    return {**asdict(one), **told}
-
-
 def shown_line(text: str) -> str:
     """Text on one line, whole; nothing in it moves the cursor."""
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _local(time: datetime) -> str:
-    return time.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -10,7 +10,7 @@ import typer
 from lingting.cli.asking import FATAL, Key, Server, connect
 from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.options import Json, Limit, Quiet, Verbose
-from lingting.cli.output import Output
+from lingting.cli.output import Output, local_time, record_of
 from lingting.errors import JobNotFound, OptionInvalid
 
 if TYPE_CHECKING:
@@ -148,8 +148,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def _list(
     output: Output, client: Client, limit: int, state: str | None, batch: str | None, json: bool
 ) -> int:
-    from lingting.cli.watching import record_of
-
     found = _pages(
         lambda size, after: client.jobs(state=state, batch_id=batch, limit=size, after=after), limit
     )
@@ -160,7 +158,7 @@ def _list(
     rows = [
         (
             job.id, job.state, _progress(job.done_s, job.total_s), job.priority,
-            job.created_at.astimezone().strftime("%Y-%m-%d %H:%M"), job.name,
+            local_time(job.created_at), job.name,
             job.error.code if job.error is not None else "",
         )
         for job in found
@@ -170,8 +168,6 @@ def _list(
 
 
 def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int:
-    from lingting.cli.watching import record_of
-
     found = _pages(lambda size, after: client.batches(limit=size, after=after), limit)
     if json:
         for batch in found:
@@ -199,8 +195,6 @@ def _pages(page: Callable[[int, str | None], list[T]], limit: int) -> list[T]:
 
 
 def _show(output: Output, client: Client, id: str, json: bool) -> int:
-    from lingting.cli.watching import record_of
-
     record = record_of(_found(client, id))
     if json:
         output.record(record)

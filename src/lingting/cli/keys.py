@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output
+from lingting.cli.output import Output, local_time, record_of
 
 if TYPE_CHECKING:
     from lingting.server.access import Access
@@ -27,7 +26,6 @@ Scopes = Annotated[
     list[str] | None,
     typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
 ]
-_TIMES = ("expires_at", "last_used_at")
 
 
 def new(
@@ -129,26 +127,15 @@ def _list(output: Output, json: bool) -> int:
         keys = access.keys()
     if json:
         for key in keys:
-            output.record({**asdict(key), **times_of(key, "created_at", *_TIMES)})
+            output.record(record_of(key))
         return DONE
     rows = [
         (key.id, key.name, key.user, " ".join(key.scopes),
-         *(local_time(getattr(key, name)) for name in ("created_at", *_TIMES)))
+         *map(local_time, (key.created_at, key.expires_at, key.last_used_at)))
         for key in keys
     ]  # fmt: skip
     output.table(("id", "name", "user", "scopes", "made", "ends", "used"), rows)
     return DONE
-
-
-def times_of(value: Any, *names: str) -> dict[str, str | None]:
-    """Fields that are times, for JSON."""
-    found = {name: getattr(value, name) for name in names}
-    return {name: None if one is None else one.isoformat() for name, one in found.items()}
-
-
-def local_time(time: datetime | None) -> str:
-    """For people: this machine's time of day, or nothing."""
-    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _revoke(output: Output, ids: list[str]) -> int:

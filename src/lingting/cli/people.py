@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.keys import Scopes, local_time, times_of
+from lingting.cli.keys import Scopes
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output
+from lingting.cli.output import Output, local_time, record_of
 
 if TYPE_CHECKING:
     from lingting.server.accounts import Accounts
@@ -119,7 +118,7 @@ def _list_users(output: Output, json: bool) -> int:
         found = accounts.users()
     if json:
         for user in found:
-            output.record({**asdict(user), **times_of(user, "created_at", "disabled_at")})
+            output.record(record_of(user))
         return DONE
     rows = [
         (user.name, user.department or "", " ".join(user.scopes),
@@ -161,7 +160,7 @@ def _list_departments(output: Output, json: bool) -> int:
         found = accounts.departments()
     if json:
         for one in found:
-            output.record({"name": one.name, **times_of(one, "created_at")})
+            output.record(record_of(one))
         return DONE
     output.table(("name", "added"), [(one.name, local_time(one.created_at)) for one in found])
     return DONE

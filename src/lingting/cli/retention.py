@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output, shown
+from lingting.cli.output import Output, record_of, shown
 from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def _apply(output: Output, limit: int, json: bool) -> int:
     with open_store() as store:
         report = store.apply_retention(limit=limit)
     for receipt in report.receipts:
-        output.record({**asdict(receipt), "purged_at": receipt.purged_at.isoformat()})
+        output.record(record_of(receipt))
     if json:
         return DONE
     more = "" if report.is_done else "; more is due, run it again"

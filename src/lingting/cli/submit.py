@@ -32,7 +32,7 @@ from lingting.cli.options import (
     Verbose,
     Words,
 )
-from lingting.cli.output import Output, shown
+from lingting.cli.output import Output, record_of, shown
 from lingting.cli.transcribe import read_hotwords
 
 if TYPE_CHECKING:
@@ -209,8 +209,6 @@ class _Sender:
         return _hashed(json_.dumps(asked))
 
     def _tell(self, job: Job, name: str, is_new: bool) -> None:
-        from lingting.cli.watching import record_of
-
         if self._request.json:
             self._output.record({"job": record_of(job), "is_new": is_new})
         else:

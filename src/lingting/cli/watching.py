@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 from lingting.cli.display import Bar, left
 from lingting.cli.failures import DONE, SOME_FAILED
-from lingting.cli.output import Output, shown
+from lingting.cli.output import Output, record_of, shown
 
 if TYPE_CHECKING:
     from lingting.client import Client
@@ -101,14 +100,6 @@ class Watch:
     def _tell(self, job: Job) -> None:
         reason = f": {job.error.message} [{job.error.code}]" if job.error is not None else ""
         self._output.note(f"{job.id} {shown(job.name)}: {job.state}{reason}")
-
-
-def record_of(value: Any) -> dict[str, Any]:
-    """A value of the service as JSON."""
-    return {
-        name: one.isoformat() if hasattr(one, "isoformat") else one
-        for name, one in asdict(value).items()
-    }
 
 
 class _Lines:
