@@ -96,8 +96,9 @@ def export(
       lingting history export k7mqx2 --format srt,docx --output texts
     """
     out = Output(verbose=verbose)
-    work = lambda: _export(out, ids, formats or (), output, audio, words, revision)  # noqa: E731
-    raise typer.Exit(exit_code_of(out, work))
+    raise typer.Exit(
+        exit_code_of(out, lambda: _export(out, ids, formats or (), output, audio, words, revision))
+    )
 
 
 def search(
@@ -267,7 +268,9 @@ def _show(output: Output, id: str, number: int | None, revisions: bool, json: bo
             output.record({**record, "transcript": store.transcript(id, number).as_dict()})
             return DONE
         for segment in store.segments(id, number):
-            text = segment.text or f"[{segment.failure.code}]" if segment.failure else segment.text
+            text = segment.text
+            if segment.failure is not None and not text:
+                text = f"[{segment.failure.code}]"
             who = f"{shown(segment.speaker)}: " if segment.speaker else ""
             output.data(f"{clock(segment.start_s)}\t{who}{shown_line(text)}\n")
     return DONE
@@ -294,7 +297,7 @@ def _show_revisions(output: Output, store: Store, id: str, json: bool) -> int:
 def _export(
     output: Output,
     ids: list[str],
-    given: list[str] | tuple[()],
+    given: Sequence[str],
     target: str,
     audio: bool,
     words: bool,
@@ -394,7 +397,7 @@ def _search(output: Output, text: str, limit: int, json: bool) -> int:
     return DONE
 
 
-def _tag(output: Output, id: str, add: list[str] | tuple[()], remove: list[str] | tuple[()]) -> int:
+def _tag(output: Output, id: str, add: Sequence[str], remove: Sequence[str]) -> int:
     from lingting.store import open_store
 
     with open_store() as store:

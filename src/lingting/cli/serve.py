@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, FAULT, exit_code_of
+from lingting.cli.loading import VAD_MODEL
 from lingting.cli.options import Verbose
 from lingting.cli.output import Output, shown
 
@@ -32,7 +33,6 @@ _Proxy = Annotated[
 _WEB_STOP_S, _WORKER_STOP_S, _ENGINE_STOP_S = 10.0, 60.0, 20.0
 _STOPPED_WITHIN_S = 120.0
 _LOOK_EVERY_S = 0.1
-_VAD = "fsmn-vad"
 
 
 def serve(
@@ -216,8 +216,8 @@ def missing_models(now: Settings) -> list[str]:
                 missing.append(EMBEDDED)
         elif now.model in models.catalogue() and not is_here(now.model):
             missing.append(now.model)
-    if not is_here(_VAD):
-        missing.append(_VAD)
+    if not is_here(VAD_MODEL):
+        missing.append(VAD_MODEL)
     return missing
 
 
