@@ -224,16 +224,18 @@ class Client:
         A connection that breaks is made again, and what was missed meanwhile comes then. Raises
         ServiceUnreachable when that fails for ``patience_s``.
         """
-        place, last_s = after, time.monotonic()
+        place, away_since_s = after, None
         while True:
             try:
                 for event in self._stream(place, job_id, batch_id):
-                    last_s = time.monotonic()
+                    away_since_s = None
                     if event is not None:
                         place = event.id
                     yield event
             except ServiceUnreachable:
-                if time.monotonic() - last_s > patience_s:
+                now_s = time.monotonic()
+                away_since_s = now_s if away_since_s is None else away_since_s
+                if now_s - away_since_s >= patience_s:
                     raise
             except BusyError as error:
                 time.sleep(error.retry_after_s)

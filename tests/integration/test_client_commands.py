@@ -208,6 +208,21 @@ def test_events_go_on_behind_a_break(service: Running, client: Client, audio: Pa
         assert (got.kind, got.job_id) == ("job.cancelled", first.id)
 
 
+def test_a_long_silence_does_not_use_up_the_patience() -> None:
+    answers = [True, False, True]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not answers.pop(0):
+            raise httpx.ConnectError("away", request=request)
+        return httpx.Response(200, text=": here\n\n")
+
+    with Client("http://127.0.0.1:9", "x", transport=httpx.MockTransport(answer)) as client:
+        events = client.events(patience_s=0.5)
+        assert next(events) is None
+        time.sleep(0.6)  # nothing happens for longer than the service may be away
+        assert next(events) is None, "connected again"
+
+
 # The commands ------------------------------------------------------------------------------------
 
 
