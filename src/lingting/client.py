@@ -206,7 +206,7 @@ class Client:
         job = self.job(job_id)
         if not job.is_finished:
             for _ in self.events(job_id=job_id):
-                job = self.job(job_id)
+                job = when_there(lambda: self.job(job_id))
                 if job.is_finished:
                     break
         return job
@@ -224,7 +224,8 @@ class Client:
         A connection that breaks is made again, and what was missed meanwhile comes then. Raises
         ServiceUnreachable when that fails for ``patience_s``.
         """
-        place, away_since_s = after, None
+        place = after
+        away_since_s: float | None = None
         while True:
             try:
                 for event in self._stream(place, job_id, batch_id):
@@ -362,6 +363,18 @@ def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
         except BusyError as error:
             time.sleep(min(error.retry_after_s, 30.0))
     return work()
+
+
+def when_there(work: Callable[[], T], *, patience_s: float = _UNREACHABLE_S) -> T:
+    """As ``when_free``; a service that is away for less than ``patience_s`` is waited for too."""
+    until_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return when_free(work)
+        except ServiceUnreachable:
+            if time.monotonic() >= until_s:
+                raise
+            time.sleep(_AGAIN_S)
 
 
 def digest_of(path: Path) -> str:

@@ -208,6 +208,26 @@ def test_events_go_on_behind_a_break(service: Running, client: Client, audio: Pa
         assert (got.kind, got.job_id) == ("job.cancelled", first.id)
 
 
+def test_a_question_that_fails_once_does_not_end_the_wait(service: Running, audio: Path) -> None:
+    class Flaky(httpx.HTTPTransport):
+        asked = 0
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            self.asked += request.method == "GET" and "/jobs/" in request.url.path
+            if self.asked == 2:
+                raise httpx.ConnectError("away", request=request)
+            return super().handle_request(request)
+
+    flaky = Flaky()
+    with Client(service.url, service.key(), transport=flaky) as client:
+        job = client.submit(audio)
+        timer = threading.Timer(0.5, finish, (service, job.id))
+        timer.start()
+        assert client.wait(job.id).state == "done"
+        timer.join()
+    assert flaky.asked > 2
+
+
 def test_a_long_silence_does_not_use_up_the_patience() -> None:
     answers = [True, False, True]
 

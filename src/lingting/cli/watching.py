@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from lingting.cli.display import Bar, left
@@ -49,6 +50,8 @@ class Watch:
             raise
 
     def _batch(self, batch_id: str) -> int:
+        from lingting.client import when_there
+
         batch = self._client.batch(batch_id)
         with _bar(self._output, shown(batch.name)) as bar:
             bar.show_batch(batch)
@@ -59,7 +62,7 @@ class Watch:
                 self._hear(event)
                 is_end = event is None or event.kind == "batch.done"
                 if is_end or time.monotonic() - asked_s > _ASK_EVERY_S:
-                    batch = self._client.batch(batch_id)
+                    batch = when_there(lambda: self._client.batch(batch_id))
                     asked_s = time.monotonic()
                     bar.show_batch(batch)
         if self._json:
@@ -71,6 +74,8 @@ class Watch:
         return DONE if set(batch.counts) <= {"done"} else SOME_FAILED
 
     def _jobs(self, jobs: Mapping[str, Job]) -> int:
+        from lingting.client import when_there
+
         known = dict(jobs)
         with _bar(self._output, "") as bar:
             bar.show_jobs(known)
@@ -85,7 +90,8 @@ class Watch:
                     again = [event.job_id]
                 else:
                     continue
-                known.update((id, self._client.job(id)) for id in again)
+                for id in again:
+                    known[id] = when_there(partial(self._client.job, id))
                 bar.show_jobs(known)
         for job in known.values():
             if self._json:
