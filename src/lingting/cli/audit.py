@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +10,7 @@ import typer
 from lingting.cli.failures import DONE, FAULT, exit_code_of
 from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output, local_time, record_of
+from lingting.cli.paging import newest
 
 if TYPE_CHECKING:
     from lingting.store import AuditEntry
@@ -19,8 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-_PAGE = 500
 
 
 def list_(
@@ -70,21 +69,15 @@ COMMANDS: dict[str, Callable[..., None]] = {"list": list_, "verify": verify}
 def _list(output: Output, limit: int, action: str | None, object_id: str | None, json: bool) -> int:
     from lingting.store import audit, open_store
 
-    found: list[AuditEntry] = []
     with open_store() as store:
-        while len(found) < limit:
-            size = min(_PAGE, limit - len(found))
+
+        def page(size: int, before: int | None) -> Sequence[AuditEntry]:
             with store.database.read() as session:
-                page = audit.entries(
-                    session,
-                    limit=size,
-                    before=found[-1].id if found else None,
-                    action=action,
-                    object_id=object_id,
+                return audit.entries(
+                    session, limit=size, before=before, action=action, object_id=object_id
                 )
-            found += page
-            if len(page) < size:
-                break
+
+        found = newest(page, limit)
     if json:
         for one in found:
             output.record(record_of(one))

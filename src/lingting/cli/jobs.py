@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,14 +11,12 @@ from lingting.cli.asking import FATAL, Key, Server, connect
 from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.options import Json, Limit, Quiet, Verbose
 from lingting.cli.output import Output, local_time, record_of
+from lingting.cli.paging import newest
 from lingting.errors import JobNotFound, OptionInvalid
 
 if TYPE_CHECKING:
     from lingting.client import Action, Client
     from lingting.store import Batch, Job
-
-T = TypeVar("T", "Job", "Batch")
-_PAGE = 200
 
 app = typer.Typer(
     help="List, show, pause, resume, cancel and retry jobs of a service.",
@@ -148,7 +146,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def _list(
     output: Output, client: Client, limit: int, state: str | None, batch: str | None, json: bool
 ) -> int:
-    found = _pages(
+    found = newest(
         lambda size, after: client.jobs(state=state, batch_id=batch, limit=size, after=after), limit
     )
     if json:
@@ -168,7 +166,7 @@ def _list(
 
 
 def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int:
-    found = _pages(lambda size, after: client.batches(limit=size, after=after), limit)
+    found = newest(lambda size, after: client.batches(limit=size, after=after), limit)
     if json:
         for batch in found:
             output.record(record_of(batch))
@@ -180,18 +178,6 @@ def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int
     ]  # fmt: skip
     output.table(("id", "state", "done", "jobs", "name"), rows)
     return DONE
-
-
-def _pages(page: Callable[[int, str | None], list[T]], limit: int) -> list[T]:
-    """The newest ``limit``, however many pages that takes."""
-    found: list[T] = []
-    while len(found) < limit:
-        size = min(limit - len(found), _PAGE)
-        more = page(size, found[-1].id if found else None)
-        found += more
-        if len(more) < size:
-            break
-    return found
 
 
 def _show(output: Output, client: Client, id: str, json: bool) -> int:

@@ -104,8 +104,10 @@ class Watch:
             self._output.record({"event": record_of(event)})
 
     def _tell(self, job: Job) -> None:
-        reason = f": {job.error.message} [{job.error.code}]" if job.error is not None else ""
-        self._output.note(f"{job.id} {shown(job.name)}: {job.state}{reason}")
+        more = f": {job.error.message} [{job.error.code}]" if job.error is not None else ""
+        if job.state == "done":
+            more = f", recording {job.recording_id}"
+        self._output.note(f"{job.id} {shown(job.name)}: {job.state}{more}")
 
 
 class _Lines:
