@@ -106,7 +106,7 @@ def open_source(given: Any, limits: Limits) -> Source:
     return source
 
 
-def open_path(path: str | bytes) -> IO[bytes]:
+def open_path(path: str | bytes) -> io.FileIO:
     """Only a regular file is ever opened: opening a pipe would wait, a device may act.
 
     Raises AudioNotFound, AudioPathUnreadable.

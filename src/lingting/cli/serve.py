@@ -294,7 +294,7 @@ def _show_status(output: Output, found: dict[str, Any]) -> None:
     if workers:
         output.table(("worker", "pid", "state", "jobs", "speed"), workers)
     jobs = found.get("jobs")
-    if jobs is not None:
+    if jobs:
         output.table(("jobs", "count"), [(name, str(jobs[name])) for name in sorted(jobs)])
     if found["missing_models"]:
         output.note(f"missing: lingting models pull {' '.join(found['missing_models'])}")
