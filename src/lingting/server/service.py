@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EVENTS_AT_ONCE = 500
 FETCHES_AT_ONCE = 4
 """Recordings that are fetched by address at a time; each holds the place of an upload."""
+_EXPORTS = 2
+"""At a time: a writer has the whole transcript in memory."""
 
 
 class Service:
@@ -41,6 +43,7 @@ class Service:
         self.sender = Sender(self)
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
+        self.exporting = asyncio.Semaphore(_EXPORTS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
