@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,6 +46,21 @@ _IDLE_S = 60.0
 _STRAY_S = 3600.0
 
 
+CHECKSUMS: dict[str, Callable[[], hashlib._Hash]] = {
+    "sha1": lambda: hashlib.sha1(usedforsecurity=False),  # the one that every server has
+    "sha256": hashlib.sha256,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """Of a piece."""
+
+    kind: str
+    """One of ``CHECKSUMS``."""
+    digest: bytes
+
+
 @dataclass(slots=True)
 class _Active:
     """A request that writes to an upload."""
@@ -61,7 +76,7 @@ class _Piece:
 
     upload: Upload
     holder: str
-    sha256: bytes | None
+    checksum: Checksum | None
     is_cut: bool = False
     """The connection ended before the piece did."""
 
@@ -116,7 +131,7 @@ class Resumables:
         *,
         owner: str,
         announced_bytes: int | None = None,
-        sha256: bytes | None = None,
+        checksum: Checksum | None = None,
     ) -> Upload:
         """Write a piece behind ``offset_bytes``; the upload as it is then.
 
@@ -132,7 +147,7 @@ class Resumables:
             room = upload.size_bytes - upload.received_bytes
             if announced_bytes is not None and announced_bytes > room:
                 raise _too_much(room)
-            piece = _Piece(upload, holder, sha256)
+            piece = _Piece(upload, holder, checksum)
             async with self._writing(upload_id):
                 await self._receive(piece, room, stream)
         return await asyncio.to_thread(lambda: rows.get(upload_id, owner=owner))
@@ -183,7 +198,7 @@ class Resumables:
         while True:
             with partials.spool() as spool:
                 is_ended = _fill(spool, feed, piece)
-                if spool.size_bytes and not (piece.is_cut and piece.sha256 is not None):
+                if spool.size_bytes and not (piece.is_cut and piece.checksum is not None):
                     name = partials.keep(spool)
                     try:
                         rows.advance(piece.upload.id, piece.holder, spool.size_bytes, name)
@@ -291,16 +306,18 @@ class Resumables:
 
 def _fill(spool: Spool, feed: Feed, piece: _Piece) -> bool:
     """Read until a part is full, or all of a piece with a checksum; True at the end."""
-    digest = hashlib.sha256()
-    is_checked = piece.sha256 is not None
-    while is_checked or spool.size_bytes < PART_BYTES:
-        data = feed.read(_READ_BYTES if is_checked else PART_BYTES - spool.size_bytes)
+    checksum = piece.checksum
+    found = None if checksum is None else CHECKSUMS[checksum.kind]()
+    while found is not None or spool.size_bytes < PART_BYTES:
+        room = _READ_BYTES if found is not None else PART_BYTES - spool.size_bytes
+        data = feed.read(room)
         if not data:
-            if is_checked and not piece.is_cut and digest.digest() != piece.sha256:
+            is_right = checksum is None or found is None or found.digest() == checksum.digest
+            if not (is_right or piece.is_cut):
                 raise UploadDamaged("The piece is not the one whose checksum came with it.")
             return True
-        if is_checked:
-            digest.update(data)
+        if found is not None:
+            found.update(data)
         spool.write(data)
     return False
 

@@ -1,8 +1,8 @@
 """Resumable uploads by tus 1.0.0: https://tus.io/protocols/resumable-upload
 
-Core, creation, creation-with-upload, checksum (sha256), expiration, termination, concatenation.
-What a form says in fields is said in ``Upload-Metadata``; when the last byte is there, the upload
-becomes a recording and a job as a form's file does.
+Core, creation, creation-with-upload, checksum (sha1, sha256), expiration, termination and
+concatenation. What a form says in fields is said in ``Upload-Metadata``; when the last byte is
+there, the upload becomes a recording and a job as a form's file does.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from lingting.jobs import Job
 from lingting.server import problems
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.resumable import CHECKSUMS, Checksum
 from lingting.server.routes.jobs import Key
 from lingting.server.routes.recordings import Wish
 from lingting.server.service import Service
@@ -88,7 +89,7 @@ def options(service: TheService, who: Reader) -> Response:
     headers = {
         "Tus-Version": VERSION,
         "Tus-Extension": EXTENSIONS,
-        "Tus-Checksum-Algorithm": "sha256",
+        "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
         "Tus-Max-Size": str(service.settings.max_upload_bytes),
     }
     return Response(status_code=204, headers=headers)
@@ -207,7 +208,7 @@ async def _append(
         request.stream(),
         owner=who.user,
         announced_bytes=int(announced) if _NUMBER.fullmatch(announced) else None,
-        sha256=_checksum(request.headers.get("upload-checksum")),
+        checksum=_checksum(request.headers.get("upload-checksum")),
     )
     job = None
     if upload.is_complete and upload.kind != "partial":
@@ -294,19 +295,19 @@ def _size(request: Request, service: Service) -> int:
     return int(given)
 
 
-def _checksum(given: str | None) -> bytes | None:
+def _checksum(given: str | None) -> Checksum | None:
     if given is None:
         return None
     kind, _, encoded = given.partition(" ")
-    if kind != "sha256":
-        raise BodyInvalid("Upload-Checksum is of another kind.", "Use sha256.")
+    if kind not in CHECKSUMS:
+        raise BodyInvalid("Upload-Checksum is of another kind.", f"Use {' or '.join(CHECKSUMS)}.")
     try:
         found = base64.b64decode(encoded, validate=True)
     except binascii.Error as exc:
         raise BodyInvalid("Upload-Checksum is no Base64.") from exc
-    if len(found) != hashlib.sha256().digest_size:
-        raise BodyInvalid("Upload-Checksum is no SHA-256.")
-    return found
+    if len(found) != CHECKSUMS[kind]().digest_size:
+        raise BodyInvalid(f"Upload-Checksum is no {kind}.")
+    return Checksum(kind, found)
 
 
 def _fingerprint(asked: dict[str, Any], wish: Wish, size_bytes: int) -> str:
