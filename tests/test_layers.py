@@ -29,6 +29,7 @@ OWNERS = {
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
     "httptools": ("lingting.host",),
+    "joserfc": ("lingting.server.oidc",),
     "kaldi_native_fbank": (),
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),

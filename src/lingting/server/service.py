@@ -12,6 +12,7 @@ from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
 from lingting.server.limits import Turnstile
+from lingting.server.oidc import Provider
 from lingting.server.uploads import Uploads
 from lingting.store.records import Limits
 
@@ -45,6 +46,7 @@ class Service:
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
         self.turnstile = Turnstile()
+        self.provider = Provider(settings)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
