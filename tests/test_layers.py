@@ -14,7 +14,7 @@ LAYERS = (
     "vad engines speakers",
     "pipeline host",
     "jobs live learning compliance evaluate",
-    "server ui cli api client __init__ __main__",
+    "server ui cli api client administration __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]

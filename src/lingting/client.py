@@ -38,6 +38,7 @@ from lingting.store.records import Batch, Event, Glossary, Job, Receipt, Recordi
 from lingting.transcript import Failure, Transcript
 
 if TYPE_CHECKING:
+    from lingting.administration import Administration
     from lingting.config import Settings
 
 T = TypeVar("T")
@@ -53,7 +54,19 @@ _AGAIN_S = 1.0
 _BUSY_TRIES = 8
 _COPY_BYTES = 1 << 20
 _TIMES = frozenset(
-    {"created_at", "started_at", "finished_at", "deleted_at", "purged_at", "at", "changed_at"}
+    {
+        "created_at",
+        "started_at",
+        "finished_at",
+        "deleted_at",
+        "purged_at",
+        "at",
+        "changed_at",
+        "held_at",
+        "disabled_at",
+        "expires_at",
+        "last_used_at",
+    }
 )
 
 
@@ -337,7 +350,19 @@ class Client:
         found: dict[str, Any] = self._json("GET", "/status")
         return found
 
+    @property
+    def admin(self) -> Administration:
+        """People, keys, limits, retention, the audit trail."""
+        from lingting.administration import Administration
+
+        return Administration(self)
+
     # The wire ----------------------------------------------------------------------------------
+
+    def ask(self, method: str, *parts: str, **arguments: Any) -> Any:
+        """The first part is a path below the API, the others are names in it."""
+        path = "/".join((parts[0], *map(_part, parts[1:])))
+        return self._json(method, path, **arguments)
 
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -539,6 +564,10 @@ def _made(cls: type[T], row: Mapping[str, Any]) -> T:
             if name in known
         }
     )
+
+
+made = _made
+"""For the other half of the client, ``administration``."""
 
 
 def _job(row: Mapping[str, Any]) -> Job:

@@ -137,7 +137,7 @@ class Principal:
 
     def has_scope(self, scope: str) -> bool:
         """``admin`` has all of them, and who may read may search."""
-        return self.is_admin or not self.scopes.isdisjoint((scope, *_IMPLIED.get(scope, ())))
+        return scope in _expanded(self.scopes)
 
     @property
     def oversees(self) -> frozenset[str] | None:
@@ -255,7 +255,7 @@ class Access:
 
     def _principal(self, row: StoredKey) -> Principal:
         """What the key was made for, as far as its user may still do it."""
-        by, scopes = f"key:{row.id}", frozenset(row.scopes)
+        by, scopes = f"key:{row.id}", _expanded(row.scopes)
         if row.is_local:
             return Principal(row.user, scopes, by, row.role, is_local=True)
         if row.owner is None:
@@ -515,7 +515,7 @@ class Access:
             else:
                 values: dict[str, Any] = {}
                 if is_mapped[0] and user.role != person.role:
-                    values |= {"role": person.role, "scopes": _scopes_of(person.role)}
+                    values |= {"role": person.role, "scopes": list(scopes_of(person.role))}
                 if is_mapped[1] and user.department != department:
                     values["department"] = department
                     audit.note(
@@ -538,7 +538,7 @@ class Access:
         if not _USER.fullmatch(person.name) or person.name in _RESERVED:
             raise SignInRefused("The provider gives you a name that cannot be used here.")
         is_new = people.add_user(
-            session, person.name, role=person.role, scopes=_scopes_of(person.role),
+            session, person.name, role=person.role, scopes=scopes_of(person.role),
             department=person.department, now=_now(), subject=person.subject,
         )  # fmt: skip
         if not is_new:
@@ -687,11 +687,20 @@ def _key(row: StoredKey) -> Key:
 
 def allowed_scopes(user: User) -> frozenset[str]:
     """What a user may do: of their scopes those that their role has."""
-    return frozenset(user.scopes) & ROLE_SCOPES[user.role]
+    return _expanded(user.scopes) & ROLE_SCOPES[user.role]
 
 
-def _scopes_of(role: Role) -> list[str]:
-    return [one for one in SCOPES if one in ROLE_SCOPES[role]]
+def _expanded(scopes: Iterable[str]) -> frozenset[str]:
+    """With those that they bring along."""
+    there = frozenset(scopes)
+    if "admin" in there:
+        return frozenset(SCOPES)
+    return there | {one for one, bringers in _IMPLIED.items() if not there.isdisjoint(bringers)}
+
+
+def scopes_of(role: Role) -> tuple[str, ...]:
+    """All of a role, without those that others bring along."""
+    return tuple(one for one in SCOPES if one in ROLE_SCOPES[role] and one not in _IMPLIED)
 
 
 def role_of_nobody(name: str) -> Role:

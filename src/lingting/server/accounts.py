@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from lingting.errors import DepartmentNotFound, OptionInvalid, UserNotFound
 from lingting.server.access import (
     ROLE_SCOPES,
-    SCOPES,
     allowed_scopes,
     check_user_name,
     checked_scopes,
     is_administrator,
+    scopes_of,
 )
 from lingting.store.records import ROLES, Actor, Role
 
@@ -240,7 +240,7 @@ def role_and_scopes(role: str | None, scopes: Iterable[str] | None) -> tuple[Rol
     checked = checked_role(role)
     allowed = ROLE_SCOPES[checked]
     if wanted is None:
-        return checked, tuple(one for one in SCOPES if one in allowed)
+        return checked, scopes_of(checked)
     if beyond := [one for one in wanted if one not in allowed]:
         raise OptionInvalid(
             f"A {checked} may not have the scope {beyond[0]}.",

@@ -1,9 +1,9 @@
 """Signing in by an OpenID Connect provider, where one is set up.
 
-The authorization code flow with PKCE (RFC 7636), as OpenID Connect Core 1.0 describes it: discovery,
-state bound to the browser by a cookie, nonce, a signed ID token whose issuer, audience and times are
-checked. Only the provider's own addresses are asked, and nothing is asked before somebody signs in.
-Who somebody is here is told by issuer and subject, never by a name or a mail address.
+The authorization code flow with PKCE (RFC 7636), as OpenID Connect Core 1.0 describes it:
+discovery, state bound to the browser by a cookie, nonce, a signed ID token whose issuer, audience
+and times are checked. Only the provider's own addresses are asked, and nothing is asked before
+somebody signs in. Who somebody is here is told by issuer and subject, never by a name or address.
 """
 
 from __future__ import annotations
@@ -235,9 +235,8 @@ class Provider:
             roles = [now.oidc_default_role]
         if not roles:
             raise SignInRefused("You are in no group that may use this service.")
-        departments = [
-            one for group, one in sorted(now.oidc_departments.items()) if group in groups
-        ]
+        theirs = sorted(set(now.oidc_departments) & groups)
+        departments = [now.oidc_departments[group] for group in theirs]
         name = _UNFIT.sub("-", str(claims.get(now.oidc_user_claim) or "").partition("@")[0].lower())
         return Person(
             subject=f"{now.oidc_issuer} {claims['sub']}",

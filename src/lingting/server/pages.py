@@ -52,7 +52,8 @@ async def start(request: Request, service: TheService) -> Response:
     del service
     return _page(
         "Lingting 聆听",
-        f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>.</p>"
+        f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>: "
+        "<a href=/api/v1/docs>what it can do · 接口说明</a>.</p>"
         "<form method=post action=/logout><button>Sign out · 退出</button></form>",
     )
 

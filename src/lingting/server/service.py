@@ -13,6 +13,7 @@ from lingting.server.guard import Patience
 from lingting.server.health import Readiness
 from lingting.server.limits import Turnstile
 from lingting.server.oidc import Provider
+from lingting.server.readings import Readings
 from lingting.server.uploads import Uploads
 from lingting.store.records import Limits
 
@@ -47,6 +48,7 @@ class Service:
         self.readiness = Readiness(self)
         self.turnstile = Turnstile()
         self.provider = Provider(settings)
+        self.readings = Readings()
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 

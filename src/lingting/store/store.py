@@ -386,7 +386,12 @@ class Store:
             return made
 
     def tag(
-        self, recording_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+        self,
+        recording_id: str,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        actor: Actor | None = None,
     ) -> Recording:
         """Add and remove tags; a tag that is there already, or not there, is no error."""
         added, removed = ({_tag(one) for one in tags} for tags in (add, remove))
@@ -401,6 +406,10 @@ class Store:
             session.add_all(
                 TagRow(recording_id=whole, tag=one, created_at=kept_at) for one in added - there
             )
+            audit.note(
+                session, actor, "recording.tagged", "recording", whole,
+                added=len(added), removed=len(removed),
+            )  # fmt: skip
             session.flush()
             return queries.recording(session, whole)
 

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from lingting.server.asking import Reader, TheService
 from lingting.server.downloads import disposition
+from lingting.server.readings import note_given
 from lingting.server.routes.transcripts import Number
 from lingting.server.visible import recording_of
 from lingting.text.writers import FORMATS, write
@@ -37,6 +38,7 @@ def export(
     recording = recording_of(service, who, id)
     chosen = FORMATS[format.value]
     title = "".join(char for char in Path(recording.name).stem if char.isprintable())
+    note_given(service, who, "transcript.exported", recording.id, format=chosen.name)
     with _AT_ONCE:
         transcript = service.store.transcript(id, revision)
         data = write(transcript, chosen.name, words=words, title=title)
