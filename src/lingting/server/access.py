@@ -500,14 +500,14 @@ class Access:
         """
         from lingting.store import audit, people
 
-        actor = Actor(person.name, "oidc")
         with self._store.database.write() as session:
             people.lock_users(session)
+            user = people.user_of_subject(session, person.subject)
+            actor = Actor(person.name if user is None else user.name, "oidc")
             department = person.department
             if department is not None and not people.has_department(session, department):
                 people.add_department(session, department, now=_now())
                 audit.note(session, actor, "department.added", "department", department)
-            user = people.user_of_subject(session, person.subject)
             if user is None:
                 self._add_person(session, person)
             elif user.disabled_at is not None:
