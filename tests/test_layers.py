@@ -113,7 +113,9 @@ def is_allowed(own: str, imported: str) -> bool:
     if (own, other) == ("engines", "store"):
         return False
     level, target = LEVEL[own], LEVEL[other]
-    is_root_helping_root = level == ROOTS and other in {"api", "cli", "client", "server"}
+    is_root_helping_root = level == ROOTS and other in {
+        "administration", "api", "cli", "client", "server",
+    }  # fmt: skip
     return own == other or target < level or level == target == 0 or is_root_helping_root
 
 

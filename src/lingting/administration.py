@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lingting.store.records import AuditEntry, Limits, Recording, Role
 
 if TYPE_CHECKING:
     from lingting.client import Client
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +281,7 @@ class Administration:
         return [_made(ModelState, one) for one in self._ask("GET", "/models")["items"]]
 
 
-def _made(cls: type[Any], row: Mapping[str, Any]) -> Any:
+def _made(cls: type[T], row: Mapping[str, Any]) -> T:
     """Lists of the wire are tuples here."""
     from lingting.client import made
 

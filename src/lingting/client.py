@@ -29,10 +29,13 @@ from lingting.errors import (
     BusyError,
     FaultError,
     JobNotFound,
+    LimitReached,
     LingtingError,
     OptionInvalid,
     RequestError,
     ServiceUnreachable,
+    TooManyRequests,
+    TooManyTries,
 )
 from lingting.store.records import Batch, Event, Glossary, Job, Receipt, Recording
 from lingting.transcript import Failure, Transcript
@@ -334,15 +337,29 @@ class Client:
         return _glossary(self._json("GET", f"/glossaries/{_part(name)}"))
 
     def save_glossary(
-        self, name: str, words: Iterable[str], *, based_on: int = 0, for_all: bool = False
+        self,
+        name: str,
+        words: Iterable[str],
+        *,
+        based_on: int = 0,
+        for_all: bool = False,
+        department: str | None = None,
     ) -> Glossary:
-        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict."""
-        body = {"words": list(map(_text, words)), "based_on": based_on, "for_all": for_all}
+        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict.
+
+        One's own, or for a department (its manager's), or for all (an administrator's).
+        """
+        body = _given({
+            "words": list(map(_text, words)), "based_on": based_on, "for_all": for_all,
+            "department": department,
+        })  # fmt: skip
         return _glossary(self._json("PUT", f"/glossaries/{_part(name)}", json=body))
 
-    def delete_glossary(self, name: str, *, for_all: bool = False) -> Glossary:
+    def delete_glossary(
+        self, name: str, *, for_all: bool = False, department: str | None = None
+    ) -> Glossary:
         """What it was. Raises GlossaryNotFound."""
-        asked = _given({"for_all": for_all or None})
+        asked = _given({"for_all": for_all or None, "department": department})
         return _glossary(self._json("DELETE", f"/glossaries/{_part(name)}", params=asked))
 
     def status(self) -> dict[str, Any]:
@@ -382,7 +399,7 @@ def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
     for _ in range(tries - 1):
         try:
             return work()
-        except BusyError as error:
+        except (BusyError, TooManyRequests) as error:
             time.sleep(min(error.retry_after_s, 30.0))
     return work()
 
@@ -462,7 +479,7 @@ def _error(code: str, message: str, next_step: str, answer: httpx.Response) -> L
     if found is None:
         found = RequestError if answer.status_code < 500 else FaultError
     retry_after = answer.headers.get("retry-after", "")
-    if retry_after.isdecimal() and issubclass(found, BusyError):
+    if retry_after.isdecimal() and issubclass(found, (BusyError, LimitReached, TooManyTries)):
         return found(message, next_step, retry_after_s=float(retry_after))
     return found(message, next_step)
 

@@ -437,7 +437,6 @@ class LimitReached(RequestError):
 
     code = "limit.reached"
     status = 429
-    retryable = True
     default_next_step = "Wait, then try again."
 
     def __init__(

@@ -96,7 +96,7 @@ def test_no_request_that_fits_breaks_the_service(service: Running) -> None:
 
             @given(case=operation.as_strategy())
             @settings(
-                max_examples=6, deadline=None, derandomize=True, database=None,
+                max_examples=10, deadline=None, derandomize=True, database=None,
                 phases=[Phase.explicit, Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )  # fmt: skip
@@ -104,7 +104,8 @@ def test_no_request_that_fits_breaks_the_service(service: Running) -> None:
                 nonlocal tried
                 tried += 1
                 answer = case.call(base_url=service.url, headers=headers)
-                if answer.status_code >= 500:
+                is_state = (case.path, answer.status_code) == ("/readyz", 503)  # what it is for
+                if answer.status_code >= 500 and not is_state:
                     broken.append((case.method, case.formatted_path, answer.status_code))
 
             ask()

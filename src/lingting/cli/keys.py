@@ -26,7 +26,10 @@ def new(
     name: Annotated[str, typer.Argument(help="What it is for.", show_default=False)],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
+        typer.Option(
+            "--scope",
+            help="read, write, search, audit or admin; repeatable. Default: read and write.",
+        ),
     ] = None,
     user: Annotated[
         str, typer.Option("--user", help="Whose recordings it submits and sees.")
@@ -34,6 +37,10 @@ def new(
     days: Annotated[
         int | None,
         typer.Option("--days", min=1, max=36_500, help="How long it works. Default: for ever."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--per-minute", min=1, help="Requests a minute. Default: its user's."),
     ] = None,
     verbose: _Verbose = False,
 ) -> None:
@@ -44,7 +51,7 @@ def new(
       lingting key new meeting-room --scope write --scope read --user room-3
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _new(out, name, scope, user, days)))
+    raise typer.Exit(exit_code_of(out, lambda: _new(out, name, scope, user, days, limit)))
 
 
 def list_(
@@ -99,7 +106,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: int | None) -> int:
+def _new(
+    output: Output,
+    name: str,
+    scopes: list[str] | None,
+    user: str,
+    days: int | None,
+    limit: int | None,
+) -> int:
     from lingting.server.access import Access
     from lingting.store import open_store
 
@@ -109,6 +123,7 @@ def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: i
             user=user,
             scopes=scopes or ("read", "write"),
             expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+            limits=None if limit is None else {"requests_per_minute": float(limit)},
         )
     output.note(f"{key.id}: scopes {', '.join(key.scopes)}, user {key.user}; shown this once:")
     output.data(f"{secret}\n")
@@ -126,11 +141,11 @@ def _list(output: Output, json: bool) -> int:
             output.record({**asdict(key), **times_of(key, "created_at", *_TIMES)})
         return DONE
     rows = [
-        (key.id, key.name, key.user, " ".join(key.scopes),
+        (key.id, key.name, key.user, key.role, " ".join(key.scopes),
          *(local_time(getattr(key, name)) for name in ("created_at", *_TIMES)))
         for key in keys
     ]  # fmt: skip
-    output.table(("id", "name", "user", "scopes", "made", "ends", "used"), rows)
+    output.table(("id", "name", "user", "role", "scopes", "made", "ends", "used"), rows)
     return DONE
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from types import EllipsisType
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.keys import local_time, times_of
 from lingting.cli.output import Output
+from lingting.errors import OptionInvalid
 
 users = typer.Typer(
     help="People who sign in to the service.", no_args_is_help=True, rich_markup_mode="rich"
@@ -20,6 +22,7 @@ departments = typer.Typer(
 )
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+_ROLE_HELP = "service, member, manager or admin. Default for a new one: member."
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
@@ -36,9 +39,10 @@ def list_users(json: _Json = False, verbose: _Verbose = False) -> None:
 
 def add_user(
     name: Annotated[str, typer.Argument(help="a-z, 0-9, dot, hyphen, underscore.")],
+    role: Annotated[str | None, typer.Option("--role", help=_ROLE_HELP)] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
+        typer.Option("--scope", help="Less than the role may; repeatable. Default: all of it."),
     ] = None,
     department: Annotated[
         str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
@@ -49,10 +53,51 @@ def add_user(
 
     \b
     Example:
-      lingting user add wang --department sales
+      lingting user add wang --department sales --role manager
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _add_user(out, name, scope, department)))
+    raise typer.Exit(exit_code_of(out, lambda: _add_user(out, name, role, scope, department)))
+
+
+def set_user(
+    name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
+    role: Annotated[str | None, typer.Option("--role", help=_ROLE_HELP)] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="Less than the role may; repeatable."),
+    ] = None,
+    department: Annotated[
+        str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
+    ] = None,
+    no_department: Annotated[
+        bool, typer.Option("--no-department", help="Out of the department.")
+    ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit", metavar="NAME=NUMBER",
+            help="requests_per_minute, audio_s_per_day or stored_bytes; NAME=none: no limit; "
+            "repeatable, in the place of all that were set.",
+        ),
+    ] = None,
+    no_limits: Annotated[
+        bool, typer.Option("--no-limits", help="Those of everybody again.")
+    ] = False,
+    sign_out: Annotated[
+        bool, typer.Option("--sign-out", help="End all of the user's sessions.")
+    ] = False,
+    verbose: _Verbose = False,
+) -> None:  # fmt: skip
+    """Change what a user may do; it works within two seconds. What is left out stays.
+
+    \b
+    Examples:
+      lingting user set wang --role manager
+      lingting user set wang --limit requests_per_minute=600 --limit audio_s_per_day=36000
+    """
+    out = Output(verbose=verbose)
+    change = _Change(role, scope, None if no_department else department or ..., limit, no_limits)
+    raise typer.Exit(exit_code_of(out, lambda: _set_user(out, name, change, sign_out)))
 
 
 def disable_user(
@@ -68,6 +113,21 @@ def disable_user(
     """
     out = Output(verbose=verbose)
     raise typer.Exit(exit_code_of(out, lambda: _disable_user(out, name, undo)))
+
+
+def share_department(
+    name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
+    undo: Annotated[bool, typer.Option("--undo", help="Everybody only their own again.")] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Let the members of a department read one another's recordings.
+
+    \b
+    Example:
+      lingting department share sales
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _share_department(out, name, not undo)))
 
 
 def list_departments(json: _Json = False, verbose: _Verbose = False) -> None:
@@ -98,12 +158,42 @@ def add_department(
 USER_COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_users,
     "add": add_user,
+    "set": set_user,
     "disable": disable_user,
 }
 DEPARTMENT_COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_departments,
     "add": add_department,
+    "share": share_department,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What `lingting user set` was told."""
+
+    role: str | None
+    scopes: list[str] | None
+    department: str | EllipsisType | None
+    limits: list[str] | None
+    no_limits: bool
+
+    def parsed_limits(self) -> dict[str, float | None] | None:
+        """Raises OptionInvalid."""
+        if self.no_limits:
+            return {}
+        if not self.limits:
+            return None
+        found: dict[str, float | None] = {}
+        for one in self.limits:
+            name, _, value = one.partition("=")
+            try:
+                found[name] = None if value == "none" else float(value)
+            except ValueError as exc:
+                raise OptionInvalid(
+                    "A limit is NAME=NUMBER, or NAME=none.", "As in requests_per_minute=600."
+                ) from exc
+        return found
 
 
 def _list_users(output: Output, json: bool) -> int:
@@ -117,16 +207,22 @@ def _list_users(output: Output, json: bool) -> int:
             output.record({**asdict(user), **times_of(user, "created_at", "disabled_at")})
         return DONE
     rows = [
-        (user.name, user.department or "", " ".join(user.scopes),
+        (user.name, user.role, user.department or "", " ".join(user.scopes),
          "yes" if user.has_password else "no",
          local_time(user.created_at), local_time(user.disabled_at))
         for user in found
     ]  # fmt: skip
-    output.table(("name", "department", "scopes", "password", "added", "disabled"), rows)
+    output.table(("name", "role", "department", "scopes", "password", "added", "disabled"), rows)
     return DONE
 
 
-def _add_user(output: Output, name: str, scopes: list[str] | None, department: str | None) -> int:
+def _add_user(
+    output: Output,
+    name: str,
+    role: str | None,
+    scopes: list[str] | None,
+    department: str | None,
+) -> int:
     from lingting.config import settings
     from lingting.server.access import Access
     from lingting.server.accounts import Accounts
@@ -134,10 +230,42 @@ def _add_user(output: Output, name: str, scopes: list[str] | None, department: s
     from lingting.store import open_store
 
     with open_store() as store:
-        Accounts(store).add_user(name, scopes=scopes or None, department=department)
+        Accounts(store).add_user(name, role=role, scopes=scopes or None, department=department)
         token = Access(store).new_link(name)
     output.note(f"{name} sets a password here, within 24 hours:")
     output.data(f"{address_of(settings())}/setup?token={token}\n")
+    return DONE
+
+
+def _set_user(output: Output, name: str, change: _Change, sign_out: bool) -> int:
+    from lingting.server.accounts import Accounts
+    from lingting.store import open_store
+
+    limits = change.parsed_limits()
+    with open_store() as store:
+        accounts = Accounts(store)
+        made = accounts.change_user(
+            name,
+            role=change.role,
+            scopes=change.scopes or None,
+            department=change.department,
+            limits=limits,
+        )
+        ended = accounts.end_sessions(name) if sign_out else 0
+    place = f", department {made.department}" if made.department else ""
+    output.note(f"{made.name}: {made.role}, scopes {', '.join(made.scopes)}{place}")
+    if sign_out:
+        output.note(f"{ended} sessions ended")
+    return DONE
+
+
+def _share_department(output: Output, name: str, is_shared: bool) -> int:
+    from lingting.server.accounts import Accounts
+    from lingting.store import open_store
+
+    with open_store() as store:
+        Accounts(store).share_department(name, is_shared)
+    output.note("its members read one another's" if is_shared else "everybody reads their own")
     return DONE
 
 
@@ -163,9 +291,13 @@ def _list_departments(output: Output, json: bool) -> int:
         found = Accounts(store).departments()
     if json:
         for one in found:
-            output.record({"name": one.name, **times_of(one, "created_at")})
+            told = {"name": one.name, "is_shared": one.is_shared}
+            output.record({**told, **times_of(one, "created_at")})
         return DONE
-    output.table(("name", "added"), [(one.name, local_time(one.created_at)) for one in found])
+    rows = [
+        (one.name, "yes" if one.is_shared else "no", local_time(one.created_at)) for one in found
+    ]
+    output.table(("name", "shared", "added"), rows)
     return DONE
 
 

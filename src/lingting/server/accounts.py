@@ -142,7 +142,7 @@ class Accounts:
         self,
         name: str,
         *,
-        role: Role | None = None,
+        role: str | None = None,
         scopes: Iterable[str] | None = None,
         department: str | None = None,
         actor: Actor | None = None,
@@ -155,16 +155,16 @@ class Accounts:
         from lingting.store import audit, people
 
         check_user_name(name)
-        role, wanted = role_and_scopes(role, scopes)
+        checked, wanted = role_and_scopes(role, scopes)
         with self._store.database.write() as session:
             if department is not None and not people.has_department(session, department):
                 raise OptionInvalid("There is no such department.", "See `lingting department`.")
             if not people.add_user(
-                session, name, role=role, scopes=wanted, department=department, now=_now()
+                session, name, role=checked, scopes=wanted, department=department, now=_now()
             ):
                 raise OptionInvalid("A user has this name already.", "See `lingting user list`.")
             audit.note(
-                session, actor, "user.added", "user", name, role=role, scopes=",".join(wanted)
+                session, actor, "user.added", "user", name, role=checked, scopes=",".join(wanted)
             )
 
     def disable_user(self, name: str, *, actor: Actor | None = None) -> None:
