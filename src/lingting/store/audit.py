@@ -27,8 +27,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid
-from lingting.store import changes, events
-from lingting.store.database import LAST_ACTS
+from lingting.store import changes
+from lingting.store.database import LAST_ACTS, lock
 from lingting.store.records import Actor, AuditEntry
 from lingting.store.rows import storable
 from lingting.store.schema import AuditRow, SettingRow
@@ -92,7 +92,7 @@ def note(
 
 
 def _write_pending(session: Session) -> None:
-    events.lock(session, "audit")
+    lock(session, "audit")
     last_id, previous = _newest(session)
     rows = []
     for row in session.info.pop(_PENDING):

@@ -7,6 +7,7 @@ time-out and then says so with ``StoreBusy``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -93,14 +94,6 @@ class Database:
         finally:
             self._turn.release()
 
-    def lock(self, session: Session, key: int) -> None:
-        """Until the transaction ends, nobody else is past a lock of the same key (64 bits).
-
-        SQLite has one writer at a time anyway.
-        """
-        if not self.is_sqlite:
-            session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
-
     @contextmanager
     def alone(self, key: int, timeout_s: float) -> Iterator[None]:
         """Of all who use the same server, one at a time holds ``key``; it needs no transaction.
@@ -163,6 +156,16 @@ class Database:
 
     def close(self) -> None:
         self._readers.dispose()
+
+
+def lock(session: Session, name: str) -> None:
+    """Until the transaction ends, nobody else is past a lock of this name.
+
+    For Postgres; SQLite has one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def open_database(url: str | None, folder: Path) -> Database:

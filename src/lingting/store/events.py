@@ -7,32 +7,21 @@ another (a lock that is taken last and held for the insert only).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from lingting.store import changes
-from lingting.store.database import Database
+from lingting.store.database import Database, lock
 from lingting.store.records import Event
 from lingting.store.schema import JobEventRow, JobRow
 
 _UNFINISHED = ("queued", "running", "paused")
 _PENDING = "lingting_events"
-
-
-def lock(session: Session, name: str) -> None:
-    """Until the transaction ends, nobody else is past a lock of this name (Postgres).
-
-    SQLite has one writer at a time anyway.
-    """
-    if session.get_bind().dialect.name != "sqlite":
-        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def of_job(session: Session, row: JobRow, kind: str, **data: Any) -> None:

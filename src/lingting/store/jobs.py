@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from lingting.errors import BatchNotFound, JobFinished, JobNotFound, RequestConflict
 from lingting.store import changes, events, shares
+from lingting.store.database import lock
 from lingting.store.records import FINISHED, Batch, Job, JobState, Priority
 from lingting.store.rows import storable
 from lingting.store.schema import BatchRow, JobRequestRow, JobRow, RecordingRow, WorkerRow
@@ -126,7 +127,7 @@ def note_request(
 
 def lock_request(session: Session, owner: str | None, key: str) -> None:
     """Two requests of the same key take turns."""
-    events.lock(session, f"request:{owner or ''}:{key}")
+    lock(session, f"request:{owner or ''}:{key}")
 
 
 # Changing --------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ audio is gone too.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,7 +29,7 @@ from lingting.errors import (
 )
 from lingting.store import audit, changes, migrating, queries, retention
 from lingting.store.blobs import BlobStore, FolderBlobs, open_blobs
-from lingting.store.database import Database, open_database
+from lingting.store.database import Database, lock, open_database
 from lingting.store.records import (
     Actor,
     Blob,
@@ -208,7 +207,7 @@ class Store:
 
     def _lock_blob(self, session: Session, digest: str) -> None:
         """Keeping and purging the same audio take turns."""
-        self.database.lock(session, int(digest[:15], 16))
+        lock(session, f"blob:{digest}")
 
     def has_kept(self, digest: str, *, name: str, owner: str | None = None) -> bool:
         """True when a recording with this audio and name is in the history with a transcript."""
@@ -642,7 +641,7 @@ class Store:
         What ``change`` raises leaves everything as it was. The new value.
         """
         with self.database.write() as session:
-            self.database.lock(session, _setting_lock(name))
+            lock(session, f"setting:{name}")
             row = session.get(SettingRow, name)
             value = change(None if row is None else row.value)
             if value is not None:
@@ -814,11 +813,6 @@ def all_recordings(
         if len(page) < page_size:
             return
         after = cursor_of(page[-1])
-
-
-def _setting_lock(name: str) -> int:
-    """A key of the database's locks for a setting."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
 
 
 def _tag(given: str) -> str:

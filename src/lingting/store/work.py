@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from lingting.store import changes, events, shares
+from lingting.store.database import lock
 from lingting.store.records import Claim, WorkerState
 from lingting.store.schema import (
     BlobRow,
@@ -40,7 +41,7 @@ class ClaimLost(Exception):
 def claim(session: Session, worker_id: str, count: int) -> list[Claim]:
     """Take up at most ``count`` queued jobs: the highest class first, owners in turn, the oldest
     of each first."""
-    events.lock(session, "job_claims")
+    lock(session, "job_claims")
     found: list[Claim] = []
     for priority in range(3):
         queue = _Queue(session, priority)
