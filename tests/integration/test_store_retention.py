@@ -269,11 +269,10 @@ def test_audio_that_came_back_while_its_purge_waited(store: Store) -> None:
     assert store.blobs.has(store.recording(again).digest)
 
 
-def test_only_one_machine_removes_or_copies(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_machine_removes_or_copies(store: Store) -> None:
     """Two machines share a Postgres server and no folder; on one machine there is the lock file."""
     if store.database.is_sqlite:
         pytest.skip("an SQLite store is of one machine")
-    monkeypatch.setattr("lingting.store.store._SHORT_TIMEOUT_S", 0.1)
     elsewhere = Store(store.database, store.blobs, store.folder / "elsewhere")
     elsewhere.folder.mkdir()
     with elsewhere.audio_stays(), pytest.raises(StoreBusy), store.audio_stays(timeout_s=0.1):

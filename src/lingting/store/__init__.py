@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from lingting.store.backup import restore
     from lingting.store.blobs import open_blobs
     from lingting.store.glossaries import Glossaries
+    from lingting.store.opening import open_store
     from lingting.store.retention import RetentionReport, RetentionRule
-    from lingting.store.store import Store, all_recordings, cursor_of, open_store
+    from lingting.store.store import Store, all_recordings, cursor_of
 
 __all__ = [
     "Actor",
@@ -67,7 +68,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"Store", "all_recordings", "cursor_of", "open_store"}:
+    if name == "open_store":
+        from lingting.store.opening import open_store
+
+        return open_store
+    if name in {"Store", "all_recordings", "cursor_of"}:
         from lingting.store import store
 
         return getattr(store, name)

@@ -11,8 +11,9 @@ from typing import Literal
 from sqlalchemy import Select, delete, func, insert, literal, select, text
 from sqlalchemy.orm import Session
 
-from lingting.errors import RecordingNotFound, RevisionConflict
+from lingting.errors import OptionInvalid, RecordingHeld, RecordingNotFound, RevisionConflict
 from lingting.store import queries
+from lingting.store.database import lock
 from lingting.store.records import Blob, Origin, Receipt
 from lingting.store.rows import (
     excerpt_of,
@@ -41,6 +42,7 @@ _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without l, o, 0 and 1, which people confuse."""
 _ID_CHARS = 12
 _BATCH = 2_000
+_MAX_TAG_CHARS = 100
 
 
 def now() -> datetime:
@@ -55,6 +57,11 @@ def new_id() -> str:
 def storable_transcript(transcript: Transcript) -> Transcript:
     """The transcript that will be read back, see ``rows``."""
     return replace(transcript, segments=tuple(map(storable_segment, transcript.segments)))
+
+
+def lock_blob(session: Session, digest: str) -> None:
+    """Keeping and purging the same audio take turns."""
+    lock(session, f"blob:{digest}")
 
 
 def note_blob(session: Session, blob: Blob, peaks: bytes | None) -> None:
@@ -114,6 +121,36 @@ def locked_transcript(session: Session, recording_id: str) -> TranscriptRow:
     if row is None:
         raise RecordingNotFound("The recording was purged a moment ago.")
     return row
+
+
+def locked_recording(session: Session, given: str) -> RecordingRow:
+    """By its id or its first characters; nobody else changes it until the transaction ends."""
+    recording_id = queries.whole_id(session, given)
+    locked_transcript(session, recording_id)
+    return session.get_one(RecordingRow, recording_id)
+
+
+def refuse_held(row: RecordingRow) -> None:
+    if row.held_at is not None:
+        raise RecordingHeld("The recording is on legal hold.")
+
+
+def parse_tag(given: str) -> str:
+    """The tag as it is kept. Raises OptionInvalid."""
+    tag = " ".join(storable(given).split())
+    if not 0 < len(tag) <= _MAX_TAG_CHARS:
+        raise OptionInvalid(f"A tag has 1 to {_MAX_TAG_CHARS} characters; this one has {len(tag)}.")
+    return tag
+
+
+def change_tags(session: Session, row: RecordingRow, add: set[str], remove: set[str]) -> None:
+    ours = TagRow.recording_id == row.id
+    session.execute(delete(TagRow).where(ours, TagRow.tag.in_(remove)))
+    there = set(session.scalars(select(TagRow.tag).where(ours)))
+    session.add_all(
+        TagRow(recording_id=row.id, tag=one, created_at=row.created_at) for one in add - there
+    )
+    session.flush()
 
 
 def note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:

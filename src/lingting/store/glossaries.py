@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import GlossaryNotFound, OptionInvalid, RevisionConflict
 from lingting.store import audit, changes
-from lingting.store.database import lock
+from lingting.store.database import Database, lock
 from lingting.store.records import MAX_WORD_CHARS, MAX_WORDS, Actor, Glossary
 from lingting.store.rows import storable
 from lingting.store.schema import GlossaryRow
-
-if TYPE_CHECKING:
-    from lingting.store.database import Database
 
 MAX_TEXT_BYTES = 1 << 20
 _MAX_NAME_CHARS = 100
