@@ -1,14 +1,20 @@
-"""Writing: revisions are added, never changed. Each function runs in one transaction."""
+"""Writing: revisions are added, never changed. Each function runs in one transaction.
+
+On Postgres several write at once. Who changes a recording locks in one order, so that of two one
+waits and neither has what the other needs: its audio (``lock_blob``), its transcript's row, its
+jobs by their ids, everything else.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import Select, delete, func, insert, literal, select, text
+from sqlalchemy import Select, delete, func, insert, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, RecordingHeld, RecordingNotFound, RevisionConflict
@@ -64,15 +70,21 @@ def lock_blob(session: Session, digest: str) -> None:
     lock(session, f"blob:{digest}")
 
 
-def note_blob(session: Session, blob: Blob, peaks: bytes | None) -> None:
-    """A row for the audio, if it has none; its peaks, if they are news."""
-    row = session.get(BlobRow, blob.digest)
-    if row is None:
-        row = BlobRow(digest=blob.digest, size_bytes=blob.size_bytes, created_at=now())
-        session.add(row)
-    if row.peaks is None and peaks is not None:
-        row.peaks = peaks
-    session.flush()
+def note_blob(session: Session, blob: Blob) -> None:
+    """A row for the audio, if it has none."""
+    if session.get(BlobRow, blob.digest) is None:
+        session.add(BlobRow(digest=blob.digest, size_bytes=blob.size_bytes, created_at=now()))
+        session.flush()
+
+
+def note_peaks(session: Session, digest: str, peaks: bytes) -> None:
+    """What a player draws, if that is news."""
+    session.execute(
+        update(BlobRow)
+        .where(BlobRow.digest == digest, BlobRow.peaks.is_(None))
+        .values(peaks=peaks),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def same_recording(session: Session, digest: str, name: str, owner: str | None) -> str | None:
@@ -87,25 +99,11 @@ def same_recording(session: Session, digest: str, name: str, owner: str | None) 
 
 
 def add_recording(
-    session: Session,
-    digest: str,
-    name: str,
-    transcript: Transcript | None,
-    *,
-    owner: str | None,
-    department: str | None,
+    session: Session, digest: str, name: str, *, owner: str | None, department: str | None
 ) -> str:
-    """A recording without revisions; its id. ``transcript`` tells what its audio is like."""
+    """A recording without revisions, of whose audio nothing is known; its id."""
     row = RecordingRow(
-        id=new_id(),
-        digest=digest,
-        name=name,
-        duration_s=transcript.duration_s if transcript else None,
-        sample_rate_hz=transcript.sample_rate_hz if transcript else None,
-        channels=transcript.channels if transcript else None,
-        created_at=now(),
-        owner=owner,
-        department=department,
+        id=new_id(), digest=digest, name=name, created_at=now(), owner=owner, department=department
     )
     session.add(row)
     session.flush()
@@ -153,29 +151,16 @@ def change_tags(session: Session, row: RecordingRow, add: set[str], remove: set[
     session.flush()
 
 
-def note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:
-    """What reading the audio told about it; a recording that was just given does not know."""
-    row = session.get_one(RecordingRow, recording_id)
-    row.duration_s = transcript.duration_s
-    row.sample_rate_hz = transcript.sample_rate_hz
-    row.channels = transcript.channels
+def add_machine_revision(
+    session: Session, recording_id: str, transcript: Transcript
+) -> tuple[int, bool]:
+    """Add what a recogniser wrote and read about the audio; its number.
 
-
-def last_machine_revision(session: Session, recording_id: str) -> int | None:
-    """The number of what a recogniser wrote last."""
-    return session.scalar(
-        select(func.max(RevisionRow.number))
-        .join(TranscriptRow, TranscriptRow.id == RevisionRow.transcript_id)
-        .where(TranscriptRow.recording_id == recording_id, RevisionRow.origin == "machine")
-    )
-
-
-def add_machine_revision(session: Session, recording_id: str, transcript: Transcript) -> bool:
-    """Add what a recogniser wrote; False when its last revision says the same.
-
-    People's work is never hidden: where the current revision is a person's, it stays current.
+    False when the last revision of a recogniser says the same: then that one's number. People's
+    work is never hidden: where the current revision is a person's, it stays current.
     """
     row = locked_transcript(session, recording_id)
+    _note_audio(session, recording_id, transcript)
     last = session.scalars(
         select(RevisionRow)
         .where(RevisionRow.transcript_id == row.id, RevisionRow.origin == "machine")
@@ -183,14 +168,21 @@ def add_machine_revision(session: Session, recording_id: str, transcript: Transc
         .limit(1)
     ).one_or_none()
     if last is not None and queries.transcript(session, last) == transcript:
-        return False
+        return last.number, False
     is_human = row.current_number > 0 and (
         queries.revision_row(session, recording_id, None).origin == "human"
     )
     number = add_revision(session, row, transcript, origin="machine", author=None)
     if not is_human:
         row.current_number = number
-    return True
+    return number, True
+
+
+def _note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:
+    row = session.get_one(RecordingRow, recording_id)
+    row.duration_s = transcript.duration_s
+    row.sample_rate_hz = transcript.sample_rate_hz
+    row.channels = transcript.channels
 
 
 def add_human_revision(
@@ -286,14 +278,21 @@ def restore_revision(
     return new_number
 
 
-def remove_recording(session: Session, recording_id: str, author: str | None) -> Receipt:
-    """Take away all rows of a recording; the audio is still to go, see ``Receipt.audio``."""
+def remove_recordings(
+    session: Session, recording_ids: Collection[str], author: str | None
+) -> list[Receipt]:
+    """Take away all rows of recordings that are locked; the audio is still to go."""
+    jobs = select(JobRow.id).where(JobRow.recording_id.in_(recording_ids))
+    session.execute(jobs.order_by(JobRow.id).with_for_update())  # no worker adds a group meanwhile
+    return [_remove_recording(session, one, author) for one in recording_ids]
+
+
+def _remove_recording(session: Session, recording_id: str, author: str | None) -> Receipt:
     transcript_id = locked_transcript(session, recording_id).id
     row = session.get_one(RecordingRow, recording_id)
     of_transcript = select(RevisionRow.id).where(RevisionRow.transcript_id == transcript_id)
     segments = select(SegmentRow.id).where(SegmentRow.transcript_id == transcript_id)
     jobs = select(JobRow.id).where(JobRow.recording_id == recording_id)
-    session.execute(jobs.with_for_update())  # no worker adds a group behind our back
     receipt = ReceiptRow(
         recording_id=recording_id,
         digest=row.digest,

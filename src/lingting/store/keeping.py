@@ -37,16 +37,12 @@ def keep(
     storable, name = changes.storable_transcript(transcript), storable_name(name)
 
     def write(session: Session, blob: Blob) -> Kept:
-        changes.note_blob(session, blob, peaks)
-        found = changes.same_recording(session, blob.digest, name, owner)
-        recording_id = found or changes.add_recording(
-            session, blob.digest, name, storable, owner=owner, department=department
-        )
-        if found is not None:
-            changes.note_audio(session, recording_id, storable)
-        is_changed = changes.add_machine_revision(session, recording_id, storable)
+        recording_id, is_new = _recording(session, blob, name, owner, department)
+        _, is_changed = changes.add_machine_revision(session, recording_id, storable)
+        if peaks is not None:
+            changes.note_peaks(session, blob.digest, peaks)
         session.flush()
-        return Kept(queries.recording(session, recording_id), found is None, is_changed)
+        return Kept(queries.recording(session, recording_id), is_new, is_changed)
 
     return _with_audio(store, audio, write)
 
@@ -64,11 +60,7 @@ def receive(
     name = storable_name(name)
 
     def write(session: Session, blob: Blob) -> T:
-        changes.note_blob(session, blob, None)
-        found = changes.same_recording(session, blob.digest, name, owner)
-        recording_id = found or changes.add_recording(
-            session, blob.digest, name, None, owner=owner, department=department
-        )
+        recording_id, _ = _recording(session, blob, name, owner, department)
         return then(session, recording_id)
 
     return _with_audio(store, audio, write)
@@ -99,6 +91,18 @@ def discard(store: Store, digest: str) -> bool:
             session.delete(row)
         store.blobs.remove(digest)
         return True
+
+
+def _recording(
+    session: Session, blob: Blob, name: str, owner: str | None, department: str | None
+) -> tuple[str, bool]:
+    """Its id; True when it was not there."""
+    changes.note_blob(session, blob)
+    found = changes.same_recording(session, blob.digest, name, owner)
+    if found is not None:
+        return found, False
+    made = changes.add_recording(session, blob.digest, name, owner=owner, department=department)
+    return made, True
 
 
 def _with_audio(

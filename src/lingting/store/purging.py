@@ -41,7 +41,7 @@ def purge(store: Store, recording_id: str, *, author: str | None, actor: Actor |
         if row.deleted_at is None:
             raise OptionInvalid("Only a deleted recording is purged.", "Delete it first.")
         changes.refuse_held(row)
-        receipt = changes.remove_recording(session, row.id, author)
+        (receipt,) = changes.remove_recordings(session, [row.id], author)
         _note(session, actor, receipt)
     (receipt,) = _finish_if_possible(store, [receipt])
     _forget(store, _COMPACT_AT_ONCE_BYTES)
@@ -70,7 +70,7 @@ def apply_retention(store: Store, now: datetime, limit: int) -> RetentionReport:
     while rules and purged < limit:
         with store.database.write() as session:
             ids = retention.take(session, purges, min(_SMALL, limit - purged))
-            made = [changes.remove_recording(session, id, retention.AUTHOR) for id in ids]
+            made = changes.remove_recordings(session, ids, retention.AUTHOR)
             for receipt in made:
                 _note(session, _RULES, receipt)
         if not made:

@@ -230,12 +230,11 @@ class Store:
         with self.blobs.local_path(digest) as path:
             made = make(path)
         with self.database.write() as session:
-            row = session.get(BlobRow, digest, with_for_update=True)
-            if row is None:
+            changes.note_peaks(session, digest, made)  # two may have made them at once
+            noted = session.scalar(select(BlobRow.peaks).where(BlobRow.digest == digest))
+            if noted is None:
                 raise RecordingNotFound("The recording was purged while it was read.")
-            if row.peaks is None:  # two may have made them at once
-                row.peaks = made
-            return row.peaks
+            return noted
 
     # Changing ----------------------------------------------------------------------------------
 
@@ -341,15 +340,8 @@ class Store:
     def undo(self, recording_id: str | None = None, *, actor: Actor | None = None) -> Recording:
         """Bring back what was deleted; without an id, what was deleted last."""
         with self.database.write() as session:
-            if recording_id is not None:
-                row = changes.locked_recording(session, recording_id)
-            else:
-                query = select(RecordingRow).where(RecordingRow.deleted_at.is_not(None))
-                newest = query.order_by(RecordingRow.deleted_at.desc(), RecordingRow.id).limit(1)
-                found = session.scalars(newest).first()
-                if found is None:
-                    raise RecordingNotFound("No recording is deleted.", "There is nothing to undo.")
-                row = found
+            wanted = queries.last_deleted(session) if recording_id is None else recording_id
+            row = changes.locked_recording(session, wanted)
             if row.deleted_at is not None:
                 row.deleted_at = None
                 audit.note(session, actor, "recording.undone", "recording", row.id)

@@ -24,6 +24,7 @@ from lingting.store.schema import (
     JobRow,
     JobShareRow,
     RecordingRow,
+    TranscriptRow,
     WorkerRow,
 )
 from lingting.transcript import Transcript
@@ -85,7 +86,9 @@ class _Queue:
                 )
                 .order_by(JobRow.created_at, JobRow.id)
                 .limit(1)
-                .with_for_update(of=JobRow)
+                # What others change just now is for later: to wait for it with a job in hand is
+                # how two come to wait for each other, as for a batch that is being cancelled.
+                .with_for_update(of=JobRow, skip_locked=True)
             ).one_or_none()
             if found is not None:
                 row, digest, size_bytes = found
@@ -204,21 +207,19 @@ def finish(
 
     Raises ClaimLost.
     """
-    row = held(session, job_id, epoch, is_locked=True)
     transcript = changes.storable_transcript(transcript)
+    # Before the job, as a purge does; where it was purged, nothing is held.
+    recording = (
+        select(TranscriptRow.id)
+        .join(JobRow, JobRow.recording_id == TranscriptRow.recording_id)
+        .where(JobRow.id == job_id)
+    )
+    session.execute(recording.with_for_update(of=TranscriptRow))
+    row = held(session, job_id, epoch, is_locked=True)
+    revision, _ = changes.add_machine_revision(session, row.recording_id, transcript)
     if peaks is not None:
-        digest = select(RecordingRow.digest).where(RecordingRow.id == row.recording_id)
-        session.execute(
-            update(BlobRow)
-            .where(BlobRow.digest == digest.scalar_subquery(), BlobRow.peaks.is_(None))
-            .values(peaks=peaks),
-            execution_options={"synchronize_session": False},
-        )
-    changes.note_audio(session, row.recording_id, transcript)
-    changes.add_machine_revision(session, row.recording_id, transcript)
-    session.flush()
-    revision = changes.last_machine_revision(session, row.recording_id)
-    assert revision is not None
+        digest = session.get_one(RecordingRow, row.recording_id).digest
+        changes.note_peaks(session, digest, peaks)
     session.execute(delete(JobGroupRow).where(JobGroupRow.job_id == job_id))
     row.state, row.worker_id, row.finished_at = "done", None, changes.now()
     row.revision, row.error = revision, None
