@@ -198,6 +198,15 @@ def test_retention_and_a_batch_that_is_cancelled(desk: Desk, store: Store) -> No
     assert batch.counts == {}
 
 
+def test_a_purge_and_another_job_for_the_recording(desk: Desk, store: Store) -> None:
+    id = keep(store)
+    store.delete(id)
+    receipt, refused = meet(
+        store, lambda: store.purge(id), "DELETE FROM jobs", lambda: desk.resubmit(id)
+    )
+    assert receipt.recording_id == id
+    assert isinstance(refused, RecordingNotFound)
+
 
 
 def test_an_undo_and_a_purge(store: Store) -> None:

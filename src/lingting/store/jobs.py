@@ -44,7 +44,8 @@ def add_job(
     batch_id: str | None,
     priority: Priority,
 ) -> str:
-    """A queued job, or a paused one in a paused batch; its id."""
+    """A queued job, or a paused one in a paused batch; its id. Raises RecordingNotFound."""
+    changes.locked_transcript(session, recording_id)  # a purge comes before or behind it
     batch = None if batch_id is None else _batch_row(session, batch_id)
     row = JobRow(
         id=changes.new_id(),
