@@ -208,6 +208,16 @@ def test_a_purge_and_another_job_for_the_recording(desk: Desk, store: Store) -> 
     assert isinstance(refused, RecordingNotFound)
 
 
+def test_the_first_jobs_of_an_owner(desk: Desk, store: Store) -> None:
+    one, two = meet(
+        store,
+        lambda: submit(desk, "a", owner="new"),
+        "INSERT INTO job_shares",
+        lambda: submit(desk, "b", owner="new"),
+    )
+    assert {one.state, two.state} == {"queued"}
+    assert [one.owner, two.owner] == ["new", "new"]
+
 
 def test_an_undo_and_a_purge(store: Store) -> None:
     id = keep(store)

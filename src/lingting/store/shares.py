@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from lingting.store.database import lock
 from lingting.store.schema import JobRow, JobShareRow
 
 # The first owner of each run of equal ones, by the index, however many jobs each has.
@@ -46,6 +47,9 @@ def welcome(session: Session, owner: str) -> None:
         select(func.min(JobShareRow.taken_s)).where(JobShareRow.owner.in_(active))
     )
     row = session.get(JobShareRow, owner)
+    if row is None:  # of two first jobs of an owner, the second finds what the first adds
+        lock(session, f"share:{owner}")
+        row = session.get(JobShareRow, owner)
     if row is None:
         session.add(JobShareRow(owner=owner, taken_s=floor or 0.0))
     elif floor is not None:
