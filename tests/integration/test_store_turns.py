@@ -227,3 +227,14 @@ def test_an_undo_and_a_purge(store: Store) -> None:
     )
     assert isinstance(refused, RecordingNotFound)
     assert receipt.recording_id == id
+
+
+def test_a_setting_that_two_set_first(store: Store) -> None:
+    one, two = meet(
+        store,
+        lambda: store.set_setting("colour", "red"),
+        "INSERT INTO settings",
+        lambda: store.set_setting("colour", "blue"),
+    )
+    assert (one, two) == (None, None)
+    assert store.setting("colour") == "blue"

@@ -20,6 +20,8 @@ def get(session: Session, name: str) -> Any:
 
 
 def put(session: Session, name: str, value: Any) -> None:
+    """Of two who set one that was not there, the second finds it."""
+    lock(session, f"setting:{name}")
     session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
 
 
