@@ -23,7 +23,7 @@ from lingting.errors import (
 )
 from lingting.jobs import Desk, FolderWatch, Job, JobOptions
 from lingting.jobs.folders import scan_watched
-from lingting.store import Store, database, events, open_store, work
+from lingting.store import Store, database, events, jobs, open_store, work
 from lingting.store.jobs import waiting
 from lingting.store.schema import JobGroupRow
 from tests.integration.store_parts import plain_transcript, rich_transcript
@@ -384,6 +384,14 @@ def test_who_is_frozen_in_a_transaction_holds_up_nobody_for_long(
         with pytest.raises(StoreUnreachable):
             freeze()
         assert desk.jobs(state="running")[0].attempts == 1
+
+
+def test_every_transaction_tells_what_it_did(desk: Desk) -> None:
+    """Whoever opened it, and whether they thought of telling or not."""
+    job = submit(desk, "a.wav")
+    with desk.store.database.write() as session:
+        jobs.cancel(session, [jobs.job_row(session, job.id)])
+    assert [one.kind for one in desk.events()] == ["job.queued", "job.cancelled"]
 
 
 def test_a_folder_is_watched(desk: Desk, tmp_path: Path) -> None:
