@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import cast
 
 from sqlalchemy import Select, delete, func, insert, literal, select, text, update
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from lingting.errors import OptionInvalid, RecordingHeld, RecordingNotFound, RevisionConflict
 from lingting.store import queries
 from lingting.store.database import lock
-from lingting.store.records import Blob, Origin, Receipt
+from lingting.store.records import AudioState, Blob, Origin, Receipt
 from lingting.store.rows import (
     excerpt_of,
     facts_of,
@@ -328,7 +328,7 @@ def receipt_of(row: ReceiptRow) -> Receipt:
         author=row.author,
         revisions=row.revisions,
         segments=row.segments,
-        audio=_AUDIO[row.audio],
+        audio=cast(AudioState, row.audio),
     )
 
 
@@ -371,10 +371,3 @@ def _new_segment_ids(session: Session, count: int) -> list[int]:
 
 def _count(session: Session, ids: Select[int]) -> int:
     return session.scalar(select(func.count()).select_from(ids.subquery())) or 0
-
-
-_AUDIO: dict[str, Literal["pending", "removed", "shared"]] = {
-    "pending": "pending",
-    "removed": "removed",
-    "shared": "shared",
-}

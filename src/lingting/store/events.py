@@ -17,10 +17,9 @@ from sqlalchemy.orm import Session
 
 from lingting.store import changes
 from lingting.store.database import Database, LastAct, at_the_end, lock
-from lingting.store.records import Event
+from lingting.store.records import ACTIVE, Event
 from lingting.store.schema import JobEventRow, JobRow
 
-_UNFINISHED = ("queued", "running", "paused")
 _PENDING = "lingting_events"
 _BATCHES = "lingting_batches"
 
@@ -46,7 +45,7 @@ def _write_pending(session: Session) -> None:
     lock(session, "job_events")
     pending: list[dict[str, Any]] = session.info.pop(_PENDING)
     for batch_id, owner in session.info.pop(_BATCHES, {}).items():
-        left = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.state.in_(_UNFINISHED))
+        left = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.state.in_(ACTIVE))
         if session.scalar(left.limit(1)) is None:
             pending.append(
                 {

@@ -23,14 +23,10 @@ from sqlalchemy.orm import Session
 from lingting.errors import BatchNotFound, JobFinished, JobNotFound, RequestConflict
 from lingting.store import changes, events, shares
 from lingting.store.database import lock
-from lingting.store.records import FINISHED, Batch, Job, JobState, Priority
+from lingting.store.records import ACTIVE, FINISHED, PRIORITIES, Batch, Job, JobState, Priority
 from lingting.store.rows import storable
 from lingting.store.schema import BatchRow, JobRequestRow, JobRow, RecordingRow, WorkerRow
 from lingting.transcript import Failure
-
-PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
-_ACTIVE = ("queued", "running", "paused")
-
 
 # Asking ----------------------------------------------------------------------------------------
 
@@ -154,7 +150,7 @@ def cancel(session: Session, rows: Iterable[JobRow]) -> None:
     """What a running one's worker still writes is refused."""
     ended = []
     for row in rows:
-        if row.state in _ACTIVE:
+        if row.state in ACTIVE:
             row.state, row.worker_id, row.finished_at = "cancelled", None, changes.now()
             row.epoch += 1
             ended.append(row)

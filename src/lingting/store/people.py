@@ -84,9 +84,7 @@ def add_user(
     lock(session, "users")  # of two who add the same name, the second finds it
     if session.get(UserRow, name) is not None:
         return False
-    session.add(
-        UserRow(name=name, scopes=list(scopes), department=department, created_at=now)
-    )  # fmt: skip
+    session.add(UserRow(name=name, scopes=list(scopes), department=department, created_at=now))
     session.flush()
     return True
 
@@ -258,9 +256,7 @@ def link(session: Session, id: str, *, is_locked: bool = False) -> Ticket | None
 
 def add_link(session: Session, id: str, ticket: Ticket, *, now: datetime) -> None:
     """Older ones of the same user go, and those that are over."""
-    session.execute(
-        delete(LinkRow).where(or_(LinkRow.user == ticket.user, LinkRow.until <= now))
-    )  # fmt: skip
+    session.execute(delete(LinkRow).where(or_(LinkRow.user == ticket.user, LinkRow.until <= now)))
     session.add(LinkRow(id=id, user=ticket.user, sha256=ticket.sha256, until=ticket.until))
     session.flush()
 

@@ -89,7 +89,7 @@ def apply_retention(store: Store, now: datetime, limit: int) -> RetentionReport:
     if purged:
         _forget(store, _COMPACT_BYTES)
     with store.database.read() as session:
-        held = retention.count_held(session, deletes) + retention.count_held(session, purges)
+        held = retention.count(session, deletes, purges, is_held=True)
     is_done = purged < limit and len(deleted) < limit
     return RetentionReport(tuple(deleted), tuple(receipts), held, is_done)
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from lingting.store.database import lock
+from lingting.store.records import PRIORITIES
 from lingting.store.schema import JobRow, JobShareRow
 
 # The first owner of each run of equal ones, by the index, however many jobs each has.
@@ -40,7 +41,7 @@ def welcome(session: Session, owner: str) -> None:
     if session.scalar(own.limit(1)) is not None:
         return
     active = {
-        one for state in ("queued", "running") for priority in range(3)
+        one for state in ("queued", "running") for priority in range(len(PRIORITIES))
         for one in owners(session, state, priority)
     }  # fmt: skip
     floor = session.scalar(

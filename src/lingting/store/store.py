@@ -397,7 +397,7 @@ class Store:
         rules, now = self.retention(), now or changes.now()
         deletes, purges = retention.to_delete(rules, now), retention.to_purge(rules, now)
         with self.database.read() as session:
-            held = retention.count_held(session, deletes) + retention.count_held(session, purges)
+            held = retention.count(session, deletes, purges, is_held=True)
             return retention.count(session, deletes), retention.count(session, purges), held
 
     def apply_retention(self, now: datetime | None = None, *, limit: int = 100) -> RetentionReport:

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from lingting.store import changes, events, shares
 from lingting.store.database import lock
-from lingting.store.records import Claim, WorkerState
+from lingting.store.records import PRIORITIES, Claim, WorkerState
 from lingting.store.schema import (
     BlobRow,
     JobGroupRow,
@@ -44,7 +44,7 @@ def claim(session: Session, worker_id: str, count: int) -> list[Claim]:
     of each first."""
     lock(session, "job_claims")
     found: list[Claim] = []
-    for priority in range(3):
+    for priority in range(len(PRIORITIES)):
         queue = _Queue(session, priority)
         while len(found) < count and (next_one := queue.take()) is not None:
             found.append(_take_up(session, *next_one, worker_id))
@@ -306,29 +306,31 @@ def leave(session: Session, worker_id: str) -> None:
     session.execute(
         update(WorkerRow).where(WorkerRow.id == worker_id).values(is_live=False, jobs=0, speed=None)
     )
-    _take_from(session, worker_id, ())
+    take_back(session, worker_id)
 
 
 def bury(session: Session, worker_id: str, beats: int) -> int:
-    """Give the jobs of a silent worker to the others; how many. None if it has beaten since."""
+    """Give the jobs of a silent worker to the others; how many. None of them if it has beaten."""
     row = session.get(WorkerRow, worker_id, with_for_update=True)
     if row is None or row.beats != beats or not row.is_live:
         return 0
     row.is_live, row.jobs, row.speed = False, 0, None
-    return _take_from(session, worker_id, ())
+    return take_back(session, worker_id)
 
 
-def take_back(session: Session, worker_id: str, working: Iterable[str]) -> int:
+def take_back(session: Session, worker_id: str, working: Iterable[str] = ()) -> int:
     """Jobs that are this worker's by their rows, and that nothing in it works on; how many."""
-    return _take_from(session, worker_id, working)
+    kept = set(working)
+    query = select(JobRow).where(_of_worker(worker_id)).order_by(JobRow.id).with_for_update()
+    lost = [row for row in session.scalars(query) if row.id not in kept]
+    for row in lost:
+        _give_back(row)
+    return len(lost)
 
 
 def jobs_of(session: Session, worker_id: str) -> list[str]:
     """Jobs that are this worker's by their rows."""
-    query = select(JobRow.id).where(
-        JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id
-    )
-    return list(session.scalars(query))
+    return list(session.scalars(select(JobRow.id).where(_of_worker(worker_id))))
 
 
 def strays(session: Session, live: Iterable[str]) -> list[str]:
@@ -341,16 +343,8 @@ def strays(session: Session, live: Iterable[str]) -> list[str]:
     return [one for one in session.scalars(query.distinct()) if one is not None]
 
 
-def _take_from(session: Session, worker_id: str, working: Iterable[str]) -> int:
-    query = select(JobRow).where(
-        JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id
-    )
-    kept = set(working)
-    rows = list(session.scalars(query.order_by(JobRow.id).with_for_update()))
-    lost = [row for row in rows if row.id not in kept and row.worker_id == worker_id]
-    for row in lost:
-        _give_back(row)
-    return len(lost)
+def _of_worker(worker_id: str) -> ColumnElement[bool]:
+    return and_(JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id)
 
 
 # Care ------------------------------------------------------------------------------------------
