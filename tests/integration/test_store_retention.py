@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -269,16 +270,19 @@ def test_audio_that_came_back_while_its_purge_waited(store: Store) -> None:
     assert store.blobs.has(store.recording(again).digest)
 
 
-def test_only_one_machine_removes_or_copies(store: Store) -> None:
+def test_only_one_machine_removes_or_copies(
+    new_postgres: Callable[[], str], tmp_path: Path
+) -> None:
     """Two machines share a Postgres server and no folder; on one machine there is the lock file."""
-    if store.database.is_sqlite:
-        pytest.skip("an SQLite store is of one machine")
-    elsewhere = Store(store.database, store.blobs, store.folder / "elsewhere")
-    elsewhere.folder.mkdir()
-    with elsewhere.audio_stays(), pytest.raises(StoreBusy), store.audio_stays(timeout_s=0.1):
-        pass
-    with store.audio_stays(timeout_s=0.1):
-        pass
+    url = new_postgres()
+    with (
+        open_store(tmp_path / "here", url=url) as here,
+        open_store(tmp_path / "there", url=url) as there,
+    ):
+        with there.audio_stays(), pytest.raises(StoreBusy), here.audio_stays(timeout_s=0.1):
+            pass
+        with here.audio_stays(timeout_s=0.1):
+            pass
 
 
 @pytest.mark.parametrize(
