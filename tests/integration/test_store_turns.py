@@ -229,6 +229,17 @@ def test_an_undo_and_a_purge(store: Store) -> None:
     assert receipt.recording_id == id
 
 
+def test_a_batch_that_is_paused_while_a_job_comes(desk: Desk) -> None:
+    batch = desk.open_batch("x")
+    job, _ = meet(
+        desk.store,
+        lambda: submit(desk, "a", batch_id=batch.id),
+        "FROM batches",
+        lambda: desk.pause_batch(batch.id),
+    )
+    assert desk.job(job.id).state == "paused"
+
+
 def test_a_setting_that_two_set_first(store: Store) -> None:
     one, two = meet(
         store,

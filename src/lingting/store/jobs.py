@@ -42,7 +42,7 @@ def add_job(
 ) -> str:
     """A queued job, or a paused one in a paused batch; its id. Raises RecordingNotFound."""
     changes.locked_transcript(session, recording_id)  # a purge comes before or behind it
-    batch = None if batch_id is None else _batch_row(session, batch_id)
+    batch = None if batch_id is None else _batch_row(session, batch_id, is_kept=True)
     row = JobRow(
         id=changes.new_id(),
         recording_id=recording_id,
@@ -190,8 +190,9 @@ def set_batch_paused(session: Session, batch_id: str, is_paused: bool) -> None:
     _batch_row(session, batch_id).is_paused = is_paused
 
 
-def _batch_row(session: Session, batch_id: str) -> BatchRow:
-    row = session.get(BatchRow, batch_id)
+def _batch_row(session: Session, batch_id: str, *, is_kept: bool = False) -> BatchRow:
+    """``is_kept``: nobody changes it until the transaction ends. Raises BatchNotFound."""
+    row = session.get(BatchRow, batch_id, with_for_update={"read": True} if is_kept else None)
     if row is None:
         raise BatchNotFound("There is no batch with this id.")
     return row
