@@ -84,7 +84,9 @@ def add_user(
     lock(session, "users")  # of two who add the same name, the second finds it
     if session.get(UserRow, name) is not None:
         return False
-    session.add(UserRow(name=name, scopes=list(scopes), department=department, created_at=now))
+    session.add(
+        UserRow(name=name, scopes=list(scopes), department=department, created_at=now)
+    )  # fmt: skip
     session.flush()
     return True
 

@@ -10,14 +10,13 @@ import gc
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, func, or_, select
-from sqlalchemy import cast as as_type
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
-from lingting.store.records import Cursor, Hit, Origin, Recording, Revision
+from lingting.store.records import Cursor, Hit, Recording, Revision
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, transcript_of
 from lingting.store.schema import (
     BlobRow,
@@ -199,7 +198,7 @@ def revisions(session: Session, recording_id: str) -> list[Revision]:
     return [
         Revision(
             number=row.number,
-            origin=cast(Origin, row.origin),
+            origin="human" if row.origin == "human" else "machine",
             author=row.author,
             created_at=row.created_at,
             restored_from=row.restored_from,
@@ -233,7 +232,7 @@ def segments(
         words: dict[int, str] = {}
         for runs in _batched(_runs(sorted({row[1] for row in order})), _RUNS_A_QUERY):
             rows += ask(select(*_SEGMENT_COLUMNS).where(_within(SegmentRow.id, runs))).all()
-            told = select(WordsRow.segment_id, as_type(WordsRow.words, Text))
+            told = select(WordsRow.segment_id, cast(WordsRow.words, Text))
             words.update(ask(told.where(_within(WordsRow.segment_id, runs))).all())
         found = segments_of(rows, words)
         return [(position, id, found[id]) for position, id in order]
@@ -333,6 +332,6 @@ def tags(session: Session) -> list[tuple[str, int]]:
 
 _SEGMENT_COLUMNS: Iterable[Any] = (
     SegmentRow.id, *(getattr(SegmentRow, name) for name in SEGMENT_COLUMNS),
-    as_type(SegmentRow.details, Text),
+    cast(SegmentRow.details, Text),
 )  # fmt: skip
 """JSON comes as text: it is parsed at once for all segments, or not at all, see ``rows``."""
