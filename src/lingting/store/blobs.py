@@ -284,7 +284,7 @@ def received(
     The file is gone behind the block unless it was moved. It is locked until then, and the kernel
     takes the lock from a process that ends: so ``remove_dead`` can tell.
     """
-    file, part = _new_part(folder)
+    file, part = new_part(folder)
     try:
         with file:
             yield part, *_copied(stream, file, max_bytes)
@@ -293,7 +293,7 @@ def received(
             part.unlink()
 
 
-def _new_part(folder: Path) -> tuple[IO[bytes], Path]:
+def new_part(folder: Path) -> tuple[IO[bytes], Path]:
     """A locked empty file. A sweep may take it away before it is locked; then it is made again."""
     while True:
         part = folder / secrets.token_hex(16)
