@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import EllipsisType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.keys import local_time, times_of
-from lingting.cli.output import Output
+from lingting.cli.options import Json, Verbose
+from lingting.cli.output import Output, local_time, record_of
 from lingting.errors import OptionInvalid
+
+if TYPE_CHECKING:
+    from lingting.server.accounts import Accounts
 
 users = typer.Typer(
     help="People who sign in to the service.", no_args_is_help=True, rich_markup_mode="rich"
@@ -21,12 +25,10 @@ departments = typer.Typer(
     help="Departments that users belong to.", no_args_is_help=True, rich_markup_mode="rich"
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 _ROLE_HELP = "service, member, manager or admin. Default for a new one: member."
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
-def list_users(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_users(json: Json = False, verbose: Verbose = False) -> None:
     """The users there are, disabled ones too.
 
     \b
@@ -47,7 +49,7 @@ def add_user(
     department: Annotated[
         str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add a user and print a link, good once and for 24 hours, by which they set a password.
 
@@ -86,7 +88,7 @@ def set_user(
     sign_out: Annotated[
         bool, typer.Option("--sign-out", help="End all of the user's sessions.")
     ] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Change what a user may do; it works within two seconds. What is left out stays.
 
@@ -103,7 +105,7 @@ def set_user(
 def disable_user(
     name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
     undo: Annotated[bool, typer.Option("--undo", help="Let a disabled one in again.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """End a user's sessions and keys within two seconds; their recordings stay.
 
@@ -118,7 +120,7 @@ def disable_user(
 def share_department(
     name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
     undo: Annotated[bool, typer.Option("--undo", help="Everybody only their own again.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Let the members of a department read one another's recordings.
 
@@ -130,7 +132,7 @@ def share_department(
     raise typer.Exit(exit_code_of(out, lambda: _share_department(out, name, not undo)))
 
 
-def list_departments(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_departments(json: Json = False, verbose: Verbose = False) -> None:
     """The departments there are.
 
     \b
@@ -143,7 +145,7 @@ def list_departments(json: _Json = False, verbose: _Verbose = False) -> None:
 
 def add_department(
     name: Annotated[str, typer.Argument(help="1 to 60 characters.", show_default=False)],
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add a department.
 
@@ -196,15 +198,21 @@ class _Change:
         return found
 
 
-def _list_users(output: Output, json: bool) -> int:
+@contextmanager
+def _opened() -> Iterator[Accounts]:
     from lingting.server.accounts import Accounts
     from lingting.store import open_store
 
     with open_store() as store:
-        found = Accounts(store).users()
+        yield Accounts(store)
+
+
+def _list_users(output: Output, json: bool) -> int:
+    with _opened() as accounts:
+        found = accounts.users()
     if json:
         for user in found:
-            output.record({**asdict(user), **times_of(user, "created_at", "disabled_at")})
+            output.record(record_of(user))
         return DONE
     rows = [
         (user.name, user.role, user.department or "", " ".join(user.scopes),
@@ -226,14 +234,14 @@ def _add_user(
     from lingting.config import settings
     from lingting.server.access import Access
     from lingting.server.accounts import Accounts
-    from lingting.server.serving import address_of
+    from lingting.server.place import address, setup_link
     from lingting.store import open_store
 
     with open_store() as store:
         Accounts(store).add_user(name, role=role, scopes=scopes or None, department=department)
         token = Access(store).new_link(name)
     output.note(f"{name} sets a password here, within 24 hours:")
-    output.data(f"{address_of(settings())}/setup?token={token}\n")
+    output.data(f"{setup_link(address(settings()), token)}\n")
     return DONE
 
 
@@ -270,11 +278,7 @@ def _share_department(output: Output, name: str, is_shared: bool) -> int:
 
 
 def _disable_user(output: Output, name: str, undo: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        accounts = Accounts(store)
+    with _opened() as accounts:
         if undo:
             accounts.enable_user(name)
         else:
@@ -284,15 +288,11 @@ def _disable_user(output: Output, name: str, undo: bool) -> int:
 
 
 def _list_departments(output: Output, json: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        found = Accounts(store).departments()
+    with _opened() as accounts:
+        found = accounts.departments()
     if json:
         for one in found:
-            told = {"name": one.name, "is_shared": one.is_shared}
-            output.record({**told, **times_of(one, "created_at")})
+            output.record(record_of(one))
         return DONE
     rows = [
         (one.name, "yes" if one.is_shared else "no", local_time(one.created_at)) for one in found
@@ -302,10 +302,7 @@ def _list_departments(output: Output, json: bool) -> int:
 
 
 def _add_department(output: Output, name: str) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        Accounts(store).add_department(name)
+    with _opened() as accounts:
+        accounts.add_department(name)
     output.note("added")
     return DONE

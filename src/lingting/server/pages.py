@@ -43,13 +43,12 @@ input{background:#1f2429;color:inherit}}
 
 
 @router.get("/")
-async def start(request: Request, service: TheService) -> Response:
+async def start(request: Request) -> Response:
     """Where a browser lands."""
     try:
         who = await principal_of(request)
     except SignInNeeded:
         return RedirectResponse("/login", status_code=303)
-    del service
     return _page(
         "Lingting 聆听",
         f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>: "
@@ -109,7 +108,9 @@ def _oidc_cookie(service: Service) -> str:
     return f"{cookie_of(service)}_oidc"
 
 
-def _login(service: Service, problem: LingtingError | None = None) -> Response:
+def _login(
+    service: Service, problem: LingtingError | None = None, user: str = ADMINISTRATOR
+) -> Response:
     elsewhere = (
         "<p><a href=/login/oidc>Sign in with your organisation · 用单位账号登录</a></p>"
         if service.provider.is_set_up
@@ -118,7 +119,7 @@ def _login(service: Service, problem: LingtingError | None = None) -> Response:
     return _page(
         "Sign in · 登录",
         elsewhere + "<form method=post action=/login>"
-        f"<label>User · 用户<input name=user value={ADMINISTRATOR} autocomplete=username required>"
+        f'<label>User · 用户<input name=user value="{escape(user)}" autocomplete=username required>'
         "</label><label>Password · 密码<input name=password type=password "
         "autocomplete=current-password required></label><button>Sign in · 登录</button></form>",
         problem,
@@ -135,7 +136,7 @@ async def login(request: Request, service: TheService) -> Response:
             lambda: service.access.sign_in(user, password, address=address_of(request))
         )
     except LingtingError as error:
-        return _login(service, error)
+        return _login(service, error, user)
     return await signed_in(request, service, ticket)
 
 

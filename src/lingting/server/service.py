@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+_EXPORTS = 2
+"""At a time: a writer has the whole transcript in memory."""
 
 
 def default_limits(settings: Settings) -> Limits:
@@ -49,6 +52,7 @@ class Service:
         self.turnstile = Turnstile()
         self.provider = Provider(settings)
         self.readings = Readings()
+        self.exporting = asyncio.Semaphore(_EXPORTS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
