@@ -29,10 +29,13 @@ from lingting.errors import (
     BusyError,
     FaultError,
     JobNotFound,
+    LimitReached,
     LingtingError,
     OptionInvalid,
     RequestError,
     ServiceUnreachable,
+    TooManyRequests,
+    TooManyTries,
 )
 from lingting.store.records import (
     Attempt,
@@ -48,6 +51,7 @@ from lingting.store.records import (
 from lingting.transcript import Failure, Transcript
 
 if TYPE_CHECKING:
+    from lingting.administration import Administration
     from lingting.config import Settings
 
 T = TypeVar("T")
@@ -76,6 +80,9 @@ _TIMES = frozenset(
         "disabled_at",
         "old_secret_until",
         "next_at",
+        "held_at",
+        "expires_at",
+        "last_used_at",
     }
 )
 
@@ -411,15 +418,29 @@ class Client:
         return _glossary(self._json("GET", f"/glossaries/{_part(name)}"))
 
     def save_glossary(
-        self, name: str, words: Iterable[str], *, based_on: int = 0, for_all: bool = False
+        self,
+        name: str,
+        words: Iterable[str],
+        *,
+        based_on: int = 0,
+        for_all: bool = False,
+        department: str | None = None,
     ) -> Glossary:
-        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict."""
-        body = {"words": list(map(_text, words)), "based_on": based_on, "for_all": for_all}
+        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict.
+
+        One's own, or for a department (its manager's), or for all (an administrator's).
+        """
+        body = _given({
+            "words": list(map(_text, words)), "based_on": based_on, "for_all": for_all,
+            "department": department,
+        })  # fmt: skip
         return _glossary(self._json("PUT", f"/glossaries/{_part(name)}", json=body))
 
-    def delete_glossary(self, name: str, *, for_all: bool = False) -> Glossary:
+    def delete_glossary(
+        self, name: str, *, for_all: bool = False, department: str | None = None
+    ) -> Glossary:
         """What it was. Raises GlossaryNotFound."""
-        asked = _given({"for_all": for_all or None})
+        asked = _given({"for_all": for_all or None, "department": department})
         return _glossary(self._json("DELETE", f"/glossaries/{_part(name)}", params=asked))
 
     # Webhooks ----------------------------------------------------------------------------------
@@ -493,7 +514,19 @@ class Client:
         found: dict[str, Any] = self._json("GET", "/status")
         return found
 
+    @property
+    def admin(self) -> Administration:
+        """People, keys, limits, retention, the audit trail."""
+        from lingting.administration import Administration
+
+        return Administration(self)
+
     # The wire ----------------------------------------------------------------------------------
+
+    def ask(self, method: str, *parts: str, **arguments: Any) -> Any:
+        """The first part is a path below the API, the others are names in it."""
+        path = "/".join((parts[0], *map(_part, parts[1:])))
+        return self._json(method, path, **arguments)
 
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -513,7 +546,7 @@ def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
     for _ in range(tries - 1):
         try:
             return work()
-        except BusyError as error:
+        except (BusyError, TooManyRequests) as error:
             time.sleep(min(error.retry_after_s, 30.0))
     return work()
 
@@ -602,7 +635,7 @@ def _error(code: str, message: str, next_step: str, answer: httpx.Response) -> L
     if found is None:
         found = RequestError if answer.status_code < 500 else FaultError
     retry_after = answer.headers.get("retry-after", "")
-    if retry_after.isdecimal() and issubclass(found, BusyError):
+    if retry_after.isdecimal() and issubclass(found, (BusyError, LimitReached, TooManyTries)):
         return found(message, next_step, retry_after_s=float(retry_after))
     return found(message, next_step)
 
@@ -704,6 +737,10 @@ def _made(cls: type[T], row: Mapping[str, Any]) -> T:
             if name in known
         }
     )
+
+
+made = _made
+"""For the other half of the client, ``administration``."""
 
 
 def _job(row: Mapping[str, Any]) -> Job:

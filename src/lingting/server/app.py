@@ -20,16 +20,26 @@ from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
+    audit,
+    departments,
+    docs,
     events,
     exports,
     from_url,
     glossaries,
     jobs,
+    keys,
+    models,
     recordings,
+    retention,
     state,
     transcripts,
     uploads,
+    users,
     webhooks,
+)
+from lingting.server.routes import (
+    settings as settings_routes,
 )
 from lingting.server.service import Service
 
@@ -87,6 +97,14 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         uploads.router,
         from_url.router,
         webhooks.router,
+        users.router,
+        departments.router,
+        keys.router,
+        settings_routes.router,
+        retention.router,
+        audit.router,
+        models.router,
+        docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)

@@ -7,8 +7,8 @@ against them, note the newest id and digest elsewhere and hand them to ``verify`
 
 A row holds ids and counts. No text, file name or hotword belongs in it: rows outlive purges.
 
-On Postgres a lock makes the chain one; it is taken as the last act of a transaction (behind that of
-``events``) and so held for an insert only.
+On Postgres a lock makes the chain one; it is taken as the last act of a transaction and so held for
+an insert only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -27,11 +27,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid
-from lingting.store import changes, events, outbox
-from lingting.store.database import LAST_ACTS
+from lingting.store import changes, outbox
+from lingting.store.database import LastAct, at_the_end, lock
 from lingting.store.records import Actor, AuditEntry
 from lingting.store.rows import storable
-from lingting.store.schema import AuditRow, SettingRow
+from lingting.store.schema import AuditRow, SettingRow, UserRow
 
 _HEAD = "audit.head"
 _PENDING = "lingting_audit"
@@ -80,10 +80,8 @@ def note(
     for value in details.values():
         assert not isinstance(value, str) or _PLAIN.fullmatch(value), "ids and counts only"
     who = actor or local_actor()
-    pending: list[dict[str, Any]] = session.info.setdefault(_PENDING, [])
-    if not pending:
-        session.info.setdefault(LAST_ACTS, []).append(_write_pending)
-    pending.append(
+    at_the_end(session, LastAct.AUDIT, _write_pending)
+    session.info.setdefault(_PENDING, []).append(
         {
             "actor": who.name, "by": who.by, "action": action, "object_kind": object_kind,
             "object_id": object_id, "details": details,
@@ -94,7 +92,7 @@ def note(
 
 
 def _write_pending(session: Session) -> None:
-    events.lock(session, "audit")
+    lock(session, "audit")
     last_id, previous = _newest(session)
     rows = []
     for row in session.info.pop(_PENDING):
@@ -140,8 +138,12 @@ def entries(
     before: int | None = None,
     action: str | None = None,
     object_id: str | None = None,
+    departments: Collection[str] | None = None,
 ) -> list[AuditEntry]:
-    """A page, the newest first; go on with ``before=page[-1].id``."""
+    """A page, the newest first; go on with ``before=page[-1].id``.
+
+    ``departments``: only what their users did.
+    """
     query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
     if before is not None:
         query = query.where(AuditRow.id < before)
@@ -149,6 +151,9 @@ def entries(
         query = query.where(AuditRow.action == action)
     if object_id is not None:
         query = query.where(AuditRow.object_id == object_id)
+    if departments is not None:
+        theirs = select(UserRow.name).where(UserRow.department.in_(sorted(departments)))
+        query = query.where(AuditRow.actor.in_(theirs), AuditRow.by != "local")
     return [AuditEntry(**_fields(row)) for row in session.scalars(query)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from lingting.transcript import Failure, Segment
 Origin = Literal["machine", "human"]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
+AudioState = Literal["pending", "removed", "shared"]
 Role = Literal["service", "member", "manager", "admin"]
 """Who sees more stands behind: ``ROLES.index`` compares them."""
 ROLES: tuple[Role, ...] = ("service", "member", "manager", "admin")
@@ -27,6 +28,21 @@ class Sight:
     def has(self, owner: str | None, department: str | None) -> bool:
         """Whether a thing of this owner and department is among them."""
         return owner == self.user or department in self.departments
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: as much as they like."""
+
+    requests_per_minute: float | None = None
+    audio_s_per_day: float | None = None
+    """Seconds of audio that are recognised in a day of UTC."""
+    stored_bytes: float | None = None
+    """Of audio that is kept, deleted recordings too until they are purged."""
+
+    def with_own(self, given: Mapping[str, float | None]) -> Limits:
+        """The same, with what is named in its place."""
+        return replace(self, **{name: one for name, one in given.items() if hasattr(self, name)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +167,7 @@ class Receipt:
     author: str | None
     revisions: int
     segments: int
-    audio: Literal["pending", "removed", "shared"]
+    audio: AudioState
     """``shared``: other recordings have the same audio, so it stays. ``pending``: the text is gone
     and the audio is not yet, because a backup was reading it, its store was down or the program was
     ended; the next retention run or ``check`` finishes it."""
@@ -392,4 +408,7 @@ class Glossary:
 MAX_WORDS = 1_000
 MAX_WORD_CHARS = 10_000
 """Of the hotwords of a job, and of a glossary."""
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+"""The first is served first; rows hold the place in here."""
+ACTIVE: tuple[JobState, ...] = ("queued", "running", "paused")
 FINISHED: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})

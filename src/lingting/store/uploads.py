@@ -23,7 +23,8 @@ from lingting.errors import (
     UploadNotFound,
     UploadsTooMany,
 )
-from lingting.store import changes, events
+from lingting.store import changes
+from lingting.store.database import lock
 from lingting.store.records import Upload, UploadState
 from lingting.store.schema import UploadPartRow, UploadRow
 from lingting.transcript import Failure
@@ -61,7 +62,7 @@ class UploadRows:
         Raises UploadsTooMany.
         """
         with self._database.write() as session:
-            events.lock(session, f"uploads:{owner}")
+            lock(session, f"uploads:{owner}")
             found = None
             if fingerprint is not None:
                 found = self._same(session, owner, fingerprint)
@@ -87,7 +88,7 @@ class UploadRows:
         Raises UploadNotFound, UploadGone, OptionInvalid for one that is not partial and complete.
         """
         with self._database.write() as session:
-            events.lock(session, f"uploads:{owner}")
+            lock(session, f"uploads:{owner}")
             if len(set(ids)) != len(ids):
                 raise OptionInvalid("An upload is named twice.")
             rows = [_own_row(session, id, owner) for id in ids]
