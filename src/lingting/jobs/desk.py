@@ -21,7 +21,6 @@ DEFAULT_OPTIONS = JobOptions()
 _MAX_KEY_CHARS = 200
 _WATCHED = "jobs.watched_folders"
 _ACTIVE = ("queued", "running", "paused")
-_PRIORITIES = ("high", "normal", "low")
 
 
 class Desk:
@@ -161,16 +160,12 @@ class Desk:
 
     def made_for(self, idempotency_key: str, *, owner: str | None = None) -> Job:
         """What ``submit`` made for this key. Raises JobNotFound."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             job_id = jobs.made_for(session, owner=owner, key=idempotency_key)
             return jobs.job(session, job_id or "")
 
     def counts(self, *, owner: str | None = None) -> dict[JobState, int]:
         """How many jobs there are in each state but done."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             return jobs.counts(session, owner=owner)
 
@@ -198,8 +193,6 @@ class Desk:
 
     def batch_owner(self, batch_id: str) -> str | None:
         """Whose it is, without adding up its jobs. Raises BatchNotFound."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             return jobs.batch_owner(session, batch_id)
 
@@ -374,5 +367,5 @@ def _resolved(
 
 
 def _check_priority(priority: str) -> None:
-    if priority not in _PRIORITIES:
+    if priority not in jobs.PRIORITIES:
         raise OptionInvalid(f"priority is {priority[:40]}; allowed are high, normal and low.")
