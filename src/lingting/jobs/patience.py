@@ -68,6 +68,19 @@ class Engines:
                 self._engines[model] = self._load(model)
             return self._engines[model]
 
+    def facts(self, model: str) -> EngineFacts:
+        """Of the engine of this model. Anybody may write the name of a model into a job: one that
+        turns out to be nobody's is not kept, and its engine ends with those who still ask it."""
+        engine = self.get(model)
+        try:
+            return engine.facts
+        except LingtingError as error:
+            if not passes(error):
+                with self._lock:
+                    if self._engines.get(model) is engine:
+                        del self._engines[model]
+            raise
+
     def close(self) -> None:
         with self._lock:
             for one in self._engines.values():
@@ -85,7 +98,7 @@ class PatientEngine:
 
     @property
     def facts(self) -> EngineFacts:
-        return self._patience.until(lambda: self._engines.get(self._model).facts)
+        return self._patience.until(lambda: self._engines.facts(self._model))
 
     def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
         """One hypothesis per clip, in order; those that could not be heard yet are asked again."""
