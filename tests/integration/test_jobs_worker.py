@@ -16,7 +16,7 @@ from lingting.api import load
 from lingting.errors import JobNotFound
 from lingting.jobs import Desk, Job, JobOptions
 from lingting.store import Store, open_store
-from lingting.store.schema import JobGroupRow
+from lingting.store.schema import JobGroupRow, JobRow
 from tests.integration.store_parts import postgres_server
 from tests.integration.worker_parts import (
     calls,
@@ -340,6 +340,25 @@ def test_a_locked_database_is_waited_for(data: Path, folder: Path, recordings: l
         tell(folder, "slow", None)
         finished(desk, job)
         check_done(desk, job, recordings[0])
+
+
+def test_a_chore_that_hangs_holds_up_no_job(
+    data: Path, folder: Path, recordings: list[Path]
+) -> None:
+    """A job that is the worker's by its row and in none of its threads is found all the same."""
+    with open_store(data) as store, worker(data, folder, hang=True) as process:
+        desk = Desk(store)
+        until(lambda: any(one.is_live for one in desk.workers()))
+        time.sleep(1.5)  # the chore hangs by now
+        batch = desk.open_batch("held")
+        desk.pause_batch(batch.id)
+        job = submit(desk, recordings[1], batch_id=batch.id)
+        with store.database.write() as session:
+            row = session.get_one(JobRow, job.id)
+            row.state, row.worker_id, row.epoch = "running", desk.workers()[0].id, row.epoch + 1
+        finished(desk, job)
+        check_done(desk, job, recordings[1])
+        assert stop(process) == 0
 
 
 def test_the_diary_does_not_grow(data: Path, folder: Path, recordings: list[Path]) -> None:

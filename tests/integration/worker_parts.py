@@ -30,7 +30,7 @@ from lingting.engines.registry import load_engine
 from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import EngineUnreachable
 from lingting.jobs import Desk, Job
-from lingting.jobs.worker import Worker, WorkerOptions
+from lingting.jobs.worker import Chore, Worker, WorkerOptions
 from lingting.pipeline import PipelineOptions, Transcriber
 from lingting.store import open_store
 from lingting.transcript import ModelFacts, Transcript, Word
@@ -210,6 +210,7 @@ class OneAtATime:
 def main() -> None:
     data, folder, options = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     model = options.pop("real", None)
+    chores = [Chore("hang", 1.0, lambda _: time.sleep(1000))] if options.pop("hang", False) else []
 
     def load(_: str) -> Engine:
         return ToldEngine(folder) if model is None else OneAtATime(load_engine(model))
@@ -221,7 +222,10 @@ def main() -> None:
 
     logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(message)s")
     with open_store(data, url=url) as store:
-        made = Worker(store, load, models.path("fsmn-vad"), data / "run", WorkerOptions(**options))
+        made = Worker(
+            store, load, models.path("fsmn-vad"), data / "run", WorkerOptions(**options),
+            chores=chores,
+        )  # fmt: skip
         made.run(over)
 
 
