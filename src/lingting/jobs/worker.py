@@ -25,6 +25,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from lingting.errors import LingtingError
+from lingting.jobs.folders import WATCHED_KEYS
 from lingting.jobs.patience import Budget, Engines, Loader, Pace
 from lingting.jobs.readers import STALL_S, Readers
 from lingting.jobs.run import JobRun, Tools
@@ -346,4 +347,6 @@ class Watch:
 
 def _forget_old(store: Store) -> None:
     with store.database.write() as session:
-        work.forget_old(session, events_age=_EVENTS_AGE, requests_age=_REQUESTS_AGE)
+        work.forget_old(
+            session, events_age=_EVENTS_AGE, requests_age=_REQUESTS_AGE, kept_keys=WATCHED_KEYS
+        )
