@@ -58,8 +58,9 @@ class WorkerOptions:
     """After its start it waits so long for DBOS before it gives jobs nobody works on back."""
     ahead_s: float = 1200.0
     """Seconds of audio that are held at a time."""
-    drain_s: float = 60.0
-    """How long a group that is under way may take when the worker is asked to stop."""
+    drain_s: float = 55.0
+    """How long a group that is under way may take when the worker is asked to stop; what supervises
+    it waits 60 s, in which it has to say goodbye too."""
     stall_s: float = STALL_S
     diary_s: float = 600.0
     """How long DBOS keeps what it knows of a claim that has ended."""
