@@ -263,7 +263,7 @@ def test_another_model_begins_again(
 def test_pause_cancel_and_a_stop_in_the_middle(
     desk: Desk, data: Path, folder: Path, url: str | None, recordings: list[Path]
 ) -> None:
-    tell(folder, "slow", "1.5")
+    tell(folder, "slow", "0.8")
     with worker(data, folder, url=url) as process:
         jobs = [submit(desk, recordings[0]), submit(desk, recordings[0], owner="bo")]
         until(lambda: desk.job(jobs[0].id).done_s > 0)

@@ -100,6 +100,8 @@ class Workflows:
             "log_level": "ERROR",
             "console_log_level": "ERROR",
             "scheduler_polling_interval_sec": 3600.0,
+            # Nobody notifies anybody; but to end takes as long as one of these.
+            "notification_listener_polling_interval_sec": 0.1,
         }
         if url is None:
             config["db_engine_kwargs"] = {"connect_args": {"factory": _Connection}}
