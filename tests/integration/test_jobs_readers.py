@@ -1,53 +1,44 @@
-"""Reading processes that do not start: they hold up nobody who does not need them."""
+"""Reading processes: one recording does not hold up another."""
 
 from __future__ import annotations
 
-import os
-import threading
+import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
-from lingting import models
-from lingting.errors import BusyError
-from lingting.jobs import JobOptions
+from lingting.jobs.exchange import Part
+from lingting.jobs.options import JobOptions
 from lingting.jobs.readers import Readers
 
 
-def readers(folder: Path) -> Readers:
-    return Readers(folder, count=2, max_duration_s=60.0)
+def silence(path: Path, seconds: int) -> Path:
+    """A WAV whose samples are a hole in the file."""
+    size = seconds * 32_000
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1,
+                       16_000, 32_000, 2, 16, b"data", size)  # fmt: skip
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(len(head) + size)
+    return path
 
 
-def ask(asked: Readers, told: list[BaseException]) -> None:
-    try:
-        asked.open(Path("any.wav"), JobOptions()).next(lambda _: None)
-    except BusyError as exc:
-        told.append(exc)
+def test_an_hour_of_silence_holds_no_other_recording_up(vad_folder: Path, tmp_path: Path) -> None:
+    readers = Readers(vad_folder, count=1, max_duration_s=7200)
+    long = readers.open(silence(tmp_path / "long.wav", 3600), JobOptions())
+    short = readers.open(silence(tmp_path / "short.wav", 2), JobOptions())
+    ended: list[float] = []
 
+    def on_end(part: Part) -> None:
+        assert part.facts is not None
+        ended.append(part.facts.duration_s)
 
-@pytest.mark.usefixtures("vad_folder")
-def test_a_start_that_hangs_is_waited_for_by_those_who_asked(tmp_path: Path) -> None:
-    for file in models.path("fsmn-vad").iterdir():
-        os.mkfifo(tmp_path / file.name)  # whoever opens it waits for ever
-    asked, told = readers(tmp_path), list[BaseException]()
-    waiting = [threading.Thread(target=ask, args=(asked, told)) for _ in range(2)]
-    for one in waiting:
-        one.start()
-    began_s = time.monotonic()
-    while len(asked.pids()) < 2 and time.monotonic() - began_s < 20.0:
-        time.sleep(0.02)
-    assert len(asked.pids()) == 2  # the second did not wait for the first
-    asked.close()
-    for one in waiting:
-        one.join(20.0)
-    assert [type(one) for one in told] == [BusyError, BusyError]
-    assert time.monotonic() - began_s < 40.0
-
-
-def test_a_start_that_fails_is_worth_another_attempt(tmp_path: Path) -> None:
-    asked, told = readers(tmp_path), list[BaseException]()
-    ask(asked, told)
-    assert [type(one) for one in told] == [BusyError]
-    assert asked.pids() == []
-    asked.close()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(long.next, on_end)
+        while not readers.pids():  # it is being read from its first answer on
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert short.next(on_end).group is None
+        assert reading.result(120).group is None
+    assert ended == [2.0, 3600.0]
+    readers.close()

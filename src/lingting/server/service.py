@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+_EXPORTS = 2
+"""At a time: a writer has the whole transcript in memory."""
 
 
 class Service:
@@ -33,6 +36,7 @@ class Service:
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
+        self.exporting = asyncio.Semaphore(_EXPORTS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
