@@ -11,7 +11,16 @@ from typing import IO, Any
 from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
 from lingting.store import events, glossaries, jobs, work
-from lingting.store.records import Batch, Blob, Event, Job, JobState, Priority, WorkerState
+from lingting.store.records import (
+    PRIORITIES,
+    Batch,
+    Blob,
+    Event,
+    Job,
+    JobState,
+    Priority,
+    WorkerState,
+)
 from lingting.store.store import Store
 
 _Session = Any
@@ -365,5 +374,5 @@ def _resolved(
 
 
 def _check_priority(priority: str) -> None:
-    if priority not in jobs.PRIORITIES:
+    if priority not in PRIORITIES:
         raise OptionInvalid(f"priority is {priority[:40]}; allowed are high, normal and low.")
