@@ -13,6 +13,7 @@ from lingting.jobs import Job, JobOptions
 from lingting.server import fetching
 from lingting.server.access import Principal
 from lingting.server.asking import TheService, Writer
+from lingting.server.limits import check_quotas
 from lingting.server.routes.jobs import Key, check_batch
 from lingting.server.routes.uploads import check_priority
 from lingting.server.service import Service
@@ -53,6 +54,7 @@ def _checked(
     service: Service, who: Principal, body: FromUrl, options: JobOptions, key: str | None
 ) -> Job | None:
     """Everything that can be refused before the address is asked; the job, if it is there."""
+    check_quotas(service, who)
     fetching.check(body.url, service.settings)
     check_priority(body.priority)
     if body.batch is not None:
@@ -72,6 +74,7 @@ def _fetch(
     with fetching.fetched(body.url, settings) as stream:
         blob = store.blobs.put(stream, max_bytes=settings.max_upload_bytes)
     try:
+        check_quotas(service, who, blob.size_bytes)
         return service.desk.submit(
             blob,
             name=body.name or fetching.name_of(body.url),

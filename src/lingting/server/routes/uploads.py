@@ -35,6 +35,7 @@ from lingting.jobs import Job
 from lingting.server import problems
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.limits import check_quotas
 from lingting.server.resumable import CHECKSUMS, Checksum
 from lingting.server.routes.jobs import Key
 from lingting.server.routes.recordings import Wish
@@ -124,6 +125,7 @@ async def create(request: Request, service: TheService, who: Writer, key: Key = 
     if concat not in ("", "partial"):
         raise BodyInvalid("Upload-Concat is neither partial nor final.")
     size_bytes = _size(request, service)
+    await asyncio.to_thread(check_quotas, service, who, size_bytes)
     rows = await asyncio.to_thread(lambda: service.resumables.rows)
     is_known = (wish.digest is not None or key is not None) and not concat
     upload = await asyncio.to_thread(
