@@ -469,7 +469,7 @@ def test_what_did_not_happen_is_not_told(service: Running, client: Client) -> No
     def cancel_and_fail() -> None:
         with events.telling(database) as session:
             events.of_job(session, session.get_one(JobRow, job_id), "job.cancelled")
-            events.write_pending(session)
+            events._write_pending(session)
             session.flush()
             assert session.scalar(select(func.count()).select_from(DeliveryRow)) == 2
             raise ZeroDivisionError
