@@ -234,8 +234,8 @@ class Resumables:
             return await asyncio.to_thread(lambda: service.desk.job(job_id))
         if upload.state != "open" or upload.kind == "partial" or not upload.is_complete:
             return None
+        names = await asyncio.to_thread(lambda: rows.parts(upload.id))
         try:
-            names = await asyncio.to_thread(lambda: rows.parts(upload.id))
             pieces = self._joined(names)
             async with (
                 contextlib.aclosing(pieces),
