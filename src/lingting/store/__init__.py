@@ -13,6 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lingting.store.hits import (
+    FoundPlace,
+    FoundRecording,
+    FoundSegment,
+    SearchFilters,
+    SearchPage,
+)
 from lingting.store.records import (
     Actor,
     AuditEntry,
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
     from lingting.store.blobs import open_blobs
     from lingting.store.glossaries import Glossaries
     from lingting.store.retention import RetentionReport, RetentionRule
+    from lingting.store.search import Search
     from lingting.store.store import Store, all_recordings, cursor_of, open_store
 
 __all__ = [
@@ -47,6 +55,9 @@ __all__ = [
     "Checkup",
     "Cursor",
     "Event",
+    "FoundPlace",
+    "FoundRecording",
+    "FoundSegment",
     "Glossaries",
     "Glossary",
     "Hit",
@@ -57,6 +68,9 @@ __all__ = [
     "RetentionReport",
     "RetentionRule",
     "Revision",
+    "Search",
+    "SearchFilters",
+    "SearchPage",
     "Sight",
     "Store",
     "WorkerState",
@@ -81,6 +95,10 @@ def __getattr__(name: str) -> Any:
         from lingting.store.glossaries import Glossaries
 
         return Glossaries
+    if name == "Search":
+        from lingting.store.search import Search
+
+        return Search
     if name == "open_blobs":
         from lingting.store.blobs import open_blobs
 

@@ -91,13 +91,14 @@ def page(
     if after is not None:
         picked = picked.where(time <= after.created_at, or_(time < after.created_at, id < after.id))
     ids = session.scalars(picked.order_by(time.desc(), id.desc()).limit(limit)).all()
-    found = {
-        one.id: one
-        for one in _shown(
-            session, session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
-        )
-    }
+    found = recordings_by_id(session, ids)
     return [found[id] for id in ids]
+
+
+def recordings_by_id(session: Session, ids: Sequence[str]) -> dict[str, Recording]:
+    """Those that are there."""
+    rows = session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
+    return {one.id: one for one in _shown(session, rows)}
 
 
 def recording(session: Session, recording_id: str) -> Recording:

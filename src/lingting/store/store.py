@@ -28,7 +28,7 @@ from lingting.errors import (
     StoreDamaged,
     StoreUnreachable,
 )
-from lingting.store import audit, changes, migrating, queries, retention
+from lingting.store import audit, changes, indexing, migrating, queries, retention
 from lingting.store.blobs import BlobStore, FolderBlobs, open_blobs
 from lingting.store.database import Database, open_database
 from lingting.store.records import (
@@ -541,6 +541,9 @@ class Store:
         """
         with self.database.read() as session:
             last = session.scalar(select(func.max(ReceiptRow.id))) or 0
+        if last > (self.setting(_COMPACTED) or 0):
+            with self.database.write() as session:
+                indexing.merge(session)
         self.database.compact()
         self.set_setting(_COMPACTED, last)
         self.database.forget_removed()
@@ -727,6 +730,7 @@ class Store:
         )
         if count := session.scalar(without):
             yield f"{count} recordings lost their transcript."
+        yield from indexing.faults(session)
 
     @contextmanager
     def audio_stays(self, *, timeout_s: float | None = None) -> Iterator[None]:
