@@ -20,7 +20,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,7 +35,7 @@ from lingting.errors import (
     StoreUnreachable,
     TooManyTries,
 )
-from lingting.store.records import ROLES, Actor, Role, Sight
+from lingting.store.records import ROLES, Actor, Limits, Role, Sight
 
 if TYPE_CHECKING:
     from lingting.store import Store
@@ -67,8 +67,14 @@ _ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SHORTEST_PASSWORD = 10
 _LONGEST_PASSWORD_BYTES = 1024
 _FREE_TRIES = 5
+_FREE_TRIES_OF_ADDRESS = 20
+_FREE_KEYS_OF_ADDRESS = 60
 _LONGEST_WAIT_S = 900.0
+_FORGIVEN_S = 3600.0
 _MAX_KEY_NAME = 60
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,11 @@ class Principal:
     """Theirs: the ``department`` of what they submit."""
     is_shared: bool = False
     """The members of their department read one another's."""
+    limits: Limits = NO_LIMITS
+    key_requests_per_minute: float | None = None
+    """Of this key alone."""
+    is_local: bool = False
+    """By the key that the service leaves for its own user."""
     is_changing: bool = False
     """They are about to change something, see ``changing``."""
 
@@ -103,7 +114,7 @@ class Principal:
         return None if self.is_admin else Sight(self.user, self._departments())
 
     def _departments(self) -> frozenset[str]:
-        is_theirs = self.role in ("manager", "admin") or (
+        is_theirs = self.is_manager or (
             self.role == "member" and self.is_shared and not self.is_changing
         )
         return frozenset([self.department] if is_theirs and self.department is not None else [])
@@ -125,6 +136,23 @@ class Principal:
         """``admin`` has all of them, and who may read may search."""
         return self.is_admin or not self.scopes.isdisjoint((scope, *_IMPLIED.get(scope, ())))
 
+    @property
+    def oversees(self) -> frozenset[str] | None:
+        """The departments whose people they look after; None: everybody."""
+        if self.is_admin:
+            return None
+        return frozenset([self.department] if self.is_manager and self.department else [])
+
+    @property
+    def is_manager(self) -> bool:
+        """Of their department, or of more."""
+        return self.role in ("manager", "admin")
+
+    def require_manager(self) -> None:
+        """Raises NotAllowed for whoever looks after nobody."""
+        if not self.is_manager:
+            raise NotAllowed("This is for managers and administrators.")
+
     def may_see(self, owner: str | None, department: str | None) -> bool:
         sight = self.sees
         return sight is None or sight.has(owner, department)
@@ -139,6 +167,9 @@ class Key:
     user: str
     scopes: tuple[str, ...]
     created_at: datetime
+    role: Role = "service"
+    """The most that it reaches: its user's when it was made."""
+    limits: Mapping[str, float | None] = field(default_factory=dict)
     is_local: bool = False
     """Made by the service for the programs of its own user on this machine."""
     expires_at: datetime | None = None
@@ -149,12 +180,23 @@ class Key:
 class Access:
     """Reads and changes what the store knows about users and keys. For many threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, *, defaults: Limits = NO_LIMITS, session_s: float = SESSION_S
+    ) -> None:
+        """``defaults``: limits of everybody, unless the store has others."""
         self._store = store
+        self._defaults = defaults
+        self._limits = defaults
+        self._session_s = session_s
         self._turn = threading.Lock()
         self._remembered: dict[str, tuple[float, Any]] = {}
         self._used: dict[str, float] = {}
-        self._failures: dict[str, tuple[int, float]] = {}
+        self._strangers = Tries()
+        """Names that no user has: they are as slow as those that one has."""
+        self.addresses = Tries(free=_FREE_TRIES_OF_ADDRESS)
+        """Where wrong passwords come from."""
+        self.guessers = Tries(free=_FREE_KEYS_OF_ADDRESS)
+        """Where keys come from that are none."""
         self._hashing = threading.Lock()
 
     # Who is asking -----------------------------------------------------------------------------
@@ -167,9 +209,10 @@ class Access:
         if matched is not None:
             id = matched[1]
             row = self._known(f"key.{id}", lambda session: people.key(session, id))
+            self._read_limits()
             if row is not None and _is_same(row.sha256, matched[2]) and _is_good(row):
                 self._note_use(row)
-                return _principal(row)
+                return self._principal(row)
         raise SignInNeeded("The key is not valid.")
 
     def remembered(self, given: str) -> Principal | None:
@@ -184,7 +227,7 @@ class Access:
         row = found[1]
         if not _is_same(row.sha256, matched[2]) or not _is_good(row):
             return None
-        return _principal(row)
+        return self._principal(row)
 
     def of_session(self, given: str) -> Principal:
         """Raises SignInNeeded when it has ended."""
@@ -203,8 +246,49 @@ class Access:
                     and user.disabled_at is None
                     and user.password_id == row.password_id
                 ):
-                    return _principal_of(user, f"session:{id}")
+                    self._read_limits()
+                    return self._principal_of(user, f"session:{id}")
         raise SignInNeeded("The session has ended.")
+
+    def _principal(self, row: StoredKey) -> Principal:
+        """What the key was made for, as far as its user may still do it."""
+        by, scopes = f"key:{row.id}", frozenset(row.scopes)
+        if row.is_local:
+            return Principal(row.user, scopes, by, row.role, is_local=True)
+        if row.owner is None:
+            role = min(role_of_nobody(row.user), row.role, key=ROLES.index)
+            who = Principal(row.user, ROLE_SCOPES[role], by, role, limits=self._limits)
+        else:
+            who = self._principal_of(row.owner, by)
+            role = min(who.role, row.role, key=ROLES.index)
+        limits = who.limits
+        for name in ("audio_s_per_day", "stored_bytes"):
+            own, least = row.limits.get(name), getattr(limits, name)
+            if own is not None:
+                limits = limits.with_own({name: own if least is None else min(own, least)})
+        return replace(
+            who,
+            scopes=who.scopes & scopes & ROLE_SCOPES[role],
+            role=role,
+            limits=limits,
+            key_requests_per_minute=row.limits.get("requests_per_minute"),
+        )
+
+    def _principal_of(self, user: User, by: str) -> Principal:
+        return Principal(
+            user.name, allowed_scopes(user), by, user.role, user.department, user.is_shared,
+            self._limits.with_own(user.limits),
+        )  # fmt: skip
+
+    def _read_limits(self) -> None:
+        """Those of everybody, as they are now."""
+        from lingting.store import limits
+
+        self._limits = self._defaults.with_own(self._known("limits", limits.set_here))
+
+    def forget_limits(self) -> None:
+        """They were changed a moment ago."""
+        self._forget("limits")
 
     def _known(self, name: str, read: Callable[[Any], Any]) -> Any:
         """A row, read at most every two seconds; what is not there is not remembered."""
@@ -259,16 +343,23 @@ class Access:
         scopes: Iterable[str] = ("read", "write"),
         is_local: bool = False,
         expires_at: datetime | None = None,
+        limits: Mapping[str, float | None] | None = None,
         actor: Actor | None = None,
     ) -> tuple[Key, str]:
-        """A key and what it looks like; nobody can find that out again."""
+        """A key and what it looks like; nobody can find that out again.
+
+        It may never do more than its user's role, and never reaches further than that role does
+        now. Raises OptionInvalid for scopes beyond it.
+        """
         from lingting.store import audit, people
+        from lingting.store.limits import parse_limits
 
         wanted = checked_scopes(scopes)
         label = " ".join(name.split())
         if not 0 < len(label) <= _MAX_KEY_NAME or not label.isprintable():
             raise OptionInvalid(f"A key's name has 1 to {_MAX_KEY_NAME} characters.")
         check_user_name(user)
+        own = parse_limits(limits or {})
         id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
         if expires_at is not None and expires_at <= now:
             raise OptionInvalid("The key would have ended already.")
@@ -286,11 +377,12 @@ class Access:
                     "Leave it out, or give the user another role.",
                 )
             people.add_key(
-                session, id, name=label, user=user, role=role, scopes=wanted, limits=None,
+                session, id, name=label, user=user, role=role, scopes=wanted, limits=own or None,
                 sha256=_digest(secret), now=now, expires_at=expires_at, is_local=is_local,
             )  # fmt: skip
             audit.note(session, actor, "key.made", "key", id, user=user, scopes=",".join(wanted))
-        return Key(id, label, user, wanted, now, is_local, expires_at), f"lk_{id}_{secret}"
+        made = Key(id, label, user, wanted, now, role, own, is_local, expires_at)
+        return made, f"lk_{id}_{secret}"
 
     def keys(self) -> list[Key]:
         """All of them that were not revoked, the newest first."""
@@ -374,43 +466,71 @@ class Access:
             people.set_password(session, name, hashed, _new_id())
             audit.note(session, Actor(name, f"link:{id}"), "password.set", "user", name)
         self._forget(f"user.{name}")
-        with self._turn:
-            self._failures.pop(name, None)
         return name
 
-    def sign_in(self, user: str, password: str) -> str:
-        """The cookie of a new session. Raises SignInRefused, and TooManyTries after some."""
+    def sign_in(self, user: str, password: str, *, address: str | None = None) -> str:
+        """The cookie of a new session. Raises SignInRefused, and TooManyTries after some.
+
+        A try is counted before the password is looked at, so that many at once gain nothing.
+        ``address`` is where it comes from: whoever tries many names waits as well.
+        """
         from lingting.store import audit, people
 
-        self._check_tries(user)
-        with self._store.database.read() as session:
-            row = people.user(session, user) if _USER.fullmatch(user) else None
-        is_right = self._is_password(row, password)
-        if row is None or not is_right or row.disabled_at is not None:
-            self._note_failure(user)
+        self.addresses.check(address)
+        row = self._begin_try(user)
+        if not self._is_password(row, password) or row is None or row.disabled_at is not None:
+            self.addresses.note_failure(address)
             # Of nobody's name nothing is written: people type passwords into the wrong field.
             name = "" if row is None else row.name
             with self._store.database.write() as session:
                 audit.note(session, Actor(name, "password"), "sign_in.refused", "user", name)
             raise SignInRefused("User or password is wrong.")
-        with self._turn:
-            self._failures.pop(user, None)
-        id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
-        until = now + timedelta(seconds=SESSION_S)
-        ticket = people.Ticket(user, _digest(secret), until, row.password_id)
         with self._store.database.write() as session:
-            people.add_session(session, id, ticket, now=now)
-            audit.note(session, Actor(user, "password"), "sign_in", "user", user, session=id)
+            people.note_failure(session, user, 0, None)
+            return self._begin_session(session, row, "password")
+
+    def _begin_try(self, user: str) -> User | None:
+        """Count it as a failure, until the password was right. Raises TooManyTries."""
+        from lingting.store import people
+
+        now = _now()
+        row = None
+        if _USER.fullmatch(user):
+            with self._store.database.write() as session:
+                row = people.user(session, user, is_locked=True)
+                if row is not None:
+                    _check_lock(row, now)
+                    failures = row.failures + 1
+                    people.note_failure(session, user, failures, now + _wait(failures))
+        if row is None:
+            self._strangers.check(user)
+            self._strangers.note_failure(user)
+        return row
+
+    def _begin_session(self, session: Any, user: User, how: str) -> str:
+        """A ticket that nobody has seen before, whatever the browser brought along."""
+        from lingting.store import audit, people
+
+        id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
+        until = now + timedelta(seconds=self._session_s)
+        ticket = people.Ticket(user.name, _digest(secret), until, user.password_id)
+        people.add_session(session, id, ticket, now=now)
+        audit.note(session, Actor(user.name, how), "sign_in", "user", user.name, session=id)
         return f"{id}.{secret}"
 
     def sign_out(self, session: str) -> None:
-        """The session ends; one that has ended already is no error."""
-        from lingting.store import people
+        """The session ends; one that has ended already, or is none, is no error."""
+        from lingting.store import audit, people
 
         matched = _TICKET.fullmatch(session)
         if matched is not None:
             with self._store.database.write() as transaction:
+                found = people.session_of(transaction, matched[1])
+                if found is None or not _is_same(found.sha256, matched[2]):
+                    return
                 people.end_session(transaction, matched[1])
+                actor = Actor(found.user, f"session:{matched[1]}")
+                audit.note(transaction, actor, "sign_out", "user", found.user)
             self._forget(f"session.{matched[1]}")
 
     def _is_password(self, row: User | None, password: str) -> bool:
@@ -426,20 +546,44 @@ class Access:
             except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
                 return False
 
-    def _check_tries(self, user: str) -> None:
+
+class Tries:
+    """Failures in a row of whatever has a name, in this process. For many threads."""
+
+    def __init__(self, free: int = _FREE_TRIES) -> None:
+        self._free = free
+        self._turn = threading.Lock()
+        self._failures: dict[str, tuple[int, float]] = {}
+
+    def check(self, name: str | None) -> None:
+        """Raises TooManyTries while they have to wait."""
         with self._turn:
-            failures, until_s = self._failures.get(user, (0, 0.0))
+            failures, until_s = self._failures.get(name or "", (0, 0.0))
         wait_s = until_s - time.monotonic()
-        if failures >= _FREE_TRIES and wait_s > 0:
+        if name is not None and failures >= self._free and wait_s > 0:
             raise TooManyTries("Too many sign-ins failed in a row.", retry_after_s=wait_s)
 
-    def _note_failure(self, user: str) -> None:
+    def note_failure(self, name: str | None) -> None:
+        if name is None:
+            return
+        now_s = time.monotonic()
         with self._turn:
             if len(self._failures) >= _REMEMBERED:
                 self._failures.clear()
-            failures = self._failures.get(user, (0, 0.0))[0] + 1
-            wait_s = min(2.0 ** (failures - _FREE_TRIES), _LONGEST_WAIT_S)
-            self._failures[user] = (failures, time.monotonic() + wait_s)
+            failures, until_s = self._failures.get(name, (0, 0.0))
+            failures = 1 if failures and now_s - until_s > _FORGIVEN_S else failures + 1
+            wait_s = min(2.0 ** (failures - self._free), _LONGEST_WAIT_S)
+            self._failures[name] = (failures, now_s + wait_s)
+
+
+def _wait(failures: int) -> timedelta:
+    return timedelta(seconds=min(2.0 ** (failures - _FREE_TRIES), _LONGEST_WAIT_S))
+
+
+def _check_lock(user: User, now: datetime) -> None:
+    if user.failures >= _FREE_TRIES and user.locked_until is not None and user.locked_until > now:
+        wait_s = (user.locked_until - now).total_seconds()
+        raise TooManyTries("Too many sign-ins failed in a row.", retry_after_s=wait_s)
 
 
 _NOBODY = (
@@ -476,30 +620,12 @@ def _key(row: StoredKey) -> Key:
         user=row.user,
         scopes=row.scopes,
         created_at=row.created_at,
+        role=row.role,
+        limits=row.limits,
         is_local=row.is_local,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
     )
-
-
-def _principal(row: StoredKey) -> Principal:
-    """What the key was made for, as far as its user may still do it."""
-    by, scopes = f"key:{row.id}", frozenset(row.scopes)
-    if row.is_local:
-        return Principal(row.user, scopes, by, row.role)
-    if row.owner is None:
-        role = role_of_nobody(row.user)
-        role = min(role, row.role, key=ROLES.index)
-        return Principal(row.user, scopes & ROLE_SCOPES[role], by, role)
-    who = _principal_of(row.owner, by)
-    role = min(who.role, row.role, key=ROLES.index)
-    return replace(who, scopes=who.scopes & scopes & ROLE_SCOPES[role], role=role)
-
-
-def _principal_of(user: User, by: str) -> Principal:
-    return Principal(
-        user.name, allowed_scopes(user), by, user.role, user.department, user.is_shared
-    )  # fmt: skip
 
 
 def allowed_scopes(user: User) -> frozenset[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any
 
-from lingting.errors import OptionInvalid
+from lingting.errors import DepartmentNotFound, OptionInvalid, UserNotFound
 from lingting.server.access import (
     ROLE_SCOPES,
     SCOPES,
@@ -37,6 +38,9 @@ class User:
     created_at: datetime
     disabled_at: datetime | None
     has_password: bool
+    has_single_sign_on: bool = False
+    limits: Mapping[str, float | None] = field(default_factory=dict)
+    """Those that are not everybody's."""
 
 
 class Accounts:
@@ -51,6 +55,88 @@ class Accounts:
 
         with self._store.database.read() as session:
             return [_user(row) for row in people.users(session)]
+
+    def user(self, name: str) -> User:
+        """Raises UserNotFound."""
+        from lingting.store import people
+
+        with self._store.database.read() as session:
+            found = people.user(session, name)
+        if found is None:
+            raise UserNotFound("There is no such user.")
+        return _user(found)
+
+    def change_user(
+        self,
+        name: str,
+        *,
+        role: str | None = None,
+        scopes: Iterable[str] | None = None,
+        department: str | EllipsisType | None = ...,
+        limits: Mapping[str, Any] | None = None,
+        actor: Actor | None = None,
+    ) -> User:
+        """What is left out stays; another role brings all of its scopes. Works within two seconds.
+
+        ``limits`` take the place of all that were set for them. Keys that were made before reach no
+        further than they did. Raises UserNotFound, DepartmentNotFound, OptionInvalid.
+        """
+        from lingting.store import audit, people
+        from lingting.store.limits import parse_limits
+
+        own = None if limits is None else parse_limits(limits)
+        with self._store.database.write() as session:
+            people.lock_users(session)
+            found = people.user(session, name, is_locked=True)
+            if found is None:
+                raise UserNotFound("There is no such user.")
+            values: dict[str, Any] = {}
+            if role is not None or scopes is not None:
+                checked, wanted = role_and_scopes(role or found.role, scopes)
+                self._check_last(session, found, stays="admin" in wanted)
+                values |= {"role": checked, "scopes": list(wanted)}
+            if department is not ... and department != found.department:
+                if department is not None and not people.has_department(session, department):
+                    raise DepartmentNotFound("There is no such department.")
+                values["department"] = department
+                audit.note(
+                    session, actor, "user.moved", "department", department or "", user=name
+                )  # fmt: skip
+            if own is not None:
+                values["limits"] = own or None
+            if values:
+                people.change_user(session, name, **values)
+                now = people.user(session, name, is_locked=True)
+                assert now is not None
+                audit.note(
+                    session, actor, "user.changed", "user", name, role=now.role,
+                    scopes=",".join(now.scopes), limits=len(now.limits),
+                )  # fmt: skip
+                found = now
+            return _user(found)
+
+    def end_sessions(self, name: str, *, actor: Actor | None = None) -> int:
+        """Sign a user out everywhere, within two seconds; how many sessions. UserNotFound."""
+        from lingting.store import audit, people
+
+        with self._store.database.write() as session:
+            if people.user(session, name) is None:
+                raise UserNotFound("There is no such user.")
+            ended = people.end_sessions(session, name)
+            audit.note(session, actor, "sessions.ended", "user", name, sessions=ended)
+            return ended
+
+    def _check_last(self, session: Any, found: StoredUser, *, stays: bool) -> None:
+        """Somebody can always sign in as an administrator. Raises OptionInvalid."""
+        from lingting.store import people
+
+        others = [one for one in people.users(session) if one.name != found.name]
+        was = "admin" in allowed_scopes(found)
+        if was and not stays and not any(map(is_administrator, others)):
+            raise OptionInvalid(
+                "Nobody else could sign in as an administrator.",
+                "Add another one, who sets a password first.",
+            )
 
     def add_user(
         self,
@@ -95,12 +181,7 @@ class Accounts:
                 raise OptionInvalid("There is no such user.", "See `lingting user list`.")
             if found.disabled_at is not None:
                 return
-            others = [one for one in people.users(session) if one.name != name]
-            if "admin" in allowed_scopes(found) and not any(map(is_administrator, others)):
-                raise OptionInvalid(
-                    "Nobody else could sign in as an administrator.",
-                    "Add another one, who sets a password first.",
-                )
+            self._check_last(session, found, stays=False)
             people.set_disabled(session, name, _now())
             audit.note(session, actor, "user.disabled", "user", name)
 
@@ -123,8 +204,22 @@ class Accounts:
         with self._store.database.read() as session:
             return people.departments(session)
 
-    def add_department(self, name: str, *, actor: Actor | None = None) -> None:
-        """Raises OptionInvalid."""
+    def share_department(
+        self, name: str, is_shared: bool, *, actor: Actor | None = None
+    ) -> Department:
+        """Whether its members read one another's recordings. Raises DepartmentNotFound."""
+        from lingting.store import audit, people
+
+        with self._store.database.write() as session:
+            if not people.set_shared(session, name, is_shared):
+                raise DepartmentNotFound("There is no such department.")
+            action = "department.shared" if is_shared else "department.unshared"
+            audit.note(session, actor, action, "department", name)
+            session.flush()
+            return next(one for one in people.departments(session) if one.name == name)
+
+    def add_department(self, name: str, *, actor: Actor | None = None) -> str:
+        """Its name as it is kept. Raises OptionInvalid."""
         from lingting.store import audit, people
 
         label = " ".join(name.split())
@@ -134,6 +229,7 @@ class Accounts:
             if not people.add_department(session, label, now=_now()):
                 raise OptionInvalid("The department is there already.")
             audit.note(session, actor, "department.added", "department", label)
+        return label
 
 
 def role_and_scopes(role: str | None, scopes: Iterable[str] | None) -> tuple[Role, tuple[str, ...]]:
@@ -170,6 +266,8 @@ def _user(row: StoredUser) -> User:
         row.created_at,
         row.disabled_at,
         row.password_hash is not None,
+        row.subject is not None,
+        row.limits,
     )
 
 

@@ -15,8 +15,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from lingting.errors import BodyInvalid, LingtingError, OptionInvalid, SignInNeeded
-from lingting.server.access import ADMINISTRATOR, SESSION_S
-from lingting.server.asking import TheService, check_same_origin, cookie_of, principal_of
+from lingting.server.access import ADMINISTRATOR
+from lingting.server.asking import (
+    TheService,
+    address_of,
+    check_same_origin,
+    cookie_of,
+    principal_of,
+)
 from lingting.server.problems import headers_of
 from lingting.server.service import Service
 
@@ -72,10 +78,12 @@ async def login(request: Request, service: TheService) -> Response:
     form = await _fields(request)
     user, password = form.get("user", "").strip().lower(), form.get("password", "")
     try:
-        ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
+        ticket = await asyncio.to_thread(
+            lambda: service.access.sign_in(user, password, address=address_of(request))
+        )
     except LingtingError as error:
         return _login(error)
-    return _signed_in(service, ticket)
+    return await signed_in(request, service, ticket)
 
 
 @router.post("/logout")
@@ -132,15 +140,19 @@ async def setup(request: Request, service: TheService) -> Response:
         ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
     except LingtingError as error:
         return _setup(token, user, error)
-    return _signed_in(service, ticket)
+    return await signed_in(request, service, ticket)
 
 
-def _signed_in(service: Service, ticket: str) -> Response:
+async def signed_in(request: Request, service: Service, ticket: str) -> Response:
+    """The browser gets the new session's cookie; the one that it brought ends, whosever it was."""
+    brought = request.cookies.get(cookie_of(service))
+    if brought is not None:
+        await asyncio.to_thread(lambda: service.access.sign_out(brought))
     response = RedirectResponse("/", status_code=303)
     response.set_cookie(
         cookie_of(service),
         ticket,
-        max_age=int(SESSION_S),
+        max_age=int(service.settings.session_hours * 3600),
         path="/",
         secure=service.is_secure,
         httponly=True,

@@ -11,13 +11,24 @@ from lingting.server.access import Access, Principal
 from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
+from lingting.server.limits import Turnstile
 from lingting.server.uploads import Uploads
+from lingting.store.records import Limits
 
 if TYPE_CHECKING:
     from lingting.jobs import Desk, Event
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+
+
+def default_limits(settings: Settings) -> Limits:
+    """Of everybody, as the program was set up; 0 is no limit."""
+    return Limits(
+        settings.requests_per_minute or None,
+        settings.audio_s_per_day or None,
+        settings.stored_bytes or None,
+    )
 
 
 class Service:
@@ -33,6 +44,7 @@ class Service:
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
+        self.turnstile = Turnstile()
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
@@ -70,7 +82,11 @@ class Service:
         else:
             url = None if now.database_url is None else now.database_url.get_secret_value()
             store = open_store(now.data_folder, url=url)
-        return store, Desk(store), Access(store)
+        return (
+            store,
+            Desk(store),
+            Access(store, defaults=default_limits(now), session_s=now.session_hours * 3600.0),
+        )
 
     def _events(self, after: int) -> Sequence[Event]:
         return self.desk.events(after, limit=EVENTS_AT_ONCE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -27,6 +27,21 @@ class Sight:
     def has(self, owner: str | None, department: str | None) -> bool:
         """Whether a thing of this owner and department is among them."""
         return owner == self.user or department in self.departments
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: as much as they like."""
+
+    requests_per_minute: float | None = None
+    audio_s_per_day: float | None = None
+    """Seconds of audio that are recognised in a day of UTC."""
+    stored_bytes: float | None = None
+    """Of audio that is kept, deleted recordings too until they are purged."""
+
+    def with_own(self, given: Mapping[str, float | None]) -> Limits:
+        """The same, with what is named in its place."""
+        return replace(self, **{name: one for name, one in given.items() if hasattr(self, name)})
 
 
 @dataclass(frozen=True, slots=True)

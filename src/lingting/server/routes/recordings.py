@@ -18,6 +18,7 @@ from lingting.jobs import Job, JobOptions
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.downloads import disposition, media_type, parse_range
+from lingting.server.limits import check_quotas
 from lingting.server.problems import problem
 from lingting.server.routes.jobs import Key, check_batch
 from lingting.server.service import Service
@@ -185,7 +186,8 @@ class _Wish:
         self.name = self.digest = None
 
     def check(self) -> None:
-        """Before a byte is kept: options, and that batch and glossary are there for them."""
+        """Before a byte is kept: quotas and options, and that batch and glossary are there."""
+        check_quotas(self.service, self.who)
         self.service.desk.check_glossary(
             self.options(),
             owner=self.who.user,
@@ -207,6 +209,7 @@ class _Wish:
         return self.key
 
     def submit(self, blob: Any, name: str) -> Job:
+        check_quotas(self.service, self.who, blob.size_bytes)
         return self.service.desk.submit(
             blob,
             name=name,
@@ -350,6 +353,7 @@ def transcribe_again(
     recording_of(service, who, id)
     if body.batch is not None:
         check_batch(service, who, body.batch)
+    check_quotas(service, who)
     return service.desk.resubmit(
         id,
         JobOptions.from_dict(body.options),
