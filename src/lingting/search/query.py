@@ -96,6 +96,8 @@ def parse_query(typed: str, match: Match = "text") -> Query:
     ]
     found = tuple(_by_sound(pieces) if match == "sound" else _by_text(pieces))
     if not found:
+        if match == "sound" and len(units_of(typed)):
+            raise OptionInvalid("One syllable is searched for.", "Give two syllables or more.")
         raise OptionInvalid(
             "Nothing is searched for.", "Give at least one letter, digit or character."
         )
