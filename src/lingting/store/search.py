@@ -21,7 +21,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, column, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy import types as sql
 from sqlalchemy.orm import Session
 
@@ -246,34 +257,19 @@ class _Question:
             bindparam("match", self._expression), bindparam("below", below),
             bindparam("size", size),
         ).columns(column("id", sql.BigInteger)).subquery("picked")  # fmt: skip
+        passes = and_(RecordingRow.id == TranscriptRow.recording_id, self._passes)
+        if self._filters.min_confidence is not None:
+            sure = SearchEntryRow.confidence >= self._filters.min_confidence
+            passes &= (
+                select(SearchEntryRow.id).where(SearchEntryRow.id == picked.c.id, sure).exists()
+            )
         asked = (
             select(picked.c.id, RecordingRow.id)
-            .outerjoin(TranscriptRow, TranscriptRow.id == picked.c.id.op(">>")(indexing.BITS))
-            .outerjoin(
-                RecordingRow, and_(RecordingRow.id == TranscriptRow.recording_id, self._passes)
-            )
+            .select_from(picked)
+            .outerjoin(TranscriptRow, TranscriptRow.id == _transcript_of(picked.c.id))
+            .outerjoin(RecordingRow, passes)
             .order_by(picked.c.id.desc())
         )
-        if self._filters.min_confidence is not None:
-            asked = (
-                select(picked.c.id, RecordingRow.id)
-                .outerjoin(
-                    SearchEntryRow,
-                    and_(
-                        SearchEntryRow.id == picked.c.id,
-                        SearchEntryRow.confidence >= self._filters.min_confidence,
-                    ),
-                )
-                .outerjoin(
-                    TranscriptRow,
-                    TranscriptRow.id == SearchEntryRow.id.op(">>")(indexing.BITS),
-                )
-                .outerjoin(
-                    RecordingRow,
-                    and_(RecordingRow.id == TranscriptRow.recording_id, self._passes),
-                )
-                .order_by(picked.c.id.desc())
-            )
         return [_Candidate(id, recording_id) for id, recording_id in self._session.execute(asked)]
 
     def _few(self, below: int) -> list[tuple[int, str]] | None:
@@ -476,6 +472,11 @@ class _Question:
             ) + ")"
             for ways in every
         )  # fmt: skip
+
+
+def _transcript_of(id: Any) -> Any:
+    """Of an entry's id."""
+    return id.op(">>")(literal_column(str(indexing.BITS)))
 
 
 def _until(
