@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import groupby
+from typing import Any
 
 from lingting.errors import ExtraMissing
 from lingting.search.folding import is_han
@@ -83,7 +84,8 @@ def sounds_of(units: Sequence[str]) -> tuple[int, ...]:
 def _readings(run: str) -> tuple[int, ...]:
     from pypinyin import Style, lazy_pinyin
 
-    told = lazy_pinyin(run, style=Style.NORMAL, errors=lambda unknown: [""] * len(unknown))
+    none: Any = lambda unknown: [""] * len(unknown)  # noqa: E731 - its types know of strings only
+    told = lazy_pinyin(run, style=Style.NORMAL, errors=none)
     if len(told) != len(run):  # it reads one character as one syllable; without that, no sound
         return (0,) * len(run)
     return tuple(_CODES.get(one, 0) for one in told)
