@@ -17,21 +17,23 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
+    Subquery,
     Text,
     and_,
-    bindparam,
     cast,
     column,
     func,
     literal_column,
     select,
     text,
+    union_all,
 )
 from sqlalchemy import types as sql
 from sqlalchemy.orm import Session
@@ -77,7 +79,9 @@ MAX_HITS = 20
 COUNTED = 1_000
 """Segments are counted up to here."""
 _OF_ONE = 20
-"""So many candidates of one recording are compared; then its remainder is stepped over."""
+"""So many hits of one recording are looked for; then its remainder is stepped over."""
+_COMPARED = 128
+"""Texts that are read at once."""
 _FIRST_BLOCK, _LARGEST_BLOCK = 256, 4_096
 _CANDIDATES = 16_384
 """How many a question looks at before it stops."""
@@ -160,15 +164,14 @@ class Search:
             return indexing.without_sounds(session)
 
 
-@dataclass(slots=True)
-class _Candidate:
-    id: int
-    recording_id: str | None
-    """None: it does not pass."""
+class _Block(NamedTuple):
+    """Candidates in their order, and what was looked at for them."""
 
-    @property
-    def transcript_id(self) -> int:
-        return self.id >> indexing.BITS
+    passing: Sequence[tuple[int, str]]
+    """Entry and recording of those that pass."""
+    looked_at: int
+    last_id: int
+    """Of all that were looked at."""
 
 
 @dataclass(slots=True)
@@ -177,9 +180,9 @@ class _Group:
 
     recording_id: str
     hits: list[tuple[int, tuple[Any, ...]]]
-    """Entry ids and where their text matches."""
-    candidates: int = 0
+    """Entry ids and where their text matches, at most ``_OF_ONE``."""
     is_capped: bool = False
+    """There may be more."""
 
 
 class _Question:
@@ -198,30 +201,37 @@ class _Question:
         self._expression = self._match()
         self._passes = _passes(filters, sight)
         self._is_filtered = sight is not None or filters != SearchFilters()
+        self._ask = session.connection().execute
 
     def page(self, below: int) -> SearchPage:
         """``next`` is an id here."""
         groups: dict[int, _Group] = {}
-        looked_at, size, is_at_end = 0, _FIRST_BLOCK, False
+        looked_at, size, is_at_end, has_turned = 0, _FIRST_BLOCK, False, not self._is_filtered
         while len(groups) <= self._limit and looked_at < _CANDIDATES and not is_at_end:
-            if looked_at >= _TURN_ROUND and (few := self._few(below)) is not None:
-                below, is_at_end = self._by_recording(few, groups, below)
-                break
+            if looked_at >= _TURN_ROUND and not has_turned:
+                has_turned = True
+                able = self._able(below)
+                if len(able) <= _FEW_RECORDINGS:
+                    below, is_at_end = self._by_recording(able, groups, below)
+                    break
+                below = min(below, indexing.span_of(able[0][0])[1] + 1)
             block = self._candidates(below, size)
-            looked_at += len(block)
-            is_at_end = len(block) < size
-            self._take(block, groups)
-            if block:
-                below = self._behind(block[-1].id, groups)
+            looked_at += block.looked_at
+            is_at_end = block.looked_at < size
+            self._take(block.passing, groups)
+            below = self._behind(block.last_id, groups)
             size = min(size * 4, _LARGEST_BLOCK)
         return self._made(groups, below, is_at_end)
 
     def _made(self, groups: dict[int, _Group], below: int, is_at_end: bool) -> SearchPage:
         shown = list(groups.items())[: self._limit]
         is_full = len(groups) > self._limit
-        if is_full:
-            below = indexing.span_of(shown[-1][0])[0]
         is_last = is_at_end and not is_full
+        if shown and not is_last:
+            last_id, last = shown[-1]
+            if is_full or below >> indexing.BITS == last_id:  # a recording is on one page only
+                last.is_capped |= not is_full
+                below = indexing.span_of(last_id)[0]
         return SearchPage(
             items=self._found([group for _, group in shown]),
             next=None if is_last else str(below),
@@ -232,17 +242,14 @@ class _Question:
         )
 
     def _behind(self, id: int, groups: dict[int, _Group]) -> int:
-        """Where to go on: a recording of which enough was looked at is stepped over."""
+        """Where to go on: a recording that has enough hits is stepped over."""
         group = groups.get(id >> indexing.BITS)
-        if group is not None and group.candidates >= _OF_ONE:
-            group.is_capped = True
-            return indexing.span_of(id >> indexing.BITS)[0]
-        return id
+        return indexing.span_of(id >> indexing.BITS)[0] if group and group.is_capped else id
 
     # Candidates --------------------------------------------------------------------------------
 
-    def _candidates(self, below: int, size: int) -> list[_Candidate]:
-        """The next ids that hold all terms, and the recording of those that pass."""
+    def _picked(self, below: int, size: int) -> CTE:
+        """The next ids that hold all terms."""
         if self._is_sqlite:
             ids = text(
                 "select rowid as id from search_index where search_index match :match"
@@ -253,42 +260,50 @@ class _Question:
                 "select id from search_index where terms @@ cast(:match as tsquery)"
                 " and id < :below order by id desc limit :size"
             )
-        picked = ids.bindparams(
-            bindparam("match", self._expression), bindparam("below", below),
-            bindparam("size", size),
-        ).columns(column("id", sql.BigInteger)).subquery("picked")  # fmt: skip
-        passes = and_(RecordingRow.id == TranscriptRow.recording_id, self._passes)
-        if self._filters.min_confidence is not None:
-            sure = SearchEntryRow.confidence >= self._filters.min_confidence
-            passes &= (
-                select(SearchEntryRow.id).where(SearchEntryRow.id == picked.c.id, sure).exists()
-            )
-        asked = (
-            select(picked.c.id, RecordingRow.id)
-            .select_from(picked)
-            .outerjoin(TranscriptRow, TranscriptRow.id == _transcript_of(picked.c.id))
-            .outerjoin(RecordingRow, passes)
-            .order_by(picked.c.id.desc())
-        )
-        return [_Candidate(id, recording_id) for id, recording_id in self._session.execute(asked)]
+        bound = ids.bindparams(match=self._expression, below=below, size=size)
+        return bound.columns(column("id", sql.BigInteger)).cte("picked")
 
-    def _few(self, below: int) -> list[tuple[int, str]] | None:
-        """The transcripts that can pass, when they are few; None when they are many."""
-        if not self._is_filtered:
-            return None
-        found = self._session.execute(
+    def _passing(self, picked: CTE) -> Subquery:
+        """Those of them that pass; who asks and what was filtered is in this one statement.
+
+        A subquery for each and no join: SQLite would rather begin with all recordings of a month
+        and look for each of them among the picked.
+        """
+        recording = (
+            select(RecordingRow.id)
+            .join(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
+            .where(TranscriptRow.id == _transcript_of(picked.c.id), self._passes)
+        )
+        if self._filters.min_confidence is not None:
+            recording = recording.join(SearchEntryRow, SearchEntryRow.id == picked.c.id).where(
+                SearchEntryRow.confidence >= self._filters.min_confidence
+            )
+        found = recording.correlate(picked).scalar_subquery().label("recording_id")
+        asked = select(picked.c.id, found).subquery("asked")
+        return select(asked).where(asked.c.recording_id.is_not(None)).subquery("passing")
+
+    def _candidates(self, below: int, size: int) -> _Block:
+        picked = self._picked(below, size)
+        passing = select(self._passing(picked))
+        told = select(func.min(picked.c.id), cast(func.count(), Text)).select_from(picked)
+        rows = self._ask(union_all(told, passing)).all()
+        last_id, looked_at = rows[0]
+        found = sorted(((row[0], row[1]) for row in rows[1:]), reverse=True)
+        return _Block(found, int(looked_at), below if last_id is None else last_id)
+
+    def _able(self, below: int) -> Sequence[tuple[int, str]]:
+        """Transcripts that can pass and their recordings, the newest first; a few too many."""
+        found = self._ask(
             select(TranscriptRow.id, RecordingRow.id)
             .join(RecordingRow, RecordingRow.id == TranscriptRow.recording_id)
             .where(self._passes, TranscriptRow.id <= (below - 1 >> indexing.BITS))
             .order_by(TranscriptRow.id.desc())
             .limit(_FEW_RECORDINGS + 1)
-        ).all()
-        if len(found) > _FEW_RECORDINGS:
-            return None
-        return [(id, recording_id) for id, recording_id in found]
+        )
+        return [(row[0], row[1]) for row in found]
 
     def _by_recording(
-        self, few: list[tuple[int, str]], groups: dict[int, _Group], below: int
+        self, able: Sequence[tuple[int, str]], groups: dict[int, _Group], below: int
     ) -> tuple[int, bool]:
         """Go on through the ranges of these transcripts; where it ended, and whether at the end."""
         connection = self._session.connection()
@@ -302,73 +317,63 @@ class _Question:
                 "select id from search_index where terms @@ cast(%s as tsquery)"
                 " and id >= %s and id < %s order by id desc limit %s"
             )
-        for transcript_id, recording_id in few:
+        looked_at = 0
+        for transcript_id, recording_id in able:
             low, high = indexing.span_of(transcript_id)
-            ids = connection.exec_driver_sql(
-                asked, (self._expression, low, min(high + 1, below), _OF_ONE)
-            ).all()
-            block = [_Candidate(row[0], recording_id) for row in ids]
-            if self._filters.min_confidence is not None and block:
-                block = self._confident(block)
-            self._take(block, groups)
-            below = low
+            below, size = min(high + 1, below), _OF_ONE
+            while below > low:
+                rows = connection.exec_driver_sql(asked, (self._expression, low, below, size))
+                block = [(row[0], recording_id) for row in rows]
+                looked_at += len(block)
+                self._take(self._confident(block), groups)
+                is_at_end = len(block) < size
+                below = low if is_at_end else self._behind(block[-1][0], groups)
+                size = _FIRST_BLOCK
+                if looked_at >= _CANDIDATES:
+                    return below, False
             if len(groups) > self._limit:
                 return below, False
         return below, True
 
-    def _confident(self, block: list[_Candidate]) -> list[_Candidate]:
-        kept = set(
-            self._session.scalars(
-                select(SearchEntryRow.id).where(
-                    SearchEntryRow.id.in_([one.id for one in block]),
-                    SearchEntryRow.confidence >= self._filters.min_confidence,
-                )
-            )
+    def _confident(self, block: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        if self._filters.min_confidence is None or not block:
+            return block
+        sure = select(SearchEntryRow.id).where(
+            SearchEntryRow.id.in_([id for id, _ in block]),
+            SearchEntryRow.confidence >= self._filters.min_confidence,
         )
-        return [one for one in block if one.id in kept]
+        kept = {row[0] for row in self._ask(sure)}
+        return [one for one in block if one[0] in kept]
 
-    def _take(self, block: list[_Candidate], groups: dict[int, _Group]) -> None:
-        """Compare the texts of candidates, and note those that match."""
-        wanted: dict[int, list[_Candidate]] = {}
-        for one in block:
-            if one.recording_id is None:
-                continue
-            group = groups.get(one.transcript_id)
-            before = group.candidates if group is not None else 0
-            mine = wanted.setdefault(one.transcript_id, [])
-            if before + len(mine) < _OF_ONE:
-                mine.append(one)
-            elif group is not None:
-                group.is_capped = True
-        for some in _until(wanted, self._limit + 1 - len(groups)):
-            texts = self._texts([one.id for _, mine in some for one in mine])
-            for transcript_id, mine in some:
-                self._compare(transcript_id, mine, texts, groups)
-            if len(groups) > self._limit:
-                return
+    def _take(self, passing: Sequence[tuple[int, str]], groups: dict[int, _Group]) -> None:
+        """Compare the texts of candidates, some at a time, until there are groups enough."""
+        waiting = list(reversed(passing))
+        while waiting and len(groups) <= self._limit:
+            some: list[tuple[int, str]] = []
+            while waiting and len(some) < _COMPARED:
+                one = waiting.pop()
+                group = groups.get(one[0] >> indexing.BITS)
+                if group is None or not group.is_capped:
+                    some.append(one)
+            texts = self._texts([id for id, _ in some])
+            for id, recording_id in some:
+                self._compare(id, recording_id, *texts.get(id, ("", None)), groups)
 
     def _compare(
-        self, transcript_id: int, mine: list[_Candidate],
-        texts: dict[int, tuple[str, bytes | None]], groups: dict[int, _Group],
+        self, id: int, recording_id: str, said: str, packed: bytes | None,
+        groups: dict[int, _Group],
     ) -> None:  # fmt: skip
-        for one in mine:
-            said, packed = texts.get(one.id, ("", None))
-            heard = unpack(packed) if packed and self._query.needs_sounds else None
-            places = self._query.places(units_of(said), heard)
-            group = groups.get(transcript_id)
-            if places and group is None:
-                assert one.recording_id is not None
-                group = groups[transcript_id] = _Group(one.recording_id, [])
-            if group is not None:
-                group.candidates += 1
-                if places:
-                    group.hits.append((one.id, places))
-        group = groups.get(transcript_id)
-        if group is not None and group.candidates >= _OF_ONE:
-            group.is_capped = True
+        heard = unpack(packed) if packed and self._query.needs_sounds else None
+        places = self._query.places(units_of(said), heard)
+        if not places:
+            return
+        group = groups.setdefault(id >> indexing.BITS, _Group(recording_id, []))
+        if not group.is_capped:
+            group.hits.append((id, places))
+            group.is_capped = len(group.hits) >= _OF_ONE
 
     def _texts(self, ids: list[int]) -> dict[int, tuple[str, bytes | None]]:
-        rows = self._session.execute(
+        rows = self._ask(
             select(SearchEntryRow.id, SegmentRow.text, SearchEntryRow.sounds)
             .join(SegmentRow, SegmentRow.id == SearchEntryRow.segment_id)
             .where(SearchEntryRow.id.in_(ids))
@@ -404,7 +409,7 @@ class _Question:
             RevisionRow.transcript_id == TranscriptRow.id,
             RevisionRow.number == TranscriptRow.current_number,
         )
-        rows = self._session.execute(
+        rows = self._ask(
             select(
                 SearchEntryRow.id, RevisionSegmentRow.position, SegmentRow.id,
                 *(getattr(SegmentRow, name) for name in SEGMENT_COLUMNS),
@@ -444,18 +449,17 @@ class _Question:
         return found
 
     def count(self) -> tuple[int, bool]:
-        """How many segments hold all terms and pass, up to ``COUNTED``; of a phrase, about."""
-        found, below, looked_at = 0, _END, 0
-        while looked_at < _TURN_ROUND:
-            block = self._candidates(below, COUNTED + 1)
-            looked_at += len(block)
-            found += sum(one.recording_id is not None for one in block)
-            if found > COUNTED:
-                return COUNTED, True
-            if len(block) <= COUNTED:
-                return found, False
-            below = block[-1].id
-        return found, True
+        """How many segments hold all terms and pass, up to ``COUNTED``; of a phrase, about.
+
+        Among as many candidates as are looked at for a page.
+        """
+        picked = self._picked(_END, _CANDIDATES)
+        some = select(self._passing(picked)).limit(COUNTED + 1).subquery()
+        found = self._ask(select(func.count()).select_from(some)).scalar() or 0
+        if found > COUNTED:
+            return COUNTED, True
+        looked_at = self._ask(select(func.count()).select_from(picked)).scalar() or 0
+        return found, looked_at >= _CANDIDATES
 
     def _match(self) -> str:
         """The terms as FTS5 or Postgres want them; they hold letters and digits only."""
@@ -477,16 +481,6 @@ class _Question:
 def _transcript_of(id: Any) -> Any:
     """Of an entry's id."""
     return id.op(">>")(literal_column(str(indexing.BITS)))
-
-
-def _until(
-    wanted: dict[int, list[_Candidate]], groups: int
-) -> Iterator[list[tuple[int, list[_Candidate]]]]:
-    """Transcripts a few at a time: those that fill a page are all whose texts are read."""
-    rows = list(wanted.items())
-    step = max(groups, 8)
-    for first in range(0, len(rows), step):
-        yield rows[first : first + step]
 
 
 def _passes(filters: SearchFilters, sight: Sight | None) -> ColumnElement[bool]:
