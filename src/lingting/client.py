@@ -18,21 +18,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 
+from lingting.audio.source import open_path
 from lingting.errors import (
     BusyError,
     FaultError,
     JobNotFound,
+    LimitReached,
     LingtingError,
     OptionInvalid,
     RequestError,
     ServiceUnreachable,
+    TooManyRequests,
+    TooManyTries,
 )
 from lingting.store.hits import (
     FoundPlace,
@@ -45,6 +48,7 @@ from lingting.store.records import Batch, Event, Glossary, Job, Receipt, Recordi
 from lingting.transcript import Failure, Transcript
 
 if TYPE_CHECKING:
+    from lingting.administration import Administration
     from lingting.config import Settings
 
 T = TypeVar("T")
@@ -60,7 +64,19 @@ _AGAIN_S = 1.0
 _BUSY_TRIES = 8
 _COPY_BYTES = 1 << 20
 _TIMES = frozenset(
-    {"created_at", "started_at", "finished_at", "deleted_at", "purged_at", "at", "changed_at"}
+    {
+        "created_at",
+        "started_at",
+        "finished_at",
+        "deleted_at",
+        "purged_at",
+        "at",
+        "changed_at",
+        "held_at",
+        "disabled_at",
+        "expires_at",
+        "last_used_at",
+    }
 )
 
 
@@ -125,7 +141,7 @@ class Client:
         ``options`` are those of ``JobOptions``. With ``sha256`` the service checks what arrived.
         """
         if isinstance(audio, Path):
-            with _opened(audio) as stream:
+            with open_path(str(audio)) as stream:
                 return self.submit(
                     stream, name=name or audio.name, options=options, batch_id=batch_id,
                     priority=priority, idempotency_key=idempotency_key, sha256=sha256,
@@ -213,7 +229,7 @@ class Client:
         job = self.job(job_id)
         if not job.is_finished:
             for _ in self.events(job_id=job_id):
-                job = self.job(job_id)
+                job = when_there(lambda: self.job(job_id))
                 if job.is_finished:
                     break
         return job
@@ -231,16 +247,19 @@ class Client:
         A connection that breaks is made again, and what was missed meanwhile comes then. Raises
         ServiceUnreachable when that fails for ``patience_s``.
         """
-        place, last_s = after, time.monotonic()
+        place = after
+        away_since_s: float | None = None
         while True:
             try:
                 for event in self._stream(place, job_id, batch_id):
-                    last_s = time.monotonic()
+                    away_since_s = None
                     if event is not None:
                         place = event.id
                     yield event
             except ServiceUnreachable:
-                if time.monotonic() - last_s > patience_s:
+                now_s = time.monotonic()
+                away_since_s = now_s if away_since_s is None else away_since_s
+                if now_s - away_since_s >= patience_s:
                     raise
             except BusyError as error:
                 time.sleep(error.retry_after_s)
@@ -355,15 +374,29 @@ class Client:
         return _glossary(self._json("GET", f"/glossaries/{_part(name)}"))
 
     def save_glossary(
-        self, name: str, words: Iterable[str], *, based_on: int = 0, for_all: bool = False
+        self,
+        name: str,
+        words: Iterable[str],
+        *,
+        based_on: int = 0,
+        for_all: bool = False,
+        department: str | None = None,
     ) -> Glossary:
-        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict."""
-        body = {"words": list(map(_text, words)), "based_on": based_on, "for_all": for_all}
+        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict.
+
+        One's own, or for a department (its manager's), or for all (an administrator's).
+        """
+        body = _given({
+            "words": list(map(_text, words)), "based_on": based_on, "for_all": for_all,
+            "department": department,
+        })  # fmt: skip
         return _glossary(self._json("PUT", f"/glossaries/{_part(name)}", json=body))
 
-    def delete_glossary(self, name: str, *, for_all: bool = False) -> Glossary:
+    def delete_glossary(
+        self, name: str, *, for_all: bool = False, department: str | None = None
+    ) -> Glossary:
         """What it was. Raises GlossaryNotFound."""
-        asked = _given({"for_all": for_all or None})
+        asked = _given({"for_all": for_all or None, "department": department})
         return _glossary(self._json("DELETE", f"/glossaries/{_part(name)}", params=asked))
 
     def status(self) -> dict[str, Any]:
@@ -371,7 +404,19 @@ class Client:
         found: dict[str, Any] = self._json("GET", "/status")
         return found
 
+    @property
+    def admin(self) -> Administration:
+        """People, keys, limits, retention, the audit trail."""
+        from lingting.administration import Administration
+
+        return Administration(self)
+
     # The wire ----------------------------------------------------------------------------------
+
+    def ask(self, method: str, *parts: str, **arguments: Any) -> Any:
+        """The first part is a path below the API, the others are names in it."""
+        path = "/".join((parts[0], *map(_part, parts[1:])))
+        return self._json(method, path, **arguments)
 
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -391,24 +436,27 @@ def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
     for _ in range(tries - 1):
         try:
             return work()
-        except BusyError as error:
+        except (BusyError, TooManyRequests) as error:
             time.sleep(min(error.retry_after_s, 30.0))
     return work()
 
 
+def when_there(work: Callable[[], T], *, patience_s: float = _UNREACHABLE_S) -> T:
+    """As ``when_free``; a service that is away for less than ``patience_s`` is waited for too."""
+    until_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return when_free(work)
+        except ServiceUnreachable:
+            if time.monotonic() >= until_s:
+                raise
+            time.sleep(_AGAIN_S)
+
+
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
-    with _opened(path) as stream:
+    """SHA-256 of a file's content, 64 hexadecimal digits. Raises AudioNotFound and its like."""
+    with open_path(str(path)) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _opened(path: Path) -> BufferedReader:
-    try:
-        return path.open("rb")
-    except OSError as exc:
-        from lingting.errors import AudioPathUnreadable
-
-        raise AudioPathUnreadable(f"The recording cannot be read: {exc.strerror}.") from exc
 
 
 class _Counted:
@@ -471,7 +519,7 @@ def _error(code: str, message: str, next_step: str, answer: httpx.Response) -> L
     if found is None:
         found = RequestError if answer.status_code < 500 else FaultError
     retry_after = answer.headers.get("retry-after", "")
-    if retry_after.isdecimal() and issubclass(found, BusyError):
+    if retry_after.isdecimal() and issubclass(found, (BusyError, LimitReached, TooManyTries)):
         return found(message, next_step, retry_after_s=float(retry_after))
     return found(message, next_step)
 
@@ -573,6 +621,10 @@ def _made(cls: type[T], row: Mapping[str, Any]) -> T:
             if name in known
         }
     )
+
+
+made = _made
+"""For the other half of the client, ``administration``."""
 
 
 def _job(row: Mapping[str, Any]) -> Job:

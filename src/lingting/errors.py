@@ -59,7 +59,8 @@
     ├─ BusyError               503  try again later
     │  ├─ ModelLocked          model.locked
     │  ├─ EngineBusy           engine.busy
-    │  └─ StoreBusy            store.busy
+    │  ├─ StoreBusy            store.busy
+    │  └─ ProviderUnreachable  access.provider_unreachable
     └─ FaultError              500  ours, or the machine's
        ├─ EngineFailed         engine.failed
        ├─ EngineRefused        engine.refused
@@ -436,7 +437,6 @@ class LimitReached(RequestError):
 
     code = "limit.reached"
     status = 429
-    retryable = True
     default_next_step = "Wait, then try again."
 
     def __init__(
@@ -543,6 +543,13 @@ class StoreBusy(BusyError):
     """Others write to the history, or a backup or purge is under way."""
 
     code = "store.busy"
+
+
+class ProviderUnreachable(BusyError):
+    """The identity provider by which people sign in does not answer as it should."""
+
+    code = "access.provider_unreachable"
+    default_next_step = "Try again; an administrator can sign in with a password."
 
 
 class FaultError(LingtingError):

@@ -225,10 +225,8 @@ def test_what_failed_to_be_written_is_not_in_the_index(store: Store) -> None:
     def write_and_fail() -> None:
         with store.database.write() as session:
             blob = store.put(io.BytesIO(b"audio"))
-            changes.note_blob(session, blob, None)
-            made = changes.add_recording(
-                session, blob.digest, "x", said("退款"), owner=None, department=None
-            )
+            changes.note_blob(session, blob)
+            made = changes.add_recording(session, blob.digest, "x", owner=None, department=None)
             changes.add_machine_revision(session, made, said("退款"))
             raise Broken
 

@@ -13,6 +13,7 @@ import typer
 
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.loading import EngineRequest, automatic_model, check_runnable, make_ready
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def engine(
         bool, typer.Option("--lazy", help="Load a model with its first clip, not at the start.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Hold models and recognise clips for the other processes, on this machine or for others.
 
@@ -193,6 +194,7 @@ def clear_memory() -> None:
 _SENTENCES = {
     "host.listening": "Listening on {address}",
     "host.draining": "Stopping: {audio_s} s of audio are still waiting …",
+    "host.hangs": "{model} has been at one batch for {seconds} s: this process ends.",
     "host.stopped": "Stopped.",
     "model.loading": "Loading {model} …",
     "model.ready": "{model} is ready on {device} after {seconds} s.",
@@ -200,7 +202,7 @@ _SENTENCES = {
     "model.unloaded": "{model} is unloaded.",
     "memory.lack": "Memory ran out with {audio_s} s of audio in {model}: {step}.",
 }
-_BAD = frozenset({"model.failed", "memory.lack", "incident"})
+_BAD = frozenset({"host.hangs", "model.failed", "memory.lack", "incident"})
 
 
 def _teller(output: Output) -> Any:

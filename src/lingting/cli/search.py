@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingting.cli.asking import Json, Key, Verbose
+from lingting.cli.asking import Key
 from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output
 from lingting.errors import OptionInvalid
 

@@ -38,6 +38,7 @@ from lingting.errors import (
 from lingting.store.records import ROLES, Actor, Limits, Role, Sight
 
 if TYPE_CHECKING:
+    from lingting.server.oidc import Person
     from lingting.store import Store
     from lingting.store.people import StoredKey, Ticket, User
 
@@ -63,6 +64,8 @@ _REMEMBERED = 10_000
 _KEY = re.compile(r"lk_([0-9a-z]{10})_([A-Za-z0-9_-]{43})")
 _TICKET = re.compile(r"([0-9a-z]{10})\.([A-Za-z0-9_-]{43})")
 _USER = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+_RESERVED = frozenset({"me", "retention", "nobody"})
+"""Names that mean something else in addresses and in the trail."""
 _ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SHORTEST_PASSWORD = 10
 _LONGEST_PASSWORD_BYTES = 1024
@@ -134,7 +137,7 @@ class Principal:
 
     def has_scope(self, scope: str) -> bool:
         """``admin`` has all of them, and who may read may search."""
-        return self.is_admin or not self.scopes.isdisjoint((scope, *_IMPLIED.get(scope, ())))
+        return scope in _expanded(self.scopes)
 
     @property
     def oversees(self) -> frozenset[str] | None:
@@ -252,7 +255,7 @@ class Access:
 
     def _principal(self, row: StoredKey) -> Principal:
         """What the key was made for, as far as its user may still do it."""
-        by, scopes = f"key:{row.id}", frozenset(row.scopes)
+        by, scopes = f"key:{row.id}", _expanded(row.scopes)
         if row.is_local:
             return Principal(row.user, scopes, by, row.role, is_local=True)
         if row.owner is None:
@@ -489,6 +492,60 @@ class Access:
             people.note_failure(session, user, 0, None)
             return self._begin_session(session, row, "password")
 
+    def sign_in_by_provider(self, person: Person, *, is_mapped: tuple[bool, bool]) -> str:
+        """The cookie of a new session for whom the identity provider vouches for.
+
+        Who comes for the first time becomes a user. ``is_mapped``: whether the provider decides
+        on role and department, which then are what it says each time. Raises SignInRefused.
+        """
+        from lingting.store import audit, people
+
+        with self._store.database.write() as session:
+            people.lock_users(session)
+            user = people.user_of_subject(session, person.subject)
+            actor = Actor(person.name if user is None else user.name, "oidc")
+            department = person.department
+            if department is not None and not people.has_department(session, department):
+                people.add_department(session, department, now=_now())
+                audit.note(session, actor, "department.added", "department", department)
+            if user is None:
+                self._add_person(session, person)
+            elif user.disabled_at is not None:
+                raise SignInRefused("The user is disabled.", "Ask an administrator.")
+            else:
+                values: dict[str, Any] = {}
+                if is_mapped[0] and user.role != person.role:
+                    values |= {"role": person.role, "scopes": list(scopes_of(person.role))}
+                if is_mapped[1] and user.department != department:
+                    values["department"] = department
+                    audit.note(
+                        session, actor, "user.moved", "department", department or "",
+                        user=user.name,
+                    )  # fmt: skip
+                if values:
+                    people.change_user(session, user.name, **values)
+                    audit.note(session, actor, "user.changed", "user", user.name, role=person.role)
+            user = people.user_of_subject(session, person.subject)
+            assert user is not None
+            ticket = self._begin_session(session, user, "oidc")
+        self._forget(f"user.{user.name}")
+        return ticket
+
+    def _add_person(self, session: Any, person: Person) -> None:
+        """A name that somebody here has already is not theirs. Raises SignInRefused."""
+        from lingting.store import audit, people
+
+        if not _USER.fullmatch(person.name) or person.name in _RESERVED:
+            raise SignInRefused("The provider gives you a name that cannot be used here.")
+        is_new = people.add_user(
+            session, person.name, role=person.role, scopes=scopes_of(person.role),
+            department=person.department, now=_now(), subject=person.subject,
+        )  # fmt: skip
+        if not is_new:
+            raise SignInRefused("Another user has your name here already.", "Ask an administrator.")
+        actor = Actor(person.name, "oidc")
+        audit.note(session, actor, "user.added", "user", person.name, role=person.role)
+
     def _begin_try(self, user: str) -> User | None:
         """Count it as a failure, until the password was right. Raises TooManyTries."""
         from lingting.store import people
@@ -630,7 +687,20 @@ def _key(row: StoredKey) -> Key:
 
 def allowed_scopes(user: User) -> frozenset[str]:
     """What a user may do: of their scopes those that their role has."""
-    return frozenset(user.scopes) & ROLE_SCOPES[user.role]
+    return _expanded(user.scopes) & ROLE_SCOPES[user.role]
+
+
+def _expanded(scopes: Iterable[str]) -> frozenset[str]:
+    """With those that they bring along."""
+    there = frozenset(scopes)
+    if "admin" in there:
+        return frozenset(SCOPES)
+    return there | {one for one, bringers in _IMPLIED.items() if not there.isdisjoint(bringers)}
+
+
+def scopes_of(role: Role) -> tuple[str, ...]:
+    """All of a role, without those that others bring along."""
+    return tuple(one for one in SCOPES if one in ROLE_SCOPES[role] and one not in _IMPLIED)
 
 
 def role_of_nobody(name: str) -> Role:
@@ -661,7 +731,7 @@ def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:
 
 def check_user_name(user: str) -> None:
     """Raises OptionInvalid."""
-    if not _USER.fullmatch(user):
+    if not _USER.fullmatch(user) or user in _RESERVED:
         raise OptionInvalid(
             "A user's name has 1 to 40 characters of a-z, 0-9, dot, hyphen and underscore."
         )

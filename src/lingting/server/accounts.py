@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from lingting.errors import DepartmentNotFound, OptionInvalid, UserNotFound
 from lingting.server.access import (
     ROLE_SCOPES,
-    SCOPES,
     allowed_scopes,
     check_user_name,
     checked_scopes,
     is_administrator,
+    scopes_of,
 )
 from lingting.store.records import ROLES, Actor, Role
 
@@ -142,7 +142,7 @@ class Accounts:
         self,
         name: str,
         *,
-        role: Role | None = None,
+        role: str | None = None,
         scopes: Iterable[str] | None = None,
         department: str | None = None,
         actor: Actor | None = None,
@@ -155,16 +155,16 @@ class Accounts:
         from lingting.store import audit, people
 
         check_user_name(name)
-        role, wanted = role_and_scopes(role, scopes)
+        checked, wanted = role_and_scopes(role, scopes)
         with self._store.database.write() as session:
             if department is not None and not people.has_department(session, department):
                 raise OptionInvalid("There is no such department.", "See `lingting department`.")
             if not people.add_user(
-                session, name, role=role, scopes=wanted, department=department, now=_now()
+                session, name, role=checked, scopes=wanted, department=department, now=_now()
             ):
                 raise OptionInvalid("A user has this name already.", "See `lingting user list`.")
             audit.note(
-                session, actor, "user.added", "user", name, role=role, scopes=",".join(wanted)
+                session, actor, "user.added", "user", name, role=checked, scopes=",".join(wanted)
             )
 
     def disable_user(self, name: str, *, actor: Actor | None = None) -> None:
@@ -240,7 +240,7 @@ def role_and_scopes(role: str | None, scopes: Iterable[str] | None) -> tuple[Rol
     checked = checked_role(role)
     allowed = ROLE_SCOPES[checked]
     if wanted is None:
-        return checked, tuple(one for one in SCOPES if one in allowed)
+        return checked, scopes_of(checked)
     if beyond := [one for one in wanted if one not in allowed]:
         raise OptionInvalid(
             f"A {checked} may not have the scope {beyond[0]}.",

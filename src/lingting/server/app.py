@@ -22,6 +22,7 @@ from lingting.server.pages import router as pages
 from lingting.server.routes import (
     audit,
     departments,
+    docs,
     events,
     exports,
     glossaries,
@@ -97,6 +98,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         retention.router,
         audit.router,
         models.router,
+        docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)

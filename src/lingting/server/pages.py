@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from lingting.errors import BodyInvalid, LingtingError, OptionInvalid, SignInNeeded
+from lingting.server import oidc
 from lingting.server.access import ADMINISTRATOR
 from lingting.server.asking import (
     TheService,
@@ -42,30 +43,83 @@ input{background:#1f2429;color:inherit}}
 
 
 @router.get("/")
-async def start(request: Request, service: TheService) -> Response:
+async def start(request: Request) -> Response:
     """Where a browser lands."""
     try:
         who = await principal_of(request)
     except SignInNeeded:
         return RedirectResponse("/login", status_code=303)
-    del service
     return _page(
         "Lingting 聆听",
-        f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>.</p>"
+        f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>: "
+        "<a href=/api/v1/docs>what it can do · 接口说明</a>.</p>"
         "<form method=post action=/logout><button>Sign out · 退出</button></form>",
     )
 
 
 @router.get("/login")
-async def login_page() -> Response:
-    return _login()
+async def login_page(service: TheService) -> Response:
+    return _login(service)
 
 
-def _login(problem: LingtingError | None = None) -> Response:
+@router.get("/login/oidc")
+async def begin_oidc(service: TheService) -> Response:
+    """Off to the identity provider, with a cookie that only this browser can bring back."""
+    try:
+        begun = await service.provider.begin()
+    except LingtingError as error:
+        return _login(service, error)
+    response = RedirectResponse(begun.address, status_code=303)
+    response.set_cookie(
+        _oidc_cookie(service), begun.cookie, max_age=int(oidc.PATIENCE_S), path="/",
+        secure=service.is_secure, httponly=True, samesite="lax",
+    )  # fmt: skip
+    return response
+
+
+@router.get(oidc.CALLBACK)
+async def finish_oidc(request: Request, service: TheService) -> Response:
+    """Back from the identity provider."""
+    settings = service.settings
+    try:
+        person = await service.provider.finish(
+            request.cookies.get(_oidc_cookie(service)), dict(request.query_params)
+        )
+        is_mapped = bool(settings.oidc_roles), bool(settings.oidc_departments)
+        ticket = await asyncio.to_thread(
+            lambda: service.access.sign_in_by_provider(person, is_mapped=is_mapped)
+        )
+    except LingtingError as error:
+        response = _login(service, error)
+    else:
+        # Not a redirect: a browser that comes from elsewhere would not send the new cookie along.
+        response = _page(
+            "Signed in · 已登录", "<p><a href=/>Go on · 继续</a></p>",
+            head="<meta http-equiv=refresh content='0;url=/'>",
+        )  # fmt: skip
+        await _give_session(request, service, ticket, response)
+    response.delete_cookie(
+        _oidc_cookie(service), path="/", secure=service.is_secure, httponly=True, samesite="lax"
+    )
+    return response
+
+
+def _oidc_cookie(service: Service) -> str:
+    return f"{cookie_of(service)}_oidc"
+
+
+def _login(
+    service: Service, problem: LingtingError | None = None, user: str = ADMINISTRATOR
+) -> Response:
+    elsewhere = (
+        "<p><a href=/login/oidc>Sign in with your organisation · 用单位账号登录</a></p>"
+        if service.provider.is_set_up
+        else ""
+    )
     return _page(
         "Sign in · 登录",
-        "<form method=post action=/login>"
-        f"<label>User · 用户<input name=user value={ADMINISTRATOR} autocomplete=username required>"
+        elsewhere + "<form method=post action=/login>"
+        f'<label>User · 用户<input name=user value="{escape(user)}" autocomplete=username required>'
         "</label><label>Password · 密码<input name=password type=password "
         "autocomplete=current-password required></label><button>Sign in · 登录</button></form>",
         problem,
@@ -82,7 +136,7 @@ async def login(request: Request, service: TheService) -> Response:
             lambda: service.access.sign_in(user, password, address=address_of(request))
         )
     except LingtingError as error:
-        return _login(error)
+        return _login(service, error, user)
     return await signed_in(request, service, ticket)
 
 
@@ -145,10 +199,17 @@ async def setup(request: Request, service: TheService) -> Response:
 
 async def signed_in(request: Request, service: Service, ticket: str) -> Response:
     """The browser gets the new session's cookie; the one that it brought ends, whosever it was."""
+    response = RedirectResponse("/", status_code=303)
+    await _give_session(request, service, ticket, response)
+    return response
+
+
+async def _give_session(
+    request: Request, service: Service, ticket: str, response: Response
+) -> None:
     brought = request.cookies.get(cookie_of(service))
     if brought is not None:
         await asyncio.to_thread(lambda: service.access.sign_out(brought))
-    response = RedirectResponse("/", status_code=303)
     response.set_cookie(
         cookie_of(service),
         ticket,
@@ -158,7 +219,6 @@ async def signed_in(request: Request, service: Service, ticket: str) -> Response
         httponly=True,
         samesite="strict",
     )
-    return response
 
 
 async def _fields(request: Request) -> dict[str, str]:
@@ -175,12 +235,14 @@ async def _fields(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in found.items()}
 
 
-def _page(title: str, body: str, problem: LingtingError | None = None) -> Response:
+def _page(
+    title: str, body: str, problem: LingtingError | None = None, *, head: str = ""
+) -> Response:
     told = "" if problem is None else f"<p class=bad role=alert>{escape(str(problem))}</p>"
     html = (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width,initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>{told}{body}"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{head}<h1>{escape(title)}</h1>{told}{body}"
     )
     headers = {} if problem is None else headers_of(problem)
     return HTMLResponse(html, 200 if problem is None else problem.status, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
 from lingting.server.limits import Turnstile
+from lingting.server.oidc import Provider
+from lingting.server.readings import Readings
 from lingting.server.uploads import Uploads
 from lingting.store.records import Limits
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+_EXPORTS = 2
+"""At a time: a writer has the whole transcript in memory."""
 
 
 def default_limits(settings: Settings) -> Limits:
@@ -45,6 +50,9 @@ class Service:
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
         self.turnstile = Turnstile()
+        self.provider = Provider(settings)
+        self.readings = Readings()
+        self.exporting = asyncio.Semaphore(_EXPORTS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 

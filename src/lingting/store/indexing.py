@@ -13,6 +13,7 @@ and its undo cost nothing; each question leaves them out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, text
@@ -155,10 +156,7 @@ def clear(session: Session) -> None:
     else:
         session.execute(text("truncate search_index"))
     session.execute(delete(SearchEntryRow))
-    session.execute(delete(SettingRow).where(SettingRow.name == _STALE))
-    from lingting.store.changes import now
-
-    session.add(SettingRow(name=_STALE, value=True, changed_at=now()))
+    session.merge(SettingRow(name=_STALE, value=True, changed_at=datetime.now(UTC)))
     session.flush()
 
 

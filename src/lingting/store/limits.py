@@ -16,7 +16,8 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, OptionUnknown
-from lingting.store import audit, changes, events
+from lingting.store import audit, changes
+from lingting.store.database import lock
 from lingting.store.records import Actor, Limits
 from lingting.store.schema import BlobRow, JobRow, RecordingRow, SettingRow, UsageRow
 
@@ -68,7 +69,7 @@ def _without(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 def note_audio(session: Session, user: str, audio_s: float) -> None:
     """So much was recognised for them now. It stays counted when the recording goes."""
     day = _day(datetime.now(UTC))
-    events.lock(session, f"usage:{user}")
+    lock(session, f"usage:{user}")
     row = session.get(UsageRow, (user, day))
     if row is None:
         session.add(UsageRow(user=user, day=day, audio_s=audio_s))

@@ -14,7 +14,7 @@ from typing import Any, cast
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from lingting.store import events
+from lingting.store.database import lock
 from lingting.store.records import Role
 from lingting.store.schema import DepartmentRow, KeyRow, LinkRow, SessionRow, UserRow
 
@@ -105,7 +105,7 @@ def add_user(
     subject: str | None = None,
 ) -> bool:
     """A user without a password; False when the name is taken."""
-    events.lock(session, "users")  # of two who add the same name, the second finds it
+    lock(session, "users")  # of two who add the same name, the second finds it
     if session.get(UserRow, name) is not None:
         return False
     session.add(
@@ -153,7 +153,7 @@ def end_sessions(session: Session, name: str) -> int:
 
 def lock_users(session: Session) -> None:
     """Whoever counts administrators is the only one who does until the transaction ends."""
-    events.lock(session, "users")
+    lock(session, "users")
 
 
 def _is_shared(session: Session, department: str | None) -> bool:
@@ -198,7 +198,7 @@ def has_department(session: Session, name: str) -> bool:
 
 def add_department(session: Session, name: str, *, now: datetime) -> bool:
     """False when it is there."""
-    events.lock(session, "departments")
+    lock(session, "departments")
     if has_department(session, name):
         return False
     session.add(DepartmentRow(name=name, created_at=now))
@@ -335,9 +335,7 @@ def link(session: Session, id: str, *, is_locked: bool = False) -> Ticket | None
 
 def add_link(session: Session, id: str, ticket: Ticket, *, now: datetime) -> None:
     """Older ones of the same user go, and those that are over."""
-    session.execute(
-        delete(LinkRow).where(or_(LinkRow.user == ticket.user, LinkRow.until <= now))
-    )  # fmt: skip
+    session.execute(delete(LinkRow).where(or_(LinkRow.user == ticket.user, LinkRow.until <= now)))
     session.add(LinkRow(id=id, user=ticket.user, sha256=ticket.sha256, until=ticket.until))
     session.flush()
 

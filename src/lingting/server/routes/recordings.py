@@ -14,12 +14,13 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import BodyIncomplete, BodyInvalid, BodyTooLarge, BodyTooSlow, LingtingError
-from lingting.jobs import Job, JobOptions
+from lingting.jobs import Job, JobOptions, Priority
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.downloads import disposition, media_type, parse_range
 from lingting.server.limits import check_quotas
 from lingting.server.problems import problem
+from lingting.server.readings import note_read
 from lingting.server.routes.jobs import Key, check_batch
 from lingting.server.service import Service
 from lingting.server.uploads import Form, Part
@@ -82,7 +83,7 @@ class Again(BaseModel):
 
     options: dict[str, Any] = Field(default_factory=dict)
     batch: str | None = None
-    priority: str = "normal"
+    priority: Priority = "normal"
 
 
 class Tags(BaseModel):
@@ -312,6 +313,7 @@ def audio(request: Request, service: TheService, who: Reader, id: str) -> Respon
     kind = media_type(found.name)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
+    note_read(service, who, "audio.read", id)
     stream = service.store.blobs.open_range(found.digest, start, end)
     return _FileResponse(stream, status, headers, kind)
 
@@ -342,7 +344,7 @@ def peaks(service: TheService, who: Reader, id: str) -> Response:
 def tag(service: TheService, who: Writer, id: str, body: Tags) -> Recording:
     """Add and remove tags."""
     recording_of(service, who, id)
-    return service.store.tag(id, add=body.add, remove=body.remove)
+    return service.store.tag(id, add=body.add, remove=body.remove, actor=who.actor)
 
 
 @router.post("/recordings/{id}/jobs", status_code=202)
@@ -359,7 +361,7 @@ def transcribe_again(
         JobOptions.from_dict(body.options),
         owner=who.user,
         batch_id=body.batch,
-        priority=body.priority,  # type: ignore[arg-type]  # the desk refuses what does not exist
+        priority=body.priority,
         idempotency_key=key,
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import sqlalchemy as sa
 from alembic import op
 
@@ -66,8 +64,8 @@ def _name_administrators(table: str) -> None:
     rows = sa.table(
         table, sa.column(key, sa.String), sa.column("scopes", sa.JSON), sa.column("role", sa.String)
     )
-    found = op.get_bind().execute(sa.select(rows.c[key], rows.c.scopes)).all()
-    for name, scopes in found:
-        listed = json.loads(scopes) if isinstance(scopes, str) else scopes
-        if "admin" in listed:
+    for name, scopes in op.get_bind().execute(sa.select(rows.c[key], rows.c.scopes)).all():
+        if "admin" in scopes:
             op.execute(rows.update().where(rows.c[key] == name).values(role="admin"))
+    if table == "keys":
+        op.execute("update keys set role = 'admin' where is_local")
