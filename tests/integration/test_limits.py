@@ -1,6 +1,7 @@
 """How much somebody may ask for, what a key may do, and who guesses."""
 
 import io
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -25,11 +26,12 @@ from lingting.errors import (
     TooManyTries,
     UserNotFound,
 )
+from lingting.jobs import Desk, FolderWatch
 from lingting.server import access as access_module
 from lingting.server.access import Access, Principal
 from lingting.server.accounts import Accounts
 from lingting.server.limits import Turnstile
-from lingting.store import Store, limits, open_store, work
+from lingting.store import Sight, Store, cursor_of, limits, open_store, work
 from lingting.store.records import Limits
 
 PASSWORD = "correct horse battery"  # noqa: S105
@@ -150,8 +152,6 @@ def test_limits_of_everybody_change_while_it_runs(service: Running) -> None:
 
 
 def test_audio_is_counted_by_day_and_stays_counted(store: Store) -> None:
-    from lingting.jobs import Desk
-
     desk = Desk(store)
 
     def heard() -> float:
@@ -334,6 +334,66 @@ def test_looking_after_a_service_from_python(service: Running) -> None:
         assert verdict.is_whole
         assert admin.verify_audit(verdict.anchor).rows >= verdict.rows
         assert "whisper-base" in {one.id for one in admin.models()}
+
+
+# Departments -------------------------------------------------------------------------------------
+
+
+def test_what_is_given_belongs_to_the_owners_department(store: Store, tmp_path: Path) -> None:
+    accounts = Accounts(store)
+    accounts.add_department("sales")
+    accounts.add_user("anna", department="sales")
+    desk = Desk(store)
+    job = desk.submit(io.BytesIO(b"a"), name="a", owner="anna", idempotency_key="k")
+    assert job.department == store.recording(job.recording_id).department == "sales"
+    assert desk.open_batch("b", owner="anna").department == "sales"
+    assert desk.submit(io.BytesIO(b"b"), name="b", owner="robot-7").department is None
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "c.wav").write_bytes(b"c")
+    watch = FolderWatch(desk, folder, owner="anna", settle_s=0.0)
+    watch.scan()
+    (watched,) = watch.scan()
+    assert watched.department == "sales"
+    # Who moves takes nothing along, and a request that is sent again is the same one.
+    accounts.change_user("anna", department=None)
+    again = desk.submit(io.BytesIO(b"a"), name="a", owner="anna", idempotency_key="k")
+    assert (again.id, again.department) == (job.id, "sales")
+    assert desk.submit(io.BytesIO(b"d"), name="d", owner="anna").department is None
+    sight = Sight("mona", frozenset({"sales"}))
+    assert {one.id for one in desk.jobs(sight=sight)} == {job.id, watched.id}
+    assert {one.job_id for one in desk.events(sight=sight)} == {job.id, watched.id}
+
+
+def test_pages_of_several_sights_have_every_recording_once(store: Store) -> None:
+    places = itertools.cycle([("anna", "sales"), ("anna", "law"), ("ben", "sales"), ("ben", None)])
+    kept = []
+    for number, (owner, department) in zip(range(40), places, strict=False):
+        name = f"{number}.wav"
+        made = store.keep(
+            io.BytesIO(name.encode()), plain_transcript(1), name=name, owner=owner,
+            department=department,
+        ).recording  # fmt: skip
+        store.tag(made.id, add=["t"])
+        kept.append(made)
+    for sight in (
+        Sight("anna"), Sight("anna", frozenset({"sales"})), Sight("x", frozenset({"sales", "law"})),
+        Sight("ben", frozenset({"law"})), Sight("nobody"), None,
+    ):  # fmt: skip
+        for tag in (None, "t"):
+            found, after = [], None
+            while page := store.recordings(limit=7, after=after, tag=tag, sight=sight):
+                found += [one.id for one in page]
+                after = cursor_of(page[-1])
+            wanted = [
+                one.id for one in kept
+                if sight is None or sight.has(one.owner, one.department)
+            ]  # fmt: skip
+            order = {one.id: (one.created_at, one.id) for one in kept}
+            assert found == sorted(wanted, key=order.__getitem__, reverse=True), sight
+            counts = dict(store.tags(sight=sight))
+            assert counts.get("t", 0) == len(wanted)
+            assert {one.recording_id for one in store.search("第", sight=sight)} == set(wanted)
 
 
 # Guessing ----------------------------------------------------------------------------------------

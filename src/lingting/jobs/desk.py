@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
-from lingting.store import events, glossaries, jobs, work
+from lingting.store import events, glossaries, jobs, people, work
 from lingting.store.records import Batch, Blob, Event, Job, JobState, Priority, Sight, WorkerState
 from lingting.store.store import Store
 
@@ -51,15 +51,19 @@ class Desk:
         again. A glossary's words become hotwords now; what it holds later changes nothing. Raises
         RequestConflict when that key was for something else, BatchNotFound, GlossaryNotFound,
         OptionInvalid, StoreUnreachable.
+
+        Without ``department`` it is that of the owner, if they are a user of the service.
         """
         _check_priority(priority)
+        given_department = department  # who moves meanwhile sends the same request
+        department = department or self._department_of(owner)
         self.check_glossary(
             options, owner=owner, department=department, idempotency_key=idempotency_key
         )
         blob = audio if isinstance(audio, Blob) else self.store.put(audio)
         asked = _Asked(
             "job", owner, idempotency_key,
-            [blob.digest, name, options.as_dict(), department, batch_id, priority],
+            [blob.digest, name, options.as_dict(), given_department, batch_id, priority],
         )  # fmt: skip
 
         def add(session: _Session, recording_id: str) -> str:
@@ -75,6 +79,10 @@ class Desk:
         if known is None:
             known = self.store.receive(blob, add, name=name, owner=owner, department=department)
         return self.job(known)
+
+    def _department_of(self, owner: str | None) -> str | None:
+        with self.store.database.read() as session:
+            return people.department_of(session, owner)
 
     def check_glossary(
         self,
@@ -149,7 +157,11 @@ class Desk:
             batch_id = asked.once(
                 session,
                 lambda: jobs.add_batch(
-                    session, name, owner=owner, department=department, priority=priority
+                    session,
+                    name,
+                    owner=owner,
+                    department=department or people.department_of(session, owner),
+                    priority=priority,
                 ),
             )
         return self.batch(batch_id)

@@ -184,6 +184,13 @@ def _user(row: UserRow, is_shared: bool | None) -> User:
     )
 
 
+def department_of(session: Session, name: str | None) -> str | None:
+    """Where a user belongs; None too for a name that is none."""
+    if name is None:
+        return None
+    return session.scalar(select(UserRow.department).where(UserRow.name == name))
+
+
 # Departments -----------------------------------------------------------------------------------
 
 
