@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
@@ -265,6 +265,25 @@ def test_filters(store: Store) -> None:
         page = find(store, "退款", filters=filters)
         assert ids(page) == found, filters
         assert page.count == sum(one.count for one in page.items), filters
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        SearchFilters(since=datetime(2026, 1, 1)),  # noqa: DTZ001 - refused for that
+        SearchFilters(until=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
+    ],
+)
+def test_a_moment_that_is_none_is_refused(store: Store, filters: SearchFilters) -> None:
+    with pytest.raises(OptionInvalid, match="no moment"):
+        find(store, "退款", filters=filters)
+
+
+def test_filters_may_hold_anything(store: Store) -> None:
+    keep(store, "退款")
+    for odd in ("\0", "\ud800", "'\"%_\\", "", "x" * 10_000):
+        for name in ("language", "speaker", "tag", "owner", "department"):
+            assert ids(find(store, "退款", filters=SearchFilters(**{name: odd}))) == []  # type: ignore[arg-type]
 
 
 def test_only_what_is_seen_is_found_and_counted(store: Store) -> None:

@@ -19,6 +19,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
@@ -118,7 +119,7 @@ class Search:
             raise OptionInvalid(f"limit goes up to {MAX_PAGE}, hits up to {MAX_HITS}.")
         typed = storable(typed)
         query = parse_query(typed, match)
-        wish = filters or SearchFilters()
+        wish = _checked(filters or SearchFilters())
         below, is_loose = _parse_place(after)
         if is_loose:
             query = (loosened(typed) if match == "text" else None) or query
@@ -467,7 +468,7 @@ class _Question:
         if self._filters.language is not None:
             fixed.append(language_term(self._filters.language))
         if self._filters.speaker is not None:
-            fixed.append(speaker_term(storable(self._filters.speaker)))
+            fixed.append(speaker_term(self._filters.speaker))
         every = [*(((one,),) for one in fixed), *self._query.wanted()]
         quote, both, either = ('"', " AND ", " OR ") if self._is_sqlite else ("'", " & ", " | ")
         return both.join(
@@ -476,6 +477,29 @@ class _Question:
             ) + ")"
             for ways in every
         )  # fmt: skip
+
+
+def _checked(filters: SearchFilters) -> SearchFilters:
+    """What databases take. Raises OptionInvalid."""
+    texts = {
+        name: storable(given)
+        for name in ("language", "speaker", "tag", "owner", "department")
+        if (given := getattr(filters, name)) is not None
+    }
+    times: dict[str, datetime] = {}
+    for name in ("since", "until"):
+        given = getattr(filters, name)
+        if given is None:
+            continue
+        try:
+            if given.tzinfo is None:
+                raise OverflowError
+            times[name] = given.astimezone(UTC)
+        except OverflowError as exc:
+            raise OptionInvalid(
+                f"{name} is no moment.", "Give a date with its time zone, of the years 2 to 9998."
+            ) from exc
+    return replace(filters, **texts, **times)
 
 
 def _transcript_of(id: Any) -> Any:
