@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from sqlalchemy import text
 
 from lingting.client import Client
 from lingting.errors import ExtraMissing, NotAllowed, OptionInvalid
-from lingting.search import has_sounds, sounds
+from lingting.search import has_sounds, sounds, units_of
 from lingting.store import Search, SearchFilters, SearchPage, Store, audit, changes, open_store
 from lingting.store import search as searching
 from lingting.store.backup import back_up, restore
@@ -125,6 +126,32 @@ def test_what_is_not_there_is_not_found(store: Store) -> None:
     for typed in ("户退", "fund", '"中国人"', '"退款 客户"', "refund 退款"):
         page = find(store, typed)
         assert (page.items, page.next, page.count, page.is_complete) == ((), None, 0, True)
+
+
+def test_whatever_was_written_is_found(store: Store) -> None:
+    """By each of its words, each two characters of Chinese and any longer piece of it."""
+    chance = random.Random(5)  # noqa: S311 - makes texts
+    said = "中国人民银行要求客户退款流程我们今天来讲课程的是了不重庆，。 "
+    letters = ["refund", "Python", "２０２６", "軟體", "Straße", "don't", "한국어", "ไทย"]
+    kept: dict[str, str] = {}
+    for number in range(60):
+        parts = ["".join(chance.choices(said, k=chance.randint(2, 12))) for _ in range(3)]
+        parts.insert(chance.randint(0, 3), chance.choice(letters))
+        text = f"{chance.choice(['', ' ']).join(parts)} {number}"
+        kept[keep(store, text)] = text
+    for id, text in kept.items():
+        units = units_of(text)
+        spans = [(at, at) for at, unit in enumerate(units.texts) if len(unit) > 1]
+        spans += [(at, at + 1) for at in range(len(units) - 1)]
+        first = chance.randrange(len(units) - 3)
+        spans.append((first, chance.randint(first + 2, len(units) - 1)))
+        for first, last in chance.sample(spans, min(12, len(spans))):
+            piece = text[units.starts[first] : units.ends[last]]
+            found = find(store, f'"{piece}"', limit=100)
+            assert id in ids(found), piece
+            wanted = "".join(units_of(piece).texts)
+            for hit in texts(found):
+                assert wanted in "".join(units_of(hit).texts)
 
 
 def test_words_have_times(store: Store) -> None:

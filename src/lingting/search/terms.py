@@ -50,7 +50,7 @@ def sound_term(left: int, right: int) -> str:
 
 
 def language_term(language: str) -> str:
-    return _LANGUAGE + "".join(filter(str.isalnum, language.casefold()))
+    return (_LANGUAGE + "".join(filter(str.isalnum, language.casefold())))[:MAX_TERM_CHARS]
 
 
 def speaker_term(speaker: str) -> str:
