@@ -11,7 +11,17 @@ from typing import IO, Any
 from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
 from lingting.store import events, glossaries, jobs, people, work
-from lingting.store.records import Batch, Blob, Event, Job, JobState, Priority, Sight, WorkerState
+from lingting.store.records import (
+    PRIORITIES,
+    Batch,
+    Blob,
+    Event,
+    Job,
+    JobState,
+    Priority,
+    Sight,
+    WorkerState,
+)
 from lingting.store.store import Store
 
 _Session = Any
@@ -21,7 +31,6 @@ DEFAULT_OPTIONS = JobOptions()
 _MAX_KEY_CHARS = 200
 _WATCHED = "jobs.watched_folders"
 _ACTIVE = ("queued", "running", "paused")
-_PRIORITIES = ("high", "normal", "low")
 
 
 class Desk:
@@ -175,16 +184,12 @@ class Desk:
 
     def made_for(self, idempotency_key: str, *, owner: str | None = None) -> Job:
         """What ``submit`` made for this key. Raises JobNotFound."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             job_id = jobs.made_for(session, owner=owner, key=idempotency_key)
             return jobs.job(session, job_id or "")
 
     def counts(self, *, sight: Sight | None = None) -> dict[JobState, int]:
         """How many jobs there are in each state but done."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             return jobs.counts(session, sight=sight)
 
@@ -212,8 +217,6 @@ class Desk:
 
     def batch_owner(self, batch_id: str) -> tuple[str | None, str | None]:
         """Owner and department: whose it is, without adding up its jobs. Raises BatchNotFound."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             return jobs.batch_owner(session, batch_id)
 
@@ -388,5 +391,5 @@ def _resolved(
 
 
 def _check_priority(priority: str) -> None:
-    if priority not in _PRIORITIES:
+    if priority not in PRIORITIES:
         raise OptionInvalid(f"priority is {priority[:40]}; allowed are high, normal and low.")
