@@ -25,6 +25,7 @@ from lingting.server.routes import (
     docs,
     events,
     exports,
+    from_url,
     glossaries,
     jobs,
     keys,
@@ -34,7 +35,9 @@ from lingting.server.routes import (
     search,
     state,
     transcripts,
+    uploads,
     users,
+    webhooks,
 )
 from lingting.server.routes import (
     settings as settings_routes,
@@ -58,6 +61,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
         anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
         sweeping = asyncio.create_task(_sweep(service), name="sweep")
+        service.sender.start()
         try:
             yield
         finally:
@@ -65,6 +69,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
             await service.broker.close()
+            await asyncio.to_thread(service.sender.close)
             await asyncio.to_thread(service.close)
 
     app = FastAPI(
@@ -91,6 +96,9 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         events.router,
         glossaries.router,
         search.router,
+        uploads.router,
+        from_url.router,
+        webhooks.router,
         users.router,
         departments.router,
         keys.router,
@@ -112,6 +120,7 @@ async def _sweep(service: Service) -> None:
             removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
             if removed:
                 log.warning("removed half-written uploads", extra={"files": removed})
+            await service.resumables.sweep()
         except LingtingError as error:
             log.warning("sweep failed", extra={"code": error.code})
         await asyncio.sleep(_SWEEP_EVERY_S)
