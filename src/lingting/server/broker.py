@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("lingting.server")
 
 LOOK_EVERY_S = 0.3
+_WAITED_LOOK_S = 0.05
+"""While somebody waits for the end of a job and can do nothing else meanwhile."""
 _AFTER_A_FAILURE_S = 2.0
 _PAGE = 500
 _WAITING_EVENTS = 2_000
@@ -55,6 +57,7 @@ class _Listener:
         default_factory=lambda: asyncio.Queue(_WAITING_EVENTS)
     )
     is_lost: bool = False
+    is_waited_for: bool = False
 
 
 class Broker:
@@ -78,15 +81,16 @@ class Broker:
         *,
         after: int | None = None,
         heartbeat_s: float = 15.0,
+        is_waited_for: bool = False,
     ) -> AsyncGenerator[Event | None]:
         """Events for one listener, for ever.
 
         None comes first, and whenever nothing happened for ``heartbeat_s``.
 
         ``missed`` reads a page of those it wants behind an id. It ends when the listener is too
-        slow. Raises BusyError with too many listeners.
+        slow. ``is_waited_for`` is told sooner. Raises BusyError with too many listeners.
         """
-        listener = _Listener(wanted)
+        listener = _Listener(wanted, is_waited_for=is_waited_for)
         if len(self._listeners) >= _LISTENERS:
             raise BusyError("Too many clients listen already.", retry_after_s=10.0)
         place = await self._join(listener)
@@ -124,7 +128,8 @@ class Broker:
     async def _look(self) -> None:
         """Until the last listener has gone."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            is_waited_for = any(one.is_waited_for for one in self._listeners)
+            await asyncio.sleep(_WAITED_LOOK_S if is_waited_for else LOOK_EVERY_S)
             async with self._turn:
                 if not self._listeners:
                     self._place = self._looking = None

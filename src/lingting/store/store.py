@@ -172,11 +172,12 @@ class Store:
         name: str,
         owner: str | None = None,
         department: str | None = None,
+        is_fresh: bool = False,
     ) -> T:
         """Keep a recording that nobody has transcribed yet, and do ``then`` with its id.
 
         Both are one transaction. The same audio under the same name of the same owner is the same
-        recording, as in ``keep``.
+        recording, as in ``keep``, unless it ``is_fresh``.
         """
         name = storable_name(name)
         for blob in self._put_again(audio):
@@ -184,7 +185,11 @@ class Store:
                 self._lock_blob(session, blob.digest)
                 if self.blobs.has(blob.digest):
                     changes.note_blob(session, blob, None)
-                    found = changes.same_recording(session, blob.digest, name, owner)
+                    found = (
+                        None
+                        if is_fresh
+                        else changes.same_recording(session, blob.digest, name, owner)
+                    )
                     recording_id = found or changes.add_recording(
                         session, blob.digest, name, None, owner=owner, department=department
                     )
