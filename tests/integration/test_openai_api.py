@@ -339,7 +339,10 @@ def test_errors_arrive_as_the_clients_exceptions(setting: Setting, tiny_wav: Pat
             create(model="tiny", file=("a.wav", b""))
         with pytest.raises(openai.APIStatusError) as media:
             create(model="tiny", file=("a.wav", b"not at all" * 500))
-        with pytest.warns(DeprecationWarning), pytest.raises(openai.BadRequestError) as translation:
+        with (
+            pytest.warns(DeprecationWarning, match="deprecated"),
+            pytest.raises(openai.BadRequestError) as translation,
+        ):
             client.audio.translations.create(model="whisper-1", file=tiny_wav)
         with pytest.raises(openai.AuthenticationError) as nobody:
             client.with_options(api_key="lk_no").models.list()
