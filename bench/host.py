@@ -26,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,12 +169,11 @@ def driven(
                 latencies.append(took_s)
                 audio_s += clip.duration_s
 
-    threads = [threading.Thread(target=client) for _ in range(clients)]
     host_cpu_s, cpu_s, began_s = running.cpu_s, time.process_time(), time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as pool:
+        done = [pool.submit(client) for _ in range(clients)]
+    for one in done:
+        one.result()  # raises what went wrong: figures of half the work would be none
     return Load(
         clients,
         len(latencies),
@@ -312,11 +312,13 @@ def lanes(running: Running, clips: list[Clip]) -> dict[str, Any]:
     began_s = time.perf_counter()
 
     def queue_bulk() -> None:
-        bulk_engine.recognize(bulk)
+        errors = [one.error for one in bulk_engine.recognize(bulk) if one.error is not None]
+        if errors:
+            raise errors[0]
         bulk_done.append(time.perf_counter() - began_s)
 
-    thread = threading.Thread(target=queue_bulk)
-    thread.start()
+    pool = ThreadPoolExecutor(1)
+    queued = pool.submit(queue_bulk)
     time.sleep(1.0)
     waits: list[int] = []
     latencies: list[float] = []
@@ -328,7 +330,8 @@ def lanes(running: Running, clips: list[Clip]) -> dict[str, Any]:
         latencies.append(time.perf_counter() - asked_s)
         waits += answer.batches
         time.sleep(0.2)
-    thread.join()
+    queued.result()
+    pool.shutdown()
     bulk_engine.close()
     live_engine.close()
     worst = max(waits)

@@ -152,10 +152,10 @@ def hosting(
 
 @contextmanager
 def host_process(
-    socket_path: Path, *, seconds: float = 0.0, model: str = "tiny"
+    socket_path: Path, *, seconds: float = 0.0, model: str = "tiny", hang_s: float = 1800.0
 ) -> Iterator[subprocess.Popen[str]]:
-    """A host that can be killed; ``seconds`` is how long it takes over a batch."""
-    command = [sys.executable, __file__, str(socket_path), str(seconds), model]
+    """A host that can be killed; ``seconds`` is how long it takes over a clip."""
+    command = [sys.executable, __file__, str(socket_path), str(seconds), model, str(hang_s)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -168,14 +168,15 @@ def host_process(
         process.stdout.close()
 
 
-def main(path: str, seconds: str, model: str) -> None:
+def main(path: str, seconds: str, model: str, hang_s: str) -> None:
     import time
 
     def slowly(clip: Clip) -> Hypothesis:
         time.sleep(float(seconds))
         return hear(clip)
 
-    host = Host(lambda *_: ScriptedEngine(slowly), [model])
+    options = HostOptions(hang_s=float(hang_s))
+    host = Host(lambda *_: ScriptedEngine(slowly), [model], options)
     listener = listen(parse_place(path), has_key=False)
     serve(host, [listener], on_ready=lambda _: print("ready", flush=True))  # noqa: T201
 

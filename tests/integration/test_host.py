@@ -22,11 +22,14 @@ from lingting.engines.envelope import CONTENT_TYPE, write_request
 from lingting.engines.guarded import GuardedEngine
 from lingting.engines.registry import load_engine
 from lingting.engines.remote import RemoteOptions, load
+from lingting.engines.remote.address import parse_address
 from lingting.engines.remote.host import HostEngine
+from lingting.engines.remote.link import Link
 from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import (
     AudioEmpty,
     EngineBusy,
+    EngineFailed,
     EngineRefused,
     EngineUnreachable,
     LingtingError,
@@ -523,9 +526,10 @@ def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
     from lingting.host.app import HostApp
     from lingting.host.metrics import Metrics
     from lingting.host.pace import Pace
+    from lingting.host.work import Job
 
     monkeypatch.setattr("lingting.host.model._BREATH_S", 0.01)
-    lacks = {"note": 2, "batch": 1, "_deliver": 1, "budgets": 1}
+    lacks = {"note": 2, "batch": 1, "_deliver": 1, "budgets": 1, "settle": 2}
 
     def lacking(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
@@ -541,6 +545,7 @@ def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
         (Metrics, "batch"),
         (HostApp, "_deliver"),
         (Pace, "budgets"),
+        (Job, "settle"),
     ):
         monkeypatch.setattr(owner, name, lacking(name, getattr(owner, name)))
     with hosting(ScriptedEngine(hear)) as hosted:
@@ -548,6 +553,35 @@ def test_a_lack_of_memory_in_the_host_itself_loses_nothing(
         for number in range(6):
             assert texts(engine.recognize([clip(number)])) == [f"clip {number}"]
     assert not any(lacks.values())
+
+
+@pytest.mark.parametrize(
+    ("fails", "raised", "given_back"),
+    [
+        ("lingting.host.pace.Pace.budgets", RuntimeError, EngineFailed),
+        ("lingting.host.pace.Pace.budgets", MemoryError, EngineBusy),
+        ("lingting.host.metrics.Metrics.batch", MemoryError, EngineBusy),
+    ],
+)
+def test_what_fails_again_and_again_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+    raised: type[Exception],
+    given_back: type[LingtingError],
+) -> None:
+    """Before a batch is chosen, and when it was recognised; the host outlives both."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("lingting.host.model._BREATH_S", 0.001)
+    with hosting(ScriptedEngine(hear)) as hosted:
+        engine = engine_at(hosted)
+        with monkeypatch.context() as patch:
+            patch.setattr(fails, failing)
+            found = engine.recognize([clip(0), clip(1)])
+        assert [type(one.error) for one in found] == [given_back] * 2
+        assert texts(engine.recognize([clip(2)])) == ["clip 2"]
 
 
 def test_a_request_that_finds_no_memory_may_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -590,6 +624,23 @@ def test_a_body_without_a_length_is_bounded_too() -> None:
         connection.request("POST", TRANSCRIPTIONS, (b"x" * 5_000 for _ in range(9)), POST)
         assert connection.getresponse().status == 413
         connection.close()
+
+
+def test_bodies_that_are_being_received_are_bounded_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lingting.host.app._MOST_BODIES_BYTES", 1_000_000)
+    with hosting(ScriptedEngine(hear)) as hosted:
+        first = hosted.connection()
+        first.putrequest("POST", TRANSCRIPTIONS)
+        first.putheader("Content-Length", "2000000")
+        first.endheaders()
+        first.send(bytes(900_000))
+        time.sleep(0.2)
+        status, headers, _ = hosted.ask("POST", TRANSCRIPTIONS, bytes(900_000), POST)
+        assert status == 429
+        assert "retry-after" in headers
+        first.close()
 
 
 # Who may ask, and where
@@ -647,6 +698,24 @@ def test_a_stale_socket_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
         other.listen()
         with pytest.raises(OptionInvalid, match="Another program"):
             listen(parse_place(str(path)), has_key=False)
+
+
+def test_closing_twice_leaves_the_next_hosts_socket(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "e.sock"
+    first = listen(parse_place(str(path)), has_key=False)
+    first.close()
+    second = listen(parse_place(str(path)), has_key=False)  # often with the same inode
+    first.close()
+    assert path.exists()
+    second.close()
+    assert not path.exists()
+
+
+def test_a_lock_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "e.sock"
+    path.with_name("e.sock.lock").mkdir(parents=True)
+    with pytest.raises(OptionInvalid, match="lock"):
+        listen(parse_place(str(path)), has_key=False)
 
 
 @pytest.mark.parametrize("place", ["0.0.0.0:0", "[::]:0", "10.0.0.1:0", "example.org:0"])
@@ -723,6 +792,34 @@ def test_sigterm_finishes_what_waits(tmp_path: Path) -> None:
     late = [one.error for pair in found for one in pair if one.error is not None]
     assert len(heard) > 20  # 2 s of work when it was told, and it had 10
     assert all(isinstance(one, EngineBusy | EngineUnreachable) for one in late)  # sent too late
+
+
+def test_a_batch_that_hangs_makes_the_host_unready_and_then_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "e.sock"
+    link = Link(parse_address(f"unix:{path}"), None, connect_s=5.0, silence_s=5.0)
+
+    def recognising() -> int:
+        status = json.loads(link.ask("GET", "/status").body)
+        return int(status["models"]["tiny"]["recognising_clips"])
+
+    with (
+        host_process(path, seconds=600, hang_s=6.0) as process,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        engine = load(f"unix:{path}", options=ONCE)
+        assert isinstance(engine, HostEngine)
+        assert link.ask("GET", "/readyz").status == 200
+        hangs = pool.submit(engine.recognize, [clip(0)])
+        until(lambda: recognising() == 1)
+        waits = pool.submit(engine.recognize, [clip(1)])
+        until(lambda: link.ask("GET", "/readyz").status == 503)
+        assert isinstance(waits.result(30)[0].error, EngineBusy)
+        assert isinstance(hangs.result(30)[0].error, EngineUnreachable)
+        assert process.wait(30) == 1
+    with host_process(path):  # and whoever looks after it starts it again
+        assert texts(engine.recognize([clip(2)])) == ["clip 2"]
+    engine.close()
+    link.close()
 
 
 def test_a_host_that_is_not_there() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -212,17 +214,44 @@ def test_openais_client_comes_again_when_the_queue_is_full() -> None:
     assert found == ["hello"] * 3
 
 
+def test_a_form_is_freed_while_its_clip_waits() -> None:
+    """A WAV may be twenty times as large as the clip that is made of it."""
+    gated = Gated(lambda _: Hypothesis("hello"))
+    extra = b"junk" + (30_000_000).to_bytes(4, "little") + bytes(30_000_000)
+    with served(gated) as hosted:
+        tracemalloc.start()
+        connection = hosted.connection()
+        connection.request("POST", PATH, *multipart([], WAV + extra))
+        gated.wait_begun()
+        end_s = time.monotonic() + 10
+        while (held_bytes := tracemalloc.get_traced_memory()[0]) > 10_000_000:
+            assert time.monotonic() < end_s, held_bytes
+            time.sleep(0.01)
+        tracemalloc.stop()
+        gated.open()
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_brackets_that_are_no_list_are_words() -> None:
+    heard = Heard()
+    brackets = "[" * 30_000
+    with served(heard.engine) as hosted:
+        posted(hosted, [("hotwords", brackets)])
+    assert heard.clips[0].options.hotwords == (brackets,)
+
+
 PATH = "/v1/audio/transcriptions"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
-def multipart(fields: list[tuple[str, str]]) -> tuple[bytes, dict[str, str]]:
+def multipart(fields: list[tuple[str, str]], wav: bytes = WAV) -> tuple[bytes, dict[str, str]]:
     parts = [
         f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields
     ]
     file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
-    body = b"".join([*parts, file, WAV, b"\r\n--x--\r\n"])
+    body = b"".join([*parts, file, wav, b"\r\n--x--\r\n"])
     return body, {**AUTH, "Content-Type": "multipart/form-data; boundary=x"}
 
 

@@ -699,6 +699,21 @@ def test_silence_has_no_group(vad: FsmnVad) -> None:
     assert numbered_groups(vad, np.zeros(5 * RATE, np.float32), PLAIN) == []
 
 
+def test_a_reading_can_be_paused_and_its_groups_are_the_same(
+    vad: FsmnVad, clips: dict[str, Floats], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speech = np.concatenate([clips["jfk"], silence(60), clips["platforms"], silence(60)])
+    groups = numbered_groups(vad, speech, PLAIN)
+    monkeypatch.setattr("lingting.pipeline.reading.PAUSE_EVERY_S", 20.0)
+    with open_reading(wav(speech), vad, PLAIN) as reading:
+        steps = list(reading.steps())
+    assert steps.count(None) > 3
+    found = [step for step in steps if step is not None]
+    assert [[one.clip.start_s for one in group.clips] for group in found] == [
+        [one.clip.start_s for one in group.clips] for group in groups
+    ]
+
+
 def uneven(clip: Clip) -> Hypothesis:
     """Mandarin and Cantonese as the loudness of the clip falls, never quite sure."""
     if clip.options.language is not None:

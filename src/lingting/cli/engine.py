@@ -193,6 +193,7 @@ def clear_memory() -> None:
 _SENTENCES = {
     "host.listening": "Listening on {address}",
     "host.draining": "Stopping: {audio_s} s of audio are still waiting …",
+    "host.hangs": "{model} has been at one batch for {seconds} s: this process ends.",
     "host.stopped": "Stopped.",
     "model.loading": "Loading {model} …",
     "model.ready": "{model} is ready on {device} after {seconds} s.",
@@ -200,7 +201,7 @@ _SENTENCES = {
     "model.unloaded": "{model} is unloaded.",
     "memory.lack": "Memory ran out with {audio_s} s of audio in {model}: {step}.",
 }
-_BAD = frozenset({"model.failed", "memory.lack", "incident"})
+_BAD = frozenset({"host.hangs", "model.failed", "memory.lack", "incident"})
 
 
 def _teller(output: Output) -> Any:

@@ -133,7 +133,9 @@ def load_engine(
     if is_address(model):
         if compute != "auto":
             raise OptionInvalid(f"compute is {compute}; a server chooses its own.", "Leave it out.")
-        return _load_remote(model)
+        from lingting.engines.remote import load_guarded
+
+        return load_guarded(model)
     from lingting import models
 
     for recogniser in RECOGNISERS:
@@ -239,16 +241,6 @@ def _config_text(folder: Path) -> str:
         with suppress(OSError), (folder / name).open("rb") as file:
             return file.read(_MOST_CONFIG_BYTES).decode("utf-8", errors="replace")
     return ""
-
-
-def _load_remote(name: str) -> Engine:
-    """Guarded here, or by the engine host that answers: two guards would hear a clip four times."""
-    from lingting.engines.remote import load, split_address
-    from lingting.engines.remote.host import HostEngine
-
-    address, model = split_address(name)
-    engine = load(address, model=model)
-    return engine if isinstance(engine, HostEngine) else GuardedEngine(engine)
 
 
 def _best_installed(device: str) -> str:

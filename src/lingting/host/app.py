@@ -18,8 +18,6 @@ import hmac
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any, ClassVar
 
 from lingting.engines.base import EngineFacts
@@ -40,8 +38,9 @@ from lingting.errors import (
 )
 from lingting.host import metrics
 from lingting.host.answering import Answering, Send
-from lingting.host.forms import answer_of, read_form
+from lingting.host.forms import Form, answer_of, read_form
 from lingting.host.host import Host
+from lingting.host.incidents import incident
 from lingting.host.model import HostedModel
 from lingting.host.work import Job
 
@@ -54,8 +53,8 @@ _OPEN = frozenset({"/healthz", "/readyz"})
 _BODY_TIMEOUT_S = 60.0
 _MOST_BODIES_BYTES = 1 << 30  # being received, all callers together
 _LOOK_S = 0.05
+_WATCH_EVERY_S = 1.0
 _LAST_BATCH_S = 60.0  # that is under way when everything else has ended
-_FRAMES = 6
 _DONE, _BEAT, _GONE = "done", "beat", "gone"
 
 
@@ -99,11 +98,13 @@ class _Wait:
 class HostApp:
     """ASGI around a :class:`Host`. Call :meth:`start` in the event loop that serves it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, on_hang: Callable[[], object] = lambda: None) -> None:
+        """``on_hang`` is called when what waits was handed back: nobody can stop such a batch."""
         self.host = host
+        self._on_hang = on_hang
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waits: set[_Wait] = set()
-        self._beats: asyncio.Task[None] | None = None
+        self._rounds: list[asyncio.Task[None]] = []
         self._bodies_bytes = 0
         key = host.options.key
         self._bearer = None if key is None else f"Bearer {key.strip()}".encode()
@@ -114,7 +115,10 @@ class HostApp:
         """From now on answers find their way; needs the running loop."""
         self._loop = asyncio.get_running_loop()
         self.host.deliver_to(self._deliver)
-        self._beats = self._loop.create_task(self._beat())
+        self._rounds = [
+            self._loop.create_task(self._every(self.host.options.heartbeat_s / 2, self._beat)),
+            self._loop.create_task(self._every(_WATCH_EVERY_S, self._watch)),
+        ]
 
     async def drain(self) -> None:
         """Nothing new is taken; what waits is recognised for a while, the rest handed back."""
@@ -131,8 +135,8 @@ class HostApp:
 
     def stop(self) -> None:
         """No more signs of life."""
-        if self._beats is not None:
-            self._beats.cancel()
+        for task in self._rounds:
+            task.cancel()
 
     def _deliver(self, jobs: list[Job]) -> None:
         """From a model's thread."""
@@ -142,15 +146,31 @@ class HostApp:
         except RuntimeError:
             return  # the loop has ended, and everybody who waited has gone
 
-    async def _beat(self) -> None:
-        every_s = self.host.options.heartbeat_s
+    async def _every(self, seconds: float, act: Callable[[], None]) -> None:
+        """One round that fails, for want of memory say, is not the last one."""
         while True:
-            await asyncio.sleep(every_s / 2)
-            latest_s = asyncio.get_running_loop().time() - every_s
-            for wait in list(self._waits):
-                if wait.began_s < latest_s:
-                    wait.began_s += every_s
-                    wait.tell(_BEAT)
+            await asyncio.sleep(seconds)
+            try:
+                act()
+            except Exception as exc:
+                self._incident(exc)
+
+    def _beat(self) -> None:
+        every_s = self.host.options.heartbeat_s
+        latest_s = asyncio.get_running_loop().time() - every_s
+        for wait in list(self._waits):
+            if wait.began_s < latest_s:
+                wait.began_s += every_s
+                wait.tell(_BEAT)
+
+    def _watch(self) -> None:
+        host, model = self.host, self.host.hanging
+        if model is None or host.is_draining:
+            return
+        host.tell({"event": "host.hangs", "model": model.name, "seconds": round(model.at_work_s)})
+        host.is_draining = True
+        host.hand_back()
+        self._on_hang()
 
     # Requests -----------------------------------------------------------------------------
 
@@ -180,15 +200,11 @@ class HostApp:
         return error.status
 
     def _incident(self, exc: Exception) -> LingtingError:
-        """Logged by type and place: the message of a foreign exception may quote a caller."""
-        incident = secrets.token_hex(4)
-        frames = extract_tb(exc.__traceback__)[-_FRAMES:]
-        at = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-        self.host.tell(
-            {"event": "incident", "incident": incident, "error": type(exc).__name__, "at": at}
-        )
+        """Logged by type and place; the caller is told where in the log."""
+        number = secrets.token_hex(4)
+        self.host.tell({**incident(exc), "incident": number})
         return EngineFailed(
-            f"The engine host failed (incident {incident}).", "Look into the host's log."
+            f"The engine host failed (incident {number}).", "Look into the host's log."
         )
 
     async def _route(self, scope: Scope, receive: Receive, answer: Answering) -> None:
@@ -234,12 +250,13 @@ class HostApp:
         host = self.host
         if host.is_draining:
             host.check_room("live", 0.0, 0)  # raises: better before the audio is sent
+        # Nobody holds the body but who reads it: it is freed before its clips' turn comes.
         kind = headers.get(b"content-type", b"")
-        body = await self._body(headers, receive)
         if kind == _OURS:
-            await self._clips(body, receive, answer)
+            await self._clips(await self._body(headers, receive), receive, answer)
         else:
-            await self._form(kind.decode("latin-1"), body, receive, answer)
+            form = await self._read_form(kind, await self._body(headers, receive))
+            await self._form(form, receive, answer)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytearray:
         """All of it, in memory, bounded. Raises Gone, AudioTooLong or EngineBusy."""
@@ -253,8 +270,6 @@ class HostApp:
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             return bytearray(message["body"])
-        if self._bodies_bytes > _MOST_BODIES_BYTES:
-            raise EngineBusy("Too much audio is being received.", retry_after_s=1.0)
         body = bytearray()
         try:
             async with asyncio.timeout(_BODY_TIMEOUT_S):
@@ -266,6 +281,8 @@ class HostApp:
                     self._bodies_bytes += len(part)
                     if len(body) > most:
                         raise _too_long(most)
+                    if self._bodies_bytes > _MOST_BODIES_BYTES:
+                        raise EngineBusy("Too much audio is being received.", retry_after_s=1.0)
                     if not message.get("more_body"):
                         return body
                     message = await receive()
@@ -287,14 +304,17 @@ class HostApp:
         await self._wait_for(model, job, receive, answer)
         await answer.body(write_answer(job.results(), job.batches))
 
-    async def _form(self, kind: str, body: bytearray, receive: Receive, answer: Answering) -> None:
-        """What an OpenAI client sends: one clip, whose error is the request's."""
+    async def _read_form(self, kind: bytes, body: bytearray) -> Form:
+        """In a thread: a clip may have to be resampled."""
         loop = asyncio.get_running_loop()
         try:
-            form = await loop.run_in_executor(None, read_form, kind, bytes(body))
+            return await loop.run_in_executor(None, read_form, kind.decode("latin-1"), bytes(body))
         except LingtingError:
             self.host.metrics.refused("invalid")
             raise
+
+    async def _form(self, form: Form, receive: Receive, answer: Answering) -> None:
+        """What an OpenAI client sends: one clip, whose error is the request's."""
         model = self.host.find(form.request.model)
         job = self.host.submit(model, form.request.lane, form.request.clips)
         await self._wait_for(model, job, receive, None)
@@ -357,13 +377,9 @@ class HostApp:
         await answer.json({"status": "alive"})
 
     async def _readyz(self, answer: Answering) -> None:
-        """A model that was unloaded for want of work counts as ready: the next clip loads it."""
         host = self.host
         states = {name: model.state for name, model in host.models.items()}
-        default = host.models[host.default]
-        is_ready = not host.is_draining and (
-            default.state == "ready" or (default.state == "absent" and default.facts is not None)
-        )
+        is_ready = host.is_ready
         data = {"ready": is_ready, "draining": host.is_draining, "models": states}
         await answer.json(data, 200 if is_ready else 503)
 

@@ -200,7 +200,7 @@ def _split(given: str) -> list[str]:
     if given.startswith("["):
         try:
             return [str(one) for one in json.loads(given)]
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
     return [one.strip() for one in given.split(",") if one.strip()]
 

@@ -19,6 +19,7 @@ ALIASES = frozenset({AUTO, "whisper-1", "gpt-transcribe"})
 _ROOM = {"live": 1.0, "interactive": 0.95, "bulk": 0.9}  # of the queue, so that live gets in
 _MOST_CLIPS = 20_000
 _SHOWN_MODELS = 10
+_SLOW_SHARE = 0.1  # of the time after which a batch hangs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,17 @@ class HostOptions:
     """How often a Lingting caller that waits is told that its clips are not forgotten."""
     drain_s: float = 10.0
     """How long a host that is asked to stop goes on with what waits, before it hands it back."""
+    hang_s: float = 1800.0
+    """A batch, or the loading of a model, that takes so long has no end: the host ends itself, to
+    be started again. After a tenth of that it is not ready."""
 
     def __post_init__(self) -> None:
         if not self.queue_s > 0:
             raise OptionInvalid(f"queue_s is {self.queue_s}; it must be above 0.")
         if self.idle_s is not None and not self.idle_s > 0:
             raise OptionInvalid(f"idle_s is {self.idle_s}; it must be above 0.")
+        if not self.hang_s > 0:
+            raise OptionInvalid(f"hang_s is {self.hang_s}; it must be above 0.")
         if self.key is not None and not (self.key.isascii() and self.key.strip()):
             raise OptionInvalid("The key is empty or holds characters that no header can carry.")
 
@@ -105,6 +111,22 @@ class Host:
     @property
     def is_busy(self) -> bool:
         return any(model.is_busy for model in self.models.values())
+
+    @property
+    def is_ready(self) -> bool:
+        """The default model is loaded, or was and will be by the next clip, and nothing hangs."""
+        default = self.models[self.default]
+        has_model = default.state == "ready" or (
+            default.state == "absent" and default.facts is not None
+        )
+        is_slow = default.at_work_s > self.options.hang_s * _SLOW_SHARE
+        return has_model and not is_slow and not self.is_draining
+
+    @property
+    def hanging(self) -> HostedModel | None:
+        """A model whose batch will not end any more."""
+        hang_s = self.options.hang_s
+        return next((one for one in self.models.values() if one.at_work_s > hang_s), None)
 
     def check_room(self, lane: str, audio_s: float, clips: int) -> None:
         """Raises EngineBusy. A request larger than the whole queue waits when nothing else does."""

@@ -83,14 +83,14 @@ class Listener:
         self._inode = _inode(place.path)
 
     def close(self) -> None:
-        """The socket's file goes too, unless it is another's by now."""
+        """The socket's file goes too, unless it is another's by now. Twice is fine."""
         self.socket.close()
-        path = self.place.path
-        if path is not None and _inode(path) == self._inode:
+        path, lock, self._lock = self.place.path, self._lock, None
+        if path is None or lock is None:
+            return
+        if _inode(path) == self._inode:
             path.unlink(missing_ok=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        os.close(lock)
 
 
 def listen(place: Place, *, has_key: bool) -> Listener:
@@ -152,7 +152,12 @@ def _make_private(folder: Path) -> None:
 
 def _locked(path: Path) -> int:
     """An open lock file; the system lets go of it when this process ends, however it ends."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise OptionInvalid(
+            f"The lock beside the socket cannot be made: {exc.strerror}.", "Choose another place."
+        ) from exc
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

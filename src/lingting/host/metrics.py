@@ -69,7 +69,7 @@ class Metrics:
         self._waits.labels(lane).observe(seconds)
 
     def refused(self, why: str) -> None:
-        """A request was not taken: full, draining, loading, key, or invalid."""
+        """A request was not taken: full, draining, memory, key, or invalid."""
         self._refused.labels(why).inc()
 
     def dropped(self, lane: str, clips: int) -> None:

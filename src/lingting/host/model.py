@@ -19,6 +19,7 @@ from typing import Any, Literal
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
 from lingting.engines.envelope import LANES
 from lingting.errors import EngineBusy, EngineFailed, LingtingError
+from lingting.host.incidents import incident
 from lingting.host.ladder import Ladder, is_out_of_memory
 from lingting.host.lanes import Entry, Lanes
 from lingting.host.metrics import Metrics
@@ -33,6 +34,7 @@ _ALONE_AFTER_S = 60.0
 _MOST_CLIPS = 512  # in a batch
 _FAILED_FOR_S = 10.0  # before a model that could not be loaded is tried again
 _BREATH_S = 0.5
+_MOST_FAILURES = 20  # turns in a row, before the clips are given back
 _GATHER_SHARE = 0.02
 _GATHER_S = 0.005
 
@@ -68,7 +70,8 @@ class HostedModel:
         self._used_at_s = 0.0
         self._asked_at_s = -_ALONE_AFTER_S  # when something was wanted sooner than bulk work
         self._batches = 0
-        self._under_way: tuple[int, float] | None = None
+        self._recognising = 0  # clips
+        self._began_s: float | None = None  # this turn; None while it waits
         self._gather: tuple[int, float] = (0, 0.0)
         self._taken: list[Entry[Place]] = []
         self._undelivered: list[Job] = []
@@ -110,7 +113,13 @@ class HostedModel:
     @property
     def is_busy(self) -> bool:
         """Clips wait or are recognised."""
-        return bool(len(self._lanes)) or self._under_way is not None
+        return bool(len(self._lanes)) or self._recognising > 0
+
+    @property
+    def at_work_s(self) -> float:
+        """For how long it has been at one batch, or at loading its model; 0 between them."""
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
 
     def lanes(self) -> list[tuple[str, int, float]]:
         """Name, clips and seconds of each lane."""
@@ -122,14 +131,13 @@ class HostedModel:
 
     def status(self) -> dict[str, Any]:
         """What `GET /status` shows."""
-        under_way = self._under_way
-        clips, since_s = under_way or (0, 0.0)
+        clips = self._recognising
         return {
             "state": self._state,
             "error": None if self._error is None else self._error.as_dict(),
             "batches": self._batches,
             "recognising_clips": clips,
-            "recognising_for_s": round(time.monotonic() - since_s, 3) if under_way else None,
+            "recognising_for_s": round(self.at_work_s, 3) if clips else None,
             "rate": None if self._pace.rate is None else round(self._pace.rate, 2),
             "budgets_s": {k: round(v, 1) for k, v in self._budgets().items()},
             "waiting": {n: {"clips": c, "audio_s": round(s, 3)} for n, c, s in self.lanes()},
@@ -168,10 +176,10 @@ class HostedModel:
         with self._wake:
             if what == "unload" and len(self._lanes):
                 raise EngineBusy(f"{len(self._lanes)} clips wait for this model.")
+            self._have_thread()
             if what == "load" and self._state in ("absent", "failed"):
                 self._check_usable()
                 self._state = "loading"
-            self._have_thread()
             self._orders.add(what)
             self._rouse()
 
@@ -217,22 +225,41 @@ class HostedModel:
 
     def _run(self) -> None:
         """Until it is stopped. What fails here is ours, or memory for the smallest things."""
+        failures = 0
         while True:
             try:
                 if not self._turn():
                     return
+                failures = 0
             except Exception as exc:
+                failures += 1
                 with suppress(Exception):
-                    self._around.tell({"event": "incident", "error": type(exc).__name__})
+                    self._around.tell(incident(exc))
+                if failures >= _MOST_FAILURES:
+                    with suppress(Exception):  # else after the next turn
+                        self._give_back(exc)
+                        failures = 0
                 time.sleep(_BREATH_S)
+
+    def _give_back(self, exc: Exception) -> None:
+        """Every clip, after turns that failed one after the other: nobody waits for ever."""
+        error: LingtingError = EngineFailed(
+            "The engine host fails on every batch.", "Look into the host's log."
+        )
+        if is_out_of_memory(exc):
+            error = EngineBusy("This engine host has no memory for a batch.", retry_after_s=5.0)
+        self._settle(self._taken, [_failed(error)] * len(self._taken))
+        self._taken, self._recognising = [], 0
+        self.hand_back(error)
 
     def _turn(self) -> bool:
         """One batch, or what was ordered; False at the end."""
-        if self._undelivered:
-            self._deliver([])
+        self._deliver()
         # What a turn that failed had taken, and nobody has answered, comes first.
         self._taken = [entry for entry in self._taken if entry.item is not None]
+        self._began_s = None
         orders = set() if self._taken else self._next()
+        self._began_s = time.monotonic()
         for why in ("unload", "idle", "stop"):
             if why in orders:
                 self._unload(why)
@@ -251,7 +278,7 @@ class HostedModel:
         try:
             self._around.clear()
         except Exception as exc:
-            self._around.tell({"event": "incident", "error": type(exc).__name__})
+            self._around.tell(incident(exc))
 
     def _next(self) -> set[str]:
         """Waits for clips, an order, or the end of patience with an idle model.
@@ -275,8 +302,7 @@ class HostedModel:
             # Before a model is loaded nobody knows its pace, and one clip shows it.
             budgets = self._budgets()
             self._taken = self._lanes.take(budgets, _MOST_CLIPS if is_ready else 1)
-            if self._taken:
-                self._under_way = (len(self._taken), time.monotonic())
+            self._recognising = len(self._taken)
             orders, self._orders = self._orders, set()
             return orders
 
@@ -386,11 +412,11 @@ class HostedModel:
         except MemoryError:
             raise  # for the smallest things; the batch is tried again
         except Exception as exc:  # ours: the ladder answers for the engine
-            self._around.tell({"event": "incident", "error": type(exc).__name__})
+            self._around.tell(incident(exc))
             found = [_failed(EngineFailed("The engine host failed on a batch."))] * len(batch)
         self._settle(batch, found)
         self._taken = []
-        self._under_way = None  # not before: who waits for the end of work looks at it
+        self._recognising = 0  # not before: who waits for the end of work looks at it
 
     def _recognized(self, batch: list[Entry[Place]]) -> list[Hypothesis]:
         if self._ladder is None:
@@ -426,25 +452,25 @@ class HostedModel:
 
     def _settle(self, entries: Iterable[Entry[Place]], found: Iterable[Hypothesis]) -> None:
         """Each request that has all its answers goes to whoever waits for it."""
-        done: list[Job] = []
         with self._wake:  # the clips of one request may be settled from two threads
             for entry, hypothesis in zip(entries, found, strict=True):
-                place, entry.item = entry.item, None
+                place = entry.item
                 if place is not None and place.job.settle(place.at, hypothesis, self._batches):
-                    done.append(place.job)
-        self._deliver(done)
+                    self._undelivered.append(place.job)
+                entry.item = None  # not before: what fails here is settled by the next turn
+        self._deliver()
 
-    def _deliver(self, jobs: list[Job]) -> None:
+    def _deliver(self) -> None:
         """To who waits for them; what could not be delivered is taken along the next time."""
         with self._wake:
-            jobs, self._undelivered = [*self._undelivered, *jobs], []
+            jobs, self._undelivered = self._undelivered, []
         if not jobs:
             return
         try:
             self._around.deliver(jobs)
         except Exception:
             with self._wake:
-                self._undelivered = [*jobs, *self._undelivered]
+                self._undelivered += jobs
             raise
 
     def _on_lack(self, step: str, seconds: float) -> None:

@@ -16,6 +16,7 @@ from lingting.host.listening import Listener
 
 _KEEP_ALIVE_S = 75  # longer than any client keeps its idle connections
 _GRACE_S = 15
+_FAREWELL_S = 1.0  # for the answers to what a host that hangs hands back
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,6 +42,9 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; returns when everything has ended in good order.
 
+    A batch that hangs ends the process, with exit code 1: no thread can be stopped, and whoever
+    looks after the process starts it again.
+
     ``on_ready`` is called when connections are taken, with a function that begins the end and may
     be called from any thread. Outside the main thread there are no signals to hear.
     """
@@ -58,14 +62,16 @@ async def _serve(
     has_signals: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
-    app = HostApp(host)
+    app = HostApp(host, on_hang=lambda: loop.call_later(_FAREWELL_S, os._exit, 1))
     app.start()
     server = _server(app)
     ending: list[asyncio.Task[None]] = []
 
     async def end() -> None:
-        await app.drain()
-        server.should_exit = True
+        try:
+            await app.drain()
+        finally:
+            server.should_exit = True
 
     def begin_end(is_impatient: bool = True) -> None:
         """A second signal means now."""

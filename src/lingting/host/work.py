@@ -42,11 +42,14 @@ class Job:
         self.waiter: Any = None
 
     def settle(self, at: int, hypothesis: Hypothesis, batch: int) -> bool:
-        """The clip's answer; True when it was the last one. Its audio is let go of."""
-        self.clips[at] = None
-        self.hypotheses[at] = hypothesis
-        self.batches[at] = batch - self.first_batch + 1
-        self.left -= 1
+        """The clip's answer; True when none is missing. Its audio is let go of.
+
+        A second answer changes nothing, and where memory runs out nothing has changed either.
+        """
+        if self.hypotheses[at] is None:
+            number, left = batch - self.first_batch + 1, self.left - 1
+            self.batches[at], self.left = number, left
+            self.clips[at], self.hypotheses[at] = None, hypothesis
         return self.left == 0
 
     def results(self) -> list[Hypothesis]:

@@ -35,7 +35,7 @@ class Gone(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """What came next of a recording: a group, or its end, or both."""
+    """What came next of a recording: a group, or its end, or both; neither is a pause."""
 
     group: Group | None
     total_s: float | None
@@ -47,6 +47,10 @@ class Part:
     @property
     def is_last(self) -> bool:
         return self.facts is not None
+
+    @property
+    def is_pause(self) -> bool:
+        return self.group is None and self.facts is None
 
     @property
     def audio_s(self) -> float:

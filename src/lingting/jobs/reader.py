@@ -1,8 +1,9 @@
 """A process that opens what people gave: bytes of a stranger meet a decoder only in here.
 
 It holds any number of open recordings and works on one request at a time: ``open`` and ``next``
-answer with the next part, ``close`` with nothing. While it reads it says every second that it is
-alive. It ends with its worker.
+answer with the next part, ``close`` with nothing. A part may be a pause, so that hours without
+speech hold no other recording up. While it reads it says every second that it is alive. It ends
+with its worker.
 """
 
 from __future__ import annotations
@@ -46,19 +47,22 @@ class _Open:
         self._reading: Reading = self._stack.enter_context(
             open_reading(Path(request["path"]), vad, options, on_block=self._heard)
         )
-        self._groups: Iterator[Group] = self._reading.groups()
-
-    def skip(self, groups: int) -> None:
-        for _ in range(groups):
-            if next(self._groups, None) is None:
-                return
+        self._steps: Iterator[Group | None] = self._reading.steps()
+        self._skip: int = request["skip"]  # groups that were read before
 
     def next(self) -> Part:
+        for group in self._steps:
+            if group is None:
+                return Part(None, self._reading.total_s)
+            if group.number >= self._skip:
+                return self._part(group)
+        return self._part(None)
+
+    def _part(self, group: Group | None) -> Part:
         """A group that is shorter than it may be is the last: nothing is read in vain to know."""
-        group = next(self._groups, None)
         if group is not None and group.audio_s >= GROUP_S[min(group.number, len(GROUP_S) - 1)]:
             return Part(group, self._reading.total_s)
-        for _ in self._groups:
+        if any(step is not None for step in self._steps):
             raise EngineFailed("A recording went on behind its last group.")
         facts = self._reading.facts
         return Part(group, self._reading.total_s, facts, self._meter.peaks())
@@ -105,7 +109,6 @@ def _next(
         if request["op"] == "open":
             _close(readings.pop(key, None))
             readings[key] = _Open(request, vad, link)
-            readings[key].skip(request["skip"])
         return readings[key].next()
     except (LingtingError, Gone):
         raise

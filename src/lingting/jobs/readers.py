@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ STALL_S = 120.0
 _START_S = 120.0
 _END_S = 5.0
 _PATIENCE = 3
+_ASIDE_S = 0.01
 
 
 class ReaderDied(Exception):
@@ -129,11 +131,16 @@ class OpenRecording:
         A process that died over another recording is no news: this one is opened again, behind
         what was read of it. Raises the error of the recording, or ReaderDied.
         """
-        for _ in range(_PATIENCE):
+        losses = 0
+        while losses < _PATIENCE:
             try:
                 part = self._asked(on_part)
             except ReaderLost:
                 self._process = None
+                losses += 1
+                continue
+            if part.is_pause:
+                time.sleep(_ASIDE_S)  # a lock knows no order: it is the turn of whoever waits
                 continue
             if part.group is not None:
                 self._groups = part.group.number + 1
@@ -158,7 +165,8 @@ class OpenRecording:
         try:
             with process.turn:
                 part = process.ask(request)
-                on_part(part)
+                if not part.is_pause:
+                    on_part(part)
                 return part
         finally:
             process.waiting -= 1

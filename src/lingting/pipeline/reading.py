@@ -23,6 +23,8 @@ from lingting.vad.speech import ReadyClip, SpeechStream
 
 GROUP_S = (30.0, 60.0, 120.0)
 """Seconds of audio that end the first group, the second, and every later one."""
+PAUSE_EVERY_S = 600.0
+"""Seconds of audio after which whoever reads several recordings may turn to another one."""
 
 OnBlock = Callable[[NDArray[np.float32]], None]
 
@@ -78,9 +80,16 @@ class Reading:
 
     def groups(self) -> Iterator[Group]:
         """Every group, in order; none for a recording without speech."""
+        return (step for step in self.steps() if step is not None)
+
+    def steps(self) -> Iterator[Group | None]:
+        """The same, with None every ten minutes of audio: hours without speech end no group."""
         number, held_s = 0, 0.0
         clips: list[GroupClip] = []
         for clip in self._clips():
+            if clip is None:
+                yield None
+                continue
             clips.append(clip)
             held_s += clip.audio_s
             if held_s >= GROUP_S[min(number, len(GROUP_S) - 1)]:
@@ -89,20 +98,25 @@ class Reading:
         if clips:
             yield Group(number, tuple(clips))
 
-    def _clips(self) -> Iterator[GroupClip]:
-        """Channels are read side by side: their clips come as they end."""
+    def _clips(self) -> Iterator[GroupClip | None]:
+        """Channels are read side by side: their clips come as they end. None is a pause."""
         split = self._options.channels == "split"
         numbers: list[int | None] = list(range(self._reader.channels)) if split else [None]
         streams = [
             SpeechStream(self._vad, self._options.packing, options=self._options.vad)
             for _ in numbers
         ]
+        samples = 0
         for block in self._reader.blocks():
             if self._on_block is not None:  # also hours without speech are heard of
                 self._on_block(block)
             rows: Sequence[NDArray[np.float32]] = list(block) if split else [block]
             for number, stream, row in zip(numbers, streams, rows, strict=True):
                 yield from (GroupClip(clip, number) for clip in stream.feed(row))
+            samples += block.shape[-1]
+            if samples >= PAUSE_EVERY_S * SAMPLE_RATE_HZ:
+                samples = 0
+                yield None
         for number, stream in zip(numbers, streams, strict=True):
             yield from (GroupClip(clip, number) for clip in stream.finish())
 

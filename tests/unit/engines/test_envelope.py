@@ -184,6 +184,7 @@ def test_the_helper_makes_a_good_request() -> None:
         (header_of(clips=[[0, 0, None, None]] * (MAX_CLIPS + 1)), RequestError),
         (header_of(clips=[[-2, 0, None, None], [4, 0, None, None]]), RequestError),
         (header_of(clips=[[2, 1, None, None]]), RequestError),
+        (header_of(clips=[[float("inf"), 0, None, None]]), RequestError),
         (header_of(clips=[[2, 0, "long", None]]), OptionInvalid),
         (header_of(clips=[[10**30, 0, None, None]]), RequestError),
         (header_of(lane="vip"), OptionInvalid),
@@ -217,6 +218,7 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
         b'{"hypotheses": [], "batches": []}',
         b'{"hypotheses": [{"x": 1}]}',
         b"[" * 99_999,
+        b'{"hypotheses": [{}], "batches": [1e999]}',
     ],
 )
 def test_a_wrong_answer_is_an_engine_failure(body: bytes) -> None:

@@ -22,10 +22,11 @@ from lingting.engines.remote.address import is_address, split_address
 from lingting.engines.remote.options import RemoteOptions
 
 if TYPE_CHECKING:
+    from lingting.engines.base import Engine
     from lingting.engines.remote.engine import RemoteEngine
     from lingting.engines.remote.host import HostEngine
 
-__all__ = ["RemoteOptions", "is_address", "load", "split_address"]
+__all__ = ["RemoteOptions", "is_address", "load", "load_guarded", "split_address"]
 
 
 def load(
@@ -61,3 +62,22 @@ def load(
     if isinstance(found, RemoteEngine):
         return found
     return HostEngine(found, model=model, key=key, options=options, lane=lane)
+
+
+def load_guarded(
+    name: str,
+    *,
+    model: str | None = None,
+    key: str | None = None,
+    options: RemoteOptions | None = None,
+) -> Engine:
+    """The same with a guard: the host's own, or one here around another server.
+
+    ``name`` is an address, with ``#model`` where it names one; ``model`` is for one that does not.
+    """
+    from lingting.engines.guarded import GuardedEngine
+    from lingting.engines.remote.host import HostEngine
+
+    address, named = split_address(name)
+    engine = load(address, model=named or model, key=key, options=options)
+    return engine if isinstance(engine, HostEngine) else GuardedEngine(engine)

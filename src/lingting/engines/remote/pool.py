@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
 from lingting.engines.envelope import LANES, check_lane
-from lingting.engines.guarded import GuardedEngine
+from lingting.engines.remote import load_guarded
 from lingting.engines.remote.address import parse_address, split_address
 from lingting.engines.remote.host import HostEngine, is_transient, request_sized
 from lingting.engines.remote.options import RemoteOptions
@@ -49,8 +49,6 @@ _ASK_ONCE = RemoteOptions(attempts=1, connect_timeout_s=3.0, concurrency=16)
 
 # What is wrong with a host and not with the clips it was sent.
 _NOT_THE_CLIPS = (EngineRefused, ModelUnknown, ModelNotInstalled, ExtraMissing, WeightsInvalid)
-
-Open = Callable[[str], Engine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ class EnginePool:
             raise OptionInvalid("A pool needs the address of an engine host.", "Give one.")
         self._lane = check_lane(lane)
         self._patience_s = patience_s
-        self._open = _opener(model, key)
+        self._model, self._key = model, key
         self._members = [_Member(one, _shown(one)) for one in dict.fromkeys(addresses)]
         self._changed = threading.Condition()
         self._queue: list[_Ticket] = []
@@ -376,7 +374,9 @@ class EnginePool:
         engine, error = member.engine, None
         try:
             # An engine that was there is made anew: the host may have another model by now.
-            fresh = self._open(member.address)
+            fresh = load_guarded(
+                member.address, model=self._model, key=self._key, options=_ASK_ONCE
+            )
             facts = fresh.facts
         except LingtingError as exc:
             error = exc
@@ -450,17 +450,6 @@ def _failed(clips: Sequence[Clip], error: LingtingError) -> list[Hypothesis]:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ticket:
     lane: int
-
-
-def _opener(model: str | None, key: str | None) -> Open:
-    from lingting.engines.remote import load
-
-    def opened(address: str) -> Engine:
-        place, named = split_address(address)
-        engine = load(place, model=named or model, key=key, options=_ASK_ONCE)
-        return engine if isinstance(engine, HostEngine) else GuardedEngine(engine)
-
-    return opened
 
 
 def _shown(address: str) -> str:
