@@ -114,11 +114,13 @@ class EngineFacts:
     batch_s: float = BATCH_S
     """Seconds of audio one call should bring, so that the device is never short of work."""
     device: str = "cpu"
+    callers: int = 1
+    """How many may ask at the same time, each with clips of their own."""
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """A recogniser. Not thread-safe: one caller at a time."""
+    """A recogniser. Not thread-safe: one caller at a time, unless its facts say more."""
 
     @property
     def facts(self) -> EngineFacts: ...
