@@ -28,7 +28,7 @@ import httpx
 from lingting.cli.loading import automatic_model
 from lingting.evaluate.machine import read_machine
 from lingting.evaluate.manifest import Manifest, Row, read_manifest
-from running import RunningService, running_service
+from running import RunningService, cpu_s, running_service
 from service import SPEECH, Watched, through_library, watching
 
 _PATIENCE_S = 600.0
@@ -112,8 +112,10 @@ def through_clients(manifest: Manifest, model: str, count: int) -> tuple[float, 
                 for row in manifest.rows[:2]:
                     ask(http, row, prompt="warm").raise_for_status()
             clients = Clients(service, manifest.rows)
+            before = {name: cpu_s(pid) for name, pid in service.pids().items()}
             with watching(service) as seen:
                 wall_s = clients.run(count)
+            seen.cpu = {name: spent - before.get(name, 0.0) for name, spent in seen.cpu.items()}
     return wall_s, clients, seen
 
 
