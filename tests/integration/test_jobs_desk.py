@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,33 +23,12 @@ from lingting.errors import (
 )
 from lingting.jobs import Desk, FolderWatch, Job, JobOptions
 from lingting.jobs.folders import scan_watched
-from lingting.store import Store, database, events, open_store, work
+from lingting.store import Store, database, events, jobs, open_store, work
 from lingting.store.jobs import waiting
 from lingting.store.schema import JobGroupRow
-from tests.integration.store_parts import plain_transcript, postgres_server, rich_transcript
+from tests.integration.store_parts import plain_transcript, rich_transcript
 
 Opener = Callable[[], Store]
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    with open_store(tmp_path / "data", url=server) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -389,10 +368,10 @@ def test_jobs_nobody_works_on_are_given_back(desk: Desk) -> None:
 
 
 def test_who_is_frozen_in_a_transaction_holds_up_nobody_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_postgres: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "IDLE_TIMEOUT_S", 1)
-    with postgres_server() as url, open_store(tmp_path / "data", url=url) as store:
+    with open_store(tmp_path / "data", url=new_postgres()) as store:
         desk = Desk(store)
         submit(desk, "a.wav")
 
@@ -405,6 +384,14 @@ def test_who_is_frozen_in_a_transaction_holds_up_nobody_for_long(
         with pytest.raises(StoreUnreachable):
             freeze()
         assert desk.jobs(state="running")[0].attempts == 1
+
+
+def test_every_transaction_tells_what_it_did(desk: Desk) -> None:
+    """Whoever opened it, and whether they thought of telling or not."""
+    job = submit(desk, "a.wav")
+    with desk.store.database.write() as session:
+        jobs.cancel(session, [jobs.job_row(session, job.id)])
+    assert [one.kind for one in desk.events()] == ["job.queued", "job.cancelled"]
 
 
 def test_a_folder_is_watched(desk: Desk, tmp_path: Path) -> None:

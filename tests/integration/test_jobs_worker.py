@@ -7,7 +7,6 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from lingting.errors import JobNotFound
 from lingting.jobs import Desk, Job, JobOptions
 from lingting.store import Store, open_store
 from lingting.store.schema import JobGroupRow
-from tests.integration.store_parts import postgres_server
 from tests.integration.worker_parts import (
     calls,
     children,
@@ -49,36 +47,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def url(server: str | None) -> str | None:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("drop schema if exists dbos cascade")
-            connection.execute("create schema public")
-    return server
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path, url: str | None) -> Iterator[Store]:
-    with open_store(data, url=url) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -63,15 +63,13 @@ class Desk:
         )  # fmt: skip
 
         def add(session: _Session, recording_id: str) -> str:
-            job_id = asked.once(
+            return asked.once(
                 session,
                 lambda: jobs.add_job(
                     session, recording_id, options=resolved(session, options, owner, department),
                     owner=owner, batch_id=batch_id, priority=priority,
                 ),
             )  # fmt: skip
-            events.write_pending(session)
-            return job_id
 
         known = asked.answered(self.store)
         if known is None:

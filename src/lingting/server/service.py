@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+_EXPORTS = 2
+"""At a time: a writer has the whole transcript in memory."""
 
 
 class Service:
@@ -37,6 +40,7 @@ class Service:
         self.readiness = Readiness(self)
         self.models = Models(self)
         self.doors = Doors()
+        self.exporting = asyncio.Semaphore(_EXPORTS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
