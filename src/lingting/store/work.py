@@ -350,11 +350,20 @@ def _of_worker(worker_id: str) -> ColumnElement[bool]:
 # Care ------------------------------------------------------------------------------------------
 
 
-def forget_old(session: Session, *, events_age: timedelta, requests_age: timedelta) -> None:
-    """Remove what is of no use any more, so that nothing grows for ever."""
+def forget_old(
+    session: Session, *, events_age: timedelta, requests_age: timedelta, kept_keys: str
+) -> None:
+    """Remove what is of no use any more, so that nothing grows for ever.
+
+    Requests whose keys begin with ``kept_keys`` stay.
+    """
     now = changes.now()
     events.forget(session, now - events_age)
-    session.execute(delete(JobRequestRow).where(JobRequestRow.created_at < now - requests_age))
+    session.execute(
+        delete(JobRequestRow).where(
+            JobRequestRow.created_at < now - requests_age, ~JobRequestRow.key.startswith(kept_keys)
+        )
+    )
     session.execute(
         delete(WorkerRow).where(~WorkerRow.is_live, WorkerRow.seen_at < now - _FORGET_WORKERS)
     )
