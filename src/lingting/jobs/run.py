@@ -58,6 +58,8 @@ class Tools:
     worker_id: str
     default_model: str
     max_duration_s: float
+    ring: Callable[[], None]
+    """Tell those who wait for jobs on this machine that something has happened."""
 
 
 class JobRun:
@@ -300,7 +302,9 @@ class JobRun:
             with events.telling(self._tools.store.database) as session:
                 return change(session)
 
-        return self._stored(written)
+        found = self._stored(written)
+        self._tools.ring()
+        return found
 
     def _stored(self, act: Callable[[], T]) -> T:
         return self._store_patience.until(act)

@@ -36,7 +36,7 @@ class Service:
         self.settings = settings
         self.patience = patience or Patience()
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
-        self.broker = Broker(self._events, lambda: self.desk.last_event_id())
+        self.broker = Broker(self._events, lambda: self.desk.last_event_id(), settings.run_folder)
         self.readiness = Readiness(self)
         self.models = Models(self)
         self.doors = Doors()

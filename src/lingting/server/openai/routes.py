@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from lingting.errors import BodyInvalid, LingtingError, RequestError
 from lingting.jobs import Job
+from lingting.jobs.bells import ring
 from lingting.jobs.repeats import Ask, passing, submit_once
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
@@ -179,7 +180,9 @@ def _ask(request: Request, who: Principal, wanted: Wanted, filename: str | None)
 
 
 def _submit(service: Service, blob: Blob, ask: Ask) -> Job:
-    return submit_once(service.desk, blob, ask, within=REPEATED_WITHIN)
+    job = submit_once(service.desk, blob, ask, within=REPEATED_WITHIN)
+    ring(service.settings.run_folder, "worker")
+    return job
 
 
 async def _whole(request: Request, asked: _Asked) -> Response:

@@ -107,7 +107,7 @@ async def progress(service: Service, job: Job) -> AsyncGenerator[None]:
         return
     wanted = Wanted(job_id=job.id)
     idle_s = 0.0
-    found = service.broker.events(wanted, _nothing, heartbeat_s=LOOK_S, is_waited_for=True)
+    found = service.broker.events(wanted, _nothing, heartbeat_s=LOOK_S)
     async with aclosing(found) as events:
         async for event in events:
             if event is None:  # also the first: from here on nothing is missed
