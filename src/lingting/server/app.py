@@ -20,7 +20,25 @@ from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
 from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
-from lingting.server.routes import events, exports, glossaries, jobs, recordings, state, transcripts
+from lingting.server.routes import (
+    audit,
+    departments,
+    docs,
+    events,
+    exports,
+    glossaries,
+    jobs,
+    keys,
+    models,
+    recordings,
+    retention,
+    state,
+    transcripts,
+    users,
+)
+from lingting.server.routes import (
+    settings as settings_routes,
+)
 from lingting.server.service import Service
 
 log = logging.getLogger("lingting.server")
@@ -72,6 +90,14 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         jobs.router,
         events.router,
         glossaries.router,
+        users.router,
+        departments.router,
+        keys.router,
+        settings_routes.router,
+        retention.router,
+        audit.router,
+        models.router,
+        docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.include_router(openai.router, prefix="/v1", dependencies=signed_in)

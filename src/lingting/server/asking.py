@@ -28,8 +28,39 @@ def cookie_of(service: Service) -> str:
 
 
 async def principal_of(request: Request) -> Principal:
-    """A bearer key, or the cookie of a session. Raises SignInNeeded, NotAllowed."""
+    """A bearer key, or the cookie of a session; a request of theirs is counted.
+
+    Raises SignInNeeded, NotAllowed, TooManyRequests, and TooManyTries for somebody who guesses.
+    """
     service = service_of(request)
+    try:
+        who = await _shown(request, service)
+    except SignInNeeded:
+        if "authorization" in request.headers:
+            await asyncio.to_thread(_note_guess, service, address_of(request))
+        raise
+    service.turnstile.pass_through(who)
+    return who
+
+
+def _note_guess(service: Service, address: str | None) -> None:
+    """Raises TooManyTries when this address has shown too many keys that are none.
+
+    Who shows a good one is let in all the same.
+    """
+    service.access.guessers.check(address)
+    service.access.guessers.note_failure(address)
+
+
+def address_of(request: Request) -> str | None:
+    """Where a request comes from; behind a proxy what that says last. None: nobody knows."""
+    if service_of(request).settings.behind_proxy:
+        told = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        return told[:64] or None
+    return None if request.client is None else request.client.host
+
+
+async def _shown(request: Request, service: Service) -> Principal:
     header = request.headers.get("authorization")
     if header is not None:
         kind, _, key = header.partition(" ")
@@ -72,6 +103,18 @@ async def _reader(who: Annotated[Principal, Depends(principal_of)]) -> Principal
 
 async def _writer(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
     who.require("write")
+    return who.changing()
+
+
+async def _overseer(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
+    who.require("read")
+    who.require_manager()
+    return who
+
+
+async def _auditor(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
+    who.require("audit")
+    who.require_manager()
     return who
 
 
@@ -83,4 +126,8 @@ async def _administrator(who: Annotated[Principal, Depends(principal_of)]) -> Pr
 Reader = Annotated[Principal, Depends(_reader)]
 Writer = Annotated[Principal, Depends(_writer)]
 Administrator = Annotated[Principal, Depends(_administrator)]
+Anybody = Annotated[Principal, Depends(principal_of)]
+Overseer = Annotated[Principal, Depends(_overseer)]
+"""A manager, for their department, or an administrator."""
+Auditor = Annotated[Principal, Depends(_auditor)]
 TheService = Annotated[Service, Depends(service_of)]

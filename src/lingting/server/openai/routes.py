@@ -174,6 +174,7 @@ def _ask(request: Request, who: Principal, wanted: Wanted, filename: str | None)
         name=(filename or "recording")[:_MAX_NAME_CHARS],
         owner=who.user,
         by=who.by,
+        department=who.department,
         is_kept=wanted.is_kept,
         idempotency_key=request.headers.get("idempotency-key"),
     )

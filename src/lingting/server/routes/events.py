@@ -10,12 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from lingting.errors import JobNotFound, OptionInvalid
+from lingting.errors import OptionInvalid
 from lingting.jobs import Event
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService
 from lingting.server.broker import Wanted
-from lingting.server.routes.jobs import check_batch
+from lingting.server.routes.jobs import check_batch, job_of
 from lingting.server.service import EVENTS_AT_ONCE, Service
 
 router = APIRouter(tags=["events"])
@@ -44,7 +44,7 @@ async def events(
 
     def missed(behind: int) -> Sequence[Event]:
         return service.desk.events(
-            behind, owner=wanted.owner, job_id=job, batch_id=batch, limit=EVENTS_AT_ONCE
+            behind, sight=wanted.sight, job_id=job, batch_id=batch, limit=EVENTS_AT_ONCE
         )
 
     found = service.broker.events(wanted, missed, after=begin, heartbeat_s=HEARTBEAT_S)
@@ -83,7 +83,7 @@ def _place(header: str) -> int:
 
 def _check(service: Service, who: Principal, job: str | None, batch: str | None) -> None:
     """What somebody asks for by name must be theirs."""
-    if job is not None and not who.may_see(service.desk.job(job).owner):
-        raise JobNotFound("There is no job with this id.")
+    if job is not None:
+        job_of(service, who, job)
     if batch is not None:
         check_batch(service, who, batch)
