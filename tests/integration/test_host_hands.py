@@ -16,6 +16,7 @@ from small_server import clip
 
 from lingting.engines.base import Clip, EngineFacts, Hypothesis
 from lingting.engines.remote import RemoteOptions, load
+from lingting.engines.remote.host import HostEngine
 from lingting.engines.scripted import ScriptedEngine
 
 
@@ -70,11 +71,12 @@ def served() -> Iterator[tuple[Several, Hosted, Callable[..., Future[list[str]]]
     engine = Several()
     with hosting(engine) as hosted, ThreadPoolExecutor(12) as threads:
         caller = load(hosted.address, options=RemoteOptions(attempts=1, concurrency=12))
+        assert isinstance(caller, HostEngine)
         hosted.engines.append(caller)
 
-        def ask(*numbers: int) -> Future[list[str]]:
+        def ask(*numbers: int, lane: str = "bulk") -> Future[list[str]]:
             def asked() -> list[str]:
-                found = caller.recognize([clip(one) for one in numbers])
+                found = caller.recognize([clip(one) for one in numbers], lane=lane)
                 return [one.text if one.error is None else one.error.code for one in found]
 
             return threads.submit(asked)
@@ -119,6 +121,20 @@ def test_clips_of_one_request_share_the_hands() -> None:
         assert sorted(engine.batches) == [[0], [1]]
         engine.let(1, 0)
         assert both.result(20) == ["clip 0", "clip 1"]
+
+
+def test_what_somebody_waits_for_goes_singly_and_starves_nobody() -> None:
+    with served() as (engine, _, ask):
+        busy = [ask(0), ask(1)]
+        until(lambda: engine.at_work == 2)
+        urgent = ask(*range(2, 22), lane="interactive")
+        patient = ask(30)
+        time.sleep(0.2)
+        engine.let(*range(50))
+        assert urgent.result(20) == [f"clip {one}" for one in range(2, 22)]
+        assert [one.result(20) for one in (*busy, patient)] == [["clip 0"], ["clip 1"], ["clip 30"]]
+        assert {len(one) for one in engine.batches} == {1}
+        assert engine.batches.index([30]) < len(engine.batches) - 5  # its share, not the rest
 
 
 def test_many_clips_are_a_batch() -> None:

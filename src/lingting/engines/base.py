@@ -132,3 +132,17 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model's memory; calling it twice is fine."""
         ...
+
+
+class LanedEngine(Engine, Protocol):
+    """Stands for engine hosts, where what somebody waits for goes before what nobody does.
+
+    Those that have ``lanes`` are some; ``isinstance`` would ask for facts too, which may take long.
+    """
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """Their names, the most urgent first."""
+        ...
+
+    def recognize(self, clips: Sequence[Clip], *, lane: str | None = None) -> list[Hypothesis]: ...

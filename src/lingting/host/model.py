@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
@@ -39,6 +40,7 @@ _MOST_FAILURES = 20  # turns in a row, before the clips are given back
 _GATHER_SHARE = 0.02
 _GATHER_S = 0.005
 _FEW = 2  # clips that wait for each hand
+_SINGLY = dict.fromkeys(LANES, 0.0)  # the first clip, and what lower lanes have earned
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class HostedModel:
         self._pace = Pace(0.0)
         self._ladder: Ladder | None = None
         self._hands: Hands | None = None
+        self._is_singly = False
         self._state: State = "absent"
         self._facts: EngineFacts | None = None
         self._error: LingtingError | None = None
@@ -288,16 +291,16 @@ class HostedModel:
         return True
 
     def _is_handed_out(self) -> bool:
-        """A clip that is taken alone goes to a hand, and the turn is over."""
+        """Clips that are taken singly go to hands, and the turn is over."""
         hands = self._hands
-        if hands is None or len(self._taken) > 1:
+        if hands is None or not self._is_singly:
             return False
-        batch = self._taken
-        try:
-            hands.give(lambda: self._in_hand(batch))
-        except (RuntimeError, MemoryError):  # no thread: this one does it
-            return False
-        self._taken = []
+        while self._taken:
+            try:
+                hands.give(partial(self._in_hand, self._taken[:1]))
+            except (RuntimeError, MemoryError):  # no thread: this one does it
+                return False
+            del self._taken[0]
         return True
 
     def _in_hand(self, batch: list[Entry[Place]]) -> None:
@@ -348,9 +351,10 @@ class HostedModel:
             if is_ready and self._hands is None:
                 self._gather_more()
             # Before a model is loaded nobody knows its pace, and one clip shows it.
-            is_alone = not is_ready or self._is_for_hands()
+            self._is_singly = is_ready and self._is_for_hands()
             if not self._returned:
-                self._taken = self._lanes.take(self._budgets(), 1 if is_alone else _MOST_CLIPS)
+                budgets = _SINGLY if self._is_singly else self._budgets()
+                self._taken = self._lanes.take(budgets, _MOST_CLIPS if is_ready else 1)
             orders, self._orders = self._orders, set()
             return orders
 
@@ -363,8 +367,12 @@ class HostedModel:
         return bool(len(self._lanes)) and self._hands.is_free
 
     def _is_for_hands(self) -> bool:
-        """So few clips wait that a batch of them would leave cores without work at its end."""
-        return self._hands is not None and len(self._lanes) <= _FEW * self._hands.count
+        """Somebody waits for a clip, or so few wait that a batch of them would leave cores without
+        work at its end."""
+        if self._hands is None:
+            return False
+        is_few = len(self._lanes) <= _FEW * self._hands.count
+        return is_few or self._lanes.top != LANES[-1]
 
     def _budgets(self) -> dict[str, float]:
         is_alone = time.monotonic() - self._asked_at_s >= _ALONE_AFTER_S

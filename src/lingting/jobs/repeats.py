@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -42,8 +43,12 @@ class Ask:
         return _digest([self.by, blob.digest, self.options.as_dict(), self.is_kept])
 
 
-def submit_once(desk: Desk, blob: Blob, ask: Ask, *, within: timedelta) -> Job:
+def submit_once(
+    desk: Desk, blob: Blob, ask: Ask, *, within: timedelta, check: Callable[[], None]
+) -> Job:
     """The job of the same request if that was made lately, or a new one; durable either way.
+
+    ``check`` is called before there is a new one and may refuse it.
 
     A job that failed or was cancelled goes on where it was. With an ``idempotency_key`` the same
     request is the same for as long as the key is remembered. Raises RequestConflict,
@@ -77,6 +82,7 @@ def submit_once(desk: Desk, blob: Blob, ask: Ask, *, within: timedelta) -> Job:
         with events.telling(store.database) as session:
             found = known(session)
     if found is None:
+        check()
         found = store.receive(
             blob, add, name=ask.name, owner=ask.owner, department=ask.department,
             is_fresh=not ask.is_kept,

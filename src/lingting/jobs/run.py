@@ -152,8 +152,9 @@ class JobRun:
         self._pipeline = self._options.pipeline(tools.max_duration_s)
         model = self._options.model
         self._engine = PatientEngine(
-            tools.engines, tools.default_model if model == "auto" else model, self._patience
-        )
+            tools.engines, tools.default_model if model == "auto" else model, self._patience,
+            lane="interactive" if self._claim.priority == "high" else None,
+        )  # fmt: skip
         self._set_state(self._claim.groups, state)
 
     def _set_state(self, groups: int, state: dict[str, Any] | None) -> None:

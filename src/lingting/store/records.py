@@ -296,6 +296,7 @@ class Claim:
     options: Mapping[str, Any]
     groups: int
     """How many groups of it are stored already."""
+    priority: Priority = "normal"
 
 
 @dataclass(frozen=True, slots=True)

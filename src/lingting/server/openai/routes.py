@@ -20,6 +20,7 @@ from lingting.jobs.bells import ring
 from lingting.jobs.repeats import Ask, passing, submit_once
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.limits import check_quotas
 from lingting.server.openai.answers import answer_of
 from lingting.server.openai.fields import Fields, Wanted, read_transcription, read_translation
 from lingting.server.openai.form import TRANSCRIPTION_FORM, TRANSLATION_FORM, file_of
@@ -31,6 +32,7 @@ from lingting.server.openai.waiting import (
     progress,
     unless_gone,
 )
+from lingting.server.readings import note_read
 from lingting.server.service import Service
 from lingting.server.uploads import Form
 from lingting.store import Blob, Store
@@ -72,7 +74,13 @@ class _Asked:
         found = self.service.store.transcript(self.job.recording_id, revision)
         if found.failures and not any(one.text for one in found.segments):
             raise failure(found.failures[0].code, found.failures[0].message)
+        self.note()
         return found
+
+    def note(self) -> None:
+        """Before the text is handed out. May block."""
+        if self.wanted.is_kept:
+            note_read(self.service, self.who, "transcript.read", self.job.recording_id)
 
     async def leave(self, is_gone: bool) -> None:
         """The request has been answered, or its client has gone."""
@@ -98,6 +106,7 @@ async def transcribe(request: Request, service: TheService, who: Writer) -> Resp
     try:
         asked = await stack.enter_async_context(_asked(request, service, who))
         if asked.wanted.is_streamed:
+            await asyncio.to_thread(asked.note)
             return _streamed(asked, stack.pop_all())
         return await _whole(request, asked)
     finally:
@@ -164,7 +173,7 @@ async def _asked(request: Request, service: Service, who: Principal) -> AsyncGen
                 ask = _ask(request, who, wanted, file.filename)
                 door = await stack.enter_async_context(service.doors.waiting(ask.key(blob)))
                 async with door.turn:
-                    job = await service.uploads.run(_submit, service, blob, ask)
+                    job = await service.uploads.run(_submit, service, who, blob, ask)
         yield _Asked(service, who, wanted, job, door)
 
 
@@ -180,8 +189,11 @@ def _ask(request: Request, who: Principal, wanted: Wanted, filename: str | None)
     )
 
 
-def _submit(service: Service, blob: Blob, ask: Ask) -> Job:
-    job = submit_once(service.desk, blob, ask, within=REPEATED_WITHIN)
+def _submit(service: Service, who: Principal, blob: Blob, ask: Ask) -> Job:
+    job = submit_once(
+        service.desk, blob, ask, within=REPEATED_WITHIN,
+        check=lambda: check_quotas(service, who, blob.size_bytes),
+    )  # fmt: skip
     ring(service.settings.run_folder, "worker")
     return job
 
