@@ -11,7 +11,7 @@ from typing import Any
 
 from lingting.jobs.desk import Desk, resolved
 from lingting.jobs.options import JobOptions
-from lingting.store import events, jobs, repeats
+from lingting.store import jobs, repeats
 from lingting.store.records import Blob, Job, Priority
 from lingting.store.store import Store
 from lingting.transcript import Segment
@@ -72,14 +72,13 @@ def submit_once(
             if not ask.is_kept:
                 repeats.mark_passing(session, recording_id)
             repeats.note(session, owner=ask.owner, key=key, digest=digest, job_id=job_id)
-        events.write_pending(session)
         return job_id
 
     found = None
     with store.database.read() as session:
         is_known = jobs.is_requested(session, owner=ask.owner, key=key)
     if is_known:
-        with events.telling(store.database) as session:
+        with store.database.write() as session:
             found = known(session)
     if found is None:
         check()

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lingting.errors import AudioError, AudioNotMedia, AudioNoTrack, LingtingError, ModelUnknown
+from lingting.errors import (
+    AudioError,
+    AudioNotMedia,
+    AudioNoTrack,
+    GlossaryNotFound,
+    LingtingError,
+    ModelUnknown,
+)
 
 PREFIX = "/v1"
 _CODES = {
@@ -47,6 +54,8 @@ def param_of(error: LingtingError) -> str | None:
         return error.param
     if isinstance(error, AudioError):
         return "file"
+    if isinstance(error, GlossaryNotFound):
+        return "glossary"
     return "model" if isinstance(error, ModelUnknown) else None
 
 
