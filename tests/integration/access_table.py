@@ -103,7 +103,7 @@ ROWS: Mapping[str, Row] = {
     "GET /setup": Row("open"),
     "POST /setup": Row("open", data={"token": "x"}),
     "GET /v1/models": Row("read"),
-    "GET /v1/models/{name}": Row("read", values={"name": "whisper-1"}),
+    "GET /v1/models/{name:path}": Row("read", values={"name": "whisper-1"}),
     "POST /v1/audio/transcriptions": Row(
         "write",
         data={"model": "gpt-4o-transcribe", "stream": "true"},
