@@ -106,7 +106,7 @@ async def progress(service: Service, job: Job) -> AsyncGenerator[None]:
     if job.state == "done":
         return
     wanted = Wanted(job_id=job.id)
-    idle_s = 0.0
+    idle_s = -LOOK_S  # the first look comes at once
     found = service.broker.events(wanted, _nothing, heartbeat_s=LOOK_S)
     async with aclosing(found) as events:
         async for event in events:
@@ -143,6 +143,8 @@ def _is_done(job: Job) -> bool:
 
 async def _idle_s(service: Service, idle_s: float) -> float:
     """How long in vain, while no worker or no engine is there; 0 where there is hope."""
+    if idle_s < 0.0:
+        return 0.0
     parts = await service.readiness.parts()
     if parts["worker"].is_ready and parts["engine"].is_ready:
         return 0.0
