@@ -33,6 +33,7 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     "signed": _policy(OK),
     # the scope read, and the scope write: about one's own things, or lists of what one sees
     "read": _policy(OK, searcher=FORBIDDEN),
+    "search": _policy(OK),
     "write": _policy(OK, reader=FORBIDDEN, searcher=FORBIDDEN),
     # one thing of the owner's: to look at, to change, to hold
     "see": _policy(

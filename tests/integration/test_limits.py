@@ -31,6 +31,7 @@ from lingting.server import access as access_module
 from lingting.server.access import Access, Principal
 from lingting.server.accounts import Accounts
 from lingting.server.limits import Turnstile
+from lingting.server.routes import events as events_module
 from lingting.store import Sight, Store, cursor_of, limits, open_store, work
 from lingting.store.records import Limits
 
@@ -511,6 +512,23 @@ def test_who_read_and_exported_is_in_the_trail(service: Running) -> None:
     ]  # fmt: skip
     assert [one["details"].get("format") for one in found[2:]] == ["srt", "txt", "srt"]
     assert "秘密" not in str(found)
+
+
+def test_a_stream_ends_with_its_key(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(events_module, "CHECKED_S", 0.2)
+    access = service.service.access
+    key, secret = access.new_key("x", user="anna")
+    headers = {"Authorization": f"Bearer {secret}"}
+    url = f"{service.url}/api/v1/events"
+    with httpx.Client(timeout=20) as http, http.stream("GET", url, headers=headers) as answer:
+        lines = answer.iter_lines()
+        for _ in range(12):
+            next(lines)  # it goes on while the key is good
+        access.revoke(key.id)
+        begun_s = time.monotonic()
+        assert all(line in ("", ": here") for line in lines), "and then it ends"
+        assert time.monotonic() - begun_s < 5
 
 
 # Headers -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from lingting.errors import NotAllowed, SignInNeeded
+from lingting.errors import LingtingError, NotAllowed, SignInNeeded
 from lingting.server.access import Principal
 from lingting.server.service import Service
 
@@ -41,6 +41,19 @@ async def principal_of(request: Request) -> Principal:
         raise
     service.turnstile.pass_through(who)
     return who
+
+
+async def is_still(request: Request, who: Principal) -> bool:
+    """Whether what somebody showed is good for the same as when their answer began.
+
+    For answers that take long; a store that is away for a moment ends none of them.
+    """
+    try:
+        return await _shown(request, service_of(request)) == who
+    except (SignInNeeded, NotAllowed):
+        return False
+    except LingtingError:
+        return True
 
 
 def _note_guess(service: Service, address: str | None) -> None:
@@ -112,6 +125,11 @@ async def _overseer(who: Annotated[Principal, Depends(principal_of)]) -> Princip
     return who
 
 
+async def _searcher(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
+    who.require("search")
+    return who
+
+
 async def _auditor(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
     who.require("audit")
     who.require_manager()
@@ -127,6 +145,7 @@ Reader = Annotated[Principal, Depends(_reader)]
 Writer = Annotated[Principal, Depends(_writer)]
 Administrator = Annotated[Principal, Depends(_administrator)]
 Anybody = Annotated[Principal, Depends(principal_of)]
+Searcher = Annotated[Principal, Depends(_searcher)]
 Overseer = Annotated[Principal, Depends(_overseer)]
 """A manager, for their department, or an administrator."""
 Auditor = Annotated[Principal, Depends(_auditor)]
