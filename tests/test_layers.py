@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (
-    "errors config transcript joining languages durable outbound",
+    "errors config transcript joining languages durable search outbound",
     "audio text models store",
     "vad engines speakers",
     "pipeline host",
@@ -33,12 +33,14 @@ OWNERS = {
     "kaldi_native_fbank": (),
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
-    "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
+    "opencc": ("lingting.text.script", "lingting.evaluate.normalise", "lingting.search.folding"),
     "pydantic": ("lingting.config", "lingting.server"),
     "pydantic_settings": ("lingting.config",),
     "prometheus_client": ("lingting.host", "lingting.server"),
+    "pypinyin": ("lingting.search.sounds", "lingting.engines.nano"),
     "python_multipart": ("lingting.host", "lingting.server"),
     "rich": ("lingting.cli",),
+    "rjieba": ("lingting.search.query",),
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
     "sqlalchemy": ("lingting.store",),

@@ -18,6 +18,7 @@ from lingting.errors import LingtingError
 from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
+from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
     audit,
@@ -32,6 +33,7 @@ from lingting.server.routes import (
     models,
     recordings,
     retention,
+    search,
     state,
     transcripts,
     uploads,
@@ -94,6 +96,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         jobs.router,
         events.router,
         glossaries.router,
+        search.router,
         uploads.router,
         from_url.router,
         webhooks.router,
@@ -107,6 +110,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
+    app.include_router(openai.router, prefix="/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
     return app
 
@@ -119,6 +123,7 @@ async def _sweep(service: Service) -> None:
             if removed:
                 log.warning("removed half-written uploads", extra={"files": removed})
             await service.resumables.sweep()
+            await asyncio.to_thread(lambda: openai.remove_passing(service.store))
         except LingtingError as error:
             log.warning("sweep failed", extra={"code": error.code})
         await asyncio.sleep(_SWEEP_EVERY_S)
