@@ -43,6 +43,16 @@
     │  ├─ PathUnknown          request.path_unknown
     │  ├─ MethodUnknown        request.method_unknown
     │  ├─ RangeInvalid         request.range_invalid
+    │  ├─ AddressRefused       address.refused
+    │  ├─ AddressFailed        address.failed
+    │  ├─ UploadNotFound       upload.not_found
+    │  ├─ UploadGone           upload.gone
+    │  ├─ UploadConflict       upload.conflict
+    │  ├─ UploadDamaged        upload.checksum_mismatch
+    │  ├─ UploadsTooMany       upload.too_many
+    │  ├─ UploadProtocol       upload.protocol
+    │  ├─ UploadType           upload.content_type
+    │  ├─ WebhookNotFound      webhook.not_found
     │  ├─ SignInNeeded         access.sign_in_needed
     │  ├─ SignInRefused        access.sign_in_refused
     │  ├─ NotAllowed           access.not_allowed
@@ -403,6 +413,86 @@ class RangeInvalid(RequestError):
     code = "request.range_invalid"
     status = 416
     default_next_step = "Ask for bytes inside the recording."
+
+
+class AddressRefused(RequestError):
+    """An address that this service does not ask: wrong form, host, port, or an internal one."""
+
+    code = "address.refused"
+    status = 403
+    default_next_step = "Name a public https address, or ask the operator; see docs/uploads.md."
+
+
+class AddressFailed(RequestError):
+    """An address that may be asked does not answer as it should."""
+
+    code = "address.failed"
+    status = 422
+    default_next_step = "Check the address, or send the file itself."
+
+
+class UploadNotFound(RequestError):
+    """There is no upload with this id."""
+
+    code = "upload.not_found"
+    status = 404
+    default_next_step = "Begin a new upload."
+
+
+class UploadGone(RequestError):
+    """An upload that was ended, refused at its end, or too old."""
+
+    code = "upload.gone"
+    status = 410
+    default_next_step = "Begin a new upload."
+
+
+class UploadConflict(RequestError):
+    """The piece does not begin where the upload has come to."""
+
+    code = "upload.conflict"
+    status = 409
+    default_next_step = "Ask with HEAD where to go on."
+
+
+class UploadDamaged(RequestError):
+    """A piece is not the one whose checksum was sent with it; it was thrown away."""
+
+    code = "upload.checksum_mismatch"
+    status = 460
+    default_next_step = "Send the piece again."
+
+
+class UploadsTooMany(RequestError):
+    """This user has too many unfinished uploads."""
+
+    code = "upload.too_many"
+    status = 429
+    default_next_step = "Finish or end some of them, or wait until they are too old."
+
+
+class UploadProtocol(RequestError):
+    """The request speaks another version of the protocol of resumable uploads."""
+
+    code = "upload.protocol"
+    status = 412
+    default_next_step = "Send `Tus-Resumable: 1.0.0`."
+
+
+class UploadType(RequestError):
+    """A piece of an upload that is not announced as one."""
+
+    code = "upload.content_type"
+    status = 415
+    default_next_step = "Send `Content-Type: application/offset+octet-stream`."
+
+
+class WebhookNotFound(RequestError):
+    """There is no webhook, or no delivery, with this id."""
+
+    code = "webhook.not_found"
+    status = 404
+    default_next_step = "See `lingting webhook list`."
 
 
 class SignInNeeded(RequestError):

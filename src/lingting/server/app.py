@@ -26,15 +26,19 @@ from lingting.server.routes import (
     docs,
     events,
     exports,
+    from_url,
     glossaries,
     jobs,
     keys,
     models,
     recordings,
     retention,
+    search,
     state,
     transcripts,
+    uploads,
     users,
+    webhooks,
 )
 from lingting.server.routes import (
     settings as settings_routes,
@@ -58,6 +62,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
         anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
         sweeping = asyncio.create_task(_sweep(service), name="sweep")
+        service.sender.start()
         try:
             yield
         finally:
@@ -65,6 +70,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
             await service.broker.close()
+            await asyncio.to_thread(service.sender.close)
             await asyncio.to_thread(service.close)
 
     app = FastAPI(
@@ -90,6 +96,10 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         jobs.router,
         events.router,
         glossaries.router,
+        search.router,
+        uploads.router,
+        from_url.router,
+        webhooks.router,
         users.router,
         departments.router,
         keys.router,
@@ -112,6 +122,7 @@ async def _sweep(service: Service) -> None:
             removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
             if removed:
                 log.warning("removed half-written uploads", extra={"files": removed})
+            await service.resumables.sweep()
             await asyncio.to_thread(lambda: openai.remove_passing(service.store))
         except LingtingError as error:
             log.warning("sweep failed", extra={"code": error.code})

@@ -58,6 +58,7 @@ class Patience:
 
 
 UPLOADS = ("/api/v1/recordings", "/v1/audio/transcriptions", "/v1/audio/translations")
+RESUMABLE = "/api/v1/uploads"
 CORRECTIONS = "/api/v1/transcripts/"
 CORRECTION_BYTES = 32 << 20
 """A corrected transcript of a whole day."""
@@ -102,6 +103,8 @@ class Guard:
 def _limit(scope: Scope, patience: Patience) -> int | None:
     path = scope["path"]
     if scope["method"] == "POST" and path in UPLOADS:
+        return None
+    if scope["method"] in {"POST", "PATCH"} and path.startswith(RESUMABLE):
         return None
     if scope["method"] == "PUT" and path.startswith(CORRECTIONS):
         return CORRECTION_BYTES

@@ -160,7 +160,7 @@ class Uploads:
         except BaseException as exc:
             is_retried = isinstance(exc, BusyError)  # with the same audio
             if self._held[blob.digest] == 1 and blob.is_new and not is_retried:
-                await asyncio.shield(self.run(_discard, store, blob.digest))
+                await asyncio.shield(self.run(discard, store, blob.digest))
             raise
         finally:
             self._held[blob.digest] -= 1
@@ -201,7 +201,7 @@ class Uploads:
         return await putting
 
 
-def _discard(store: Store, digest: str) -> None:
+def discard(store: Store, digest: str) -> None:
     """Audio without a row is found by `lingting db check` if this fails too."""
     try:
         store.discard(digest)
