@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (
-    "errors config transcript joining languages durable",
+    "errors config transcript joining languages durable log tracing",
     "audio text models store",
     "vad engines speakers",
     "pipeline host",
@@ -32,6 +32,7 @@ OWNERS = {
     "kaldi_native_fbank": (),
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
+    "opentelemetry": ("lingting.tracing",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
     "pydantic": ("lingting.config", "lingting.server"),
     "pydantic_settings": ("lingting.config",),

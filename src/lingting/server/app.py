@@ -18,8 +18,18 @@ from lingting.errors import LingtingError
 from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
+from lingting.server.observing import Observed
 from lingting.server.pages import router as pages
-from lingting.server.routes import events, exports, glossaries, jobs, recordings, state, transcripts
+from lingting.server.routes import (
+    events,
+    exports,
+    glossaries,
+    jobs,
+    metrics,
+    recordings,
+    state,
+    transcripts,
+)
 from lingting.server.service import Service
 
 log = logging.getLogger("lingting.server")
@@ -61,6 +71,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
     app.state.service = service
     problems.install(app)
     app.include_router(state.open_router)
+    app.include_router(metrics.router)
     app.include_router(pages)
     signed_in = [Depends(principal_of)]
     for router in (
@@ -74,6 +85,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
+    app.add_middleware(Observed, metrics=service.metrics)
     return app
 
 

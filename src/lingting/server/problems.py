@@ -28,6 +28,7 @@ from lingting.errors import (
     RequestError,
     SignInNeeded,
 )
+from lingting.server.observing import note_error
 
 log = logging.getLogger("lingting.server")
 _FRAMES = 8
@@ -50,6 +51,7 @@ def answer(error: LingtingError) -> JSONResponse:
 
 def problem(error: LingtingError) -> dict[str, str]:
     """The inner object. A fault is logged and shown by its incident id."""
+    note_error(error.code)
     if not isinstance(error, FaultError):
         return {"code": error.code, "message": error.sentence, "next_step": error.next_step}
     incident = secrets.token_hex(4)
@@ -65,6 +67,7 @@ def problem(error: LingtingError) -> dict[str, str]:
 def unforeseen(exc: BaseException) -> dict[str, str]:
     """Logged by type and place only: the message of a foreign exception may quote a transcript."""
     incident = secrets.token_hex(4)
+    note_error("fault.unknown")
     frames = traceback.extract_tb(exc.__traceback__)[-_FRAMES:]
     log.error(
         "incident",

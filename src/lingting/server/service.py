@@ -11,6 +11,7 @@ from lingting.server.access import Access, Principal
 from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
+from lingting.server.metrics import Metrics, Scrape
 from lingting.server.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Service:
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
         self.broker = Broker(self._events, lambda: self.desk.last_event_id())
         self.readiness = Readiness(self)
+        self.metrics = Metrics()
+        self.scrape = Scrape(self)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 

@@ -261,6 +261,9 @@ class Claim:
     options: Mapping[str, Any]
     groups: int
     """How many groups of it are stored already."""
+    request_id: str | None = None
+    traceparent: str | None = None
+    """Of the request that asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

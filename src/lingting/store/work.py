@@ -121,7 +121,14 @@ def _take_up(session: Session, row: JobRow, digest: str, worker_id: str) -> Clai
     events.of_job(session, row, "job.started", attempt=row.attempts)
     session.flush()
     groups = 0 if is_first else _count_groups(session, row.id)
-    return Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups)
+    return _claim_of(row, digest, groups)
+
+
+def _claim_of(row: JobRow, digest: str, groups: int) -> Claim:
+    return Claim(
+        row.id, row.epoch, row.recording_id, digest, row.options, groups,
+        row.request_id, row.traceparent,
+    )  # fmt: skip
 
 
 def _count_groups(session: Session, job_id: str) -> int:
@@ -145,7 +152,7 @@ def reopen(
     row.worker_id = worker_id
     digest = session.get_one(RecordingRow, row.recording_id).digest
     groups = _count_groups(session, job_id)
-    found = Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups)
+    found = _claim_of(row, digest, groups)
     state = session.scalar(
         select(JobGroupRow.state)
         .where(JobGroupRow.job_id == job_id)

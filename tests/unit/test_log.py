@@ -3,7 +3,7 @@
 import json
 import logging
 
-from lingting.server.logs import JsonLines
+from lingting.log import JsonLines
 
 
 def line(**values: object) -> dict[str, object]:
