@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from lingting import tracing
 from lingting import log as logs
+from lingting import tracing
 from lingting.errors import AudioCrashes, FaultError, LingtingError
 from lingting.jobs.exchange import Part
 from lingting.jobs.options import JobOptions
