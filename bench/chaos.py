@@ -6,8 +6,8 @@ Three runs over the same files, each in a folder of its own:
 
 1. **undisturbed**: what the transcripts are.
 2. **one machine** (SQLite, audio in a folder, on a small disk of its own where the system allows to
-   make one): `kill -9` of web, worker and engine at random moments, the databases locked, the disk
-   full, the engine without memory.
+   make one): `kill -9` of web, worker, engine and the processes that read recordings at random
+   moments, the databases locked, the disk full, the engine without memory.
 3. **two workers** (Postgres, audio in an S3 store): the same kills, one worker frozen by SIGSTOP
    for longer than it takes to be given up, the audio store not to be reached and then silent.
 
@@ -36,6 +36,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from running import RunningService, free_port, running_service
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.integration.store_parts import S3Server, postgres_server
+from tests.integration.worker_parts import children
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech" / "manifest.jsonl"
 _DISK_MIB = 400
@@ -55,6 +57,7 @@ _SEND_EVERY_S = 0.5
 _FAULT_EVERY_S = (1.0, 4.0)
 _FROZEN_S = 45.0
 _LATE_S = 20.0
+_READER_S = 10.0
 _SHOWN_LINES = 200
 
 
@@ -119,9 +122,11 @@ class Trouble:
                 self._chance.shuffle(bag)
             kind = bag.pop()
             print(f"    {kind}", file=sys.stderr, flush=True)
-            with suppress(ProcessLookupError):
+            try:
                 self._kinds[kind]()
                 self.done[kind] += 1
+            except (OSError, sqlite3.Error) as exc:  # not now; its turn comes again
+                print(f"    not possible: {type(exc).__name__}", file=sys.stderr, flush=True)
 
 
 # What is done ----------------------------------------------------------------------------------
@@ -132,6 +137,32 @@ def kill(service: RunningService, name: str) -> None:
     if pid is None:
         raise ProcessLookupError
     os.kill(pid, signal.SIGKILL)
+
+
+def kill_readers(service: RunningService, others: Sequence[int]) -> None:
+    """All processes that read recordings at this moment; there are some while there is work.
+
+    ``others`` are the process ids of workers that the service did not start.
+    """
+    until_s = time.monotonic() + _READER_S
+    while time.monotonic() < until_s:
+        worker = service.pids().get("worker")
+        workers = [*others, worker] if worker is not None else list(others)
+        if readers := [reader for one in workers for reader in children(one)]:
+            for reader in readers:
+                with suppress(ProcessLookupError):
+                    os.kill(reader, signal.SIGKILL)
+            return
+        time.sleep(0.1)
+    raise ProcessLookupError
+
+
+def kills(service: RunningService, others: Sequence[int] = ()) -> dict[str, Callable[[], None]]:
+    """``kill -9`` of each kind of process."""
+    found: dict[str, Callable[[], None]] = {
+        f"kill {name}": partial(kill, service, name) for name in ("web", "worker", "engine")
+    }
+    return {**found, "kill readers": partial(kill_readers, service, others)}
 
 
 def lock_database(path: Path, seconds: float) -> None:
@@ -206,9 +237,13 @@ class Door:
         while True:
             try:
                 inside, _ = listener.accept()
+            except OSError:  # shut
+                return
+            try:
                 outside = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
-                return
+                inside.close()
+                continue
             self._open |= {inside, outside}
             for pair in ((inside, outside), (outside, inside)):
                 threading.Thread(target=self._carry, args=pair, daemon=True).start()
@@ -332,10 +367,7 @@ def one_machine(
             running_service(data, Path(logs) / "log", {"LINGTING_DEVICE": "cpu"}) as service,
         ):
             service.wait_ready()
-            kinds: dict[str, Callable[[], None]] = {
-                f"kill {name}": lambda name=name: kill(service, name)  # type: ignore[misc]
-                for name in ("web", "worker", "engine")
-            }
+            kinds = kills(service)
             kinds["lock database"] = lambda: lock_database(data / "lingting.db", 7.0)
             kinds["lock workflows"] = lambda: lock_database(data / "dbos.sqlite", 7.0)
             kinds["no memory"] = lambda: take_memory(service, 4.0)
@@ -372,10 +404,7 @@ def two_workers(
         with running_service(data, folder / "log", environment) as service:
             service.wait_ready()
             second = stack.enter_context(second_worker(service, folder / "log2"))
-            kinds: dict[str, Callable[[], None]] = {
-                f"kill {name}": lambda name=name: kill(service, name)  # type: ignore[misc]
-                for name in ("web", "worker", "engine")
-            }
+            kinds = kills(service, [second.pid])
             kinds["freeze a worker"] = lambda: freeze(second.pid, _FROZEN_S)
             kinds["shut the audio store"] = lambda: door.shut_for(8.0)
             kinds["silence the audio store"] = lambda: freeze(bucket.pid, 8.0)

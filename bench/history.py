@@ -62,21 +62,8 @@ _SPAN_S = 2 * 365 * 86_400
 _BATCH_SEGMENTS = 20_000
 _HAN = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能"
 _LATIN = (
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "that",
-    "for",
-    "it",
-    "was",
-    "on",
-    "are",
-    "with",
-    "they",
-)
+    "the", "of", "and", "to", "in", "is", "that", "for", "it", "was", "on", "are", "with", "they",
+)  # fmt: skip
 Question = Callable[[], object]
 
 

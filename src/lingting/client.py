@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
 
+from lingting.audio.source import open_path
 from lingting.errors import (
     BusyError,
     FaultError,
@@ -118,7 +118,7 @@ class Client:
         ``options`` are those of ``JobOptions``. With ``sha256`` the service checks what arrived.
         """
         if isinstance(audio, Path):
-            with _opened(audio) as stream:
+            with open_path(str(audio)) as stream:
                 return self.submit(
                     stream, name=name or audio.name, options=options, batch_id=batch_id,
                     priority=priority, idempotency_key=idempotency_key, sha256=sha256,
@@ -206,7 +206,7 @@ class Client:
         job = self.job(job_id)
         if not job.is_finished:
             for _ in self.events(job_id=job_id):
-                job = self.job(job_id)
+                job = when_there(lambda: self.job(job_id))
                 if job.is_finished:
                     break
         return job
@@ -224,16 +224,19 @@ class Client:
         A connection that breaks is made again, and what was missed meanwhile comes then. Raises
         ServiceUnreachable when that fails for ``patience_s``.
         """
-        place, last_s = after, time.monotonic()
+        place = after
+        away_since_s: float | None = None
         while True:
             try:
                 for event in self._stream(place, job_id, batch_id):
-                    last_s = time.monotonic()
+                    away_since_s = None
                     if event is not None:
                         place = event.id
                     yield event
             except ServiceUnreachable:
-                if time.monotonic() - last_s > patience_s:
+                now_s = time.monotonic()
+                away_since_s = now_s if away_since_s is None else away_since_s
+                if now_s - away_since_s >= patience_s:
                     raise
             except BusyError as error:
                 time.sleep(error.retry_after_s)
@@ -362,19 +365,22 @@ def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
     return work()
 
 
+def when_there(work: Callable[[], T], *, patience_s: float = _UNREACHABLE_S) -> T:
+    """As ``when_free``; a service that is away for less than ``patience_s`` is waited for too."""
+    until_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return when_free(work)
+        except ServiceUnreachable:
+            if time.monotonic() >= until_s:
+                raise
+            time.sleep(_AGAIN_S)
+
+
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits."""
-    with _opened(path) as stream:
+    """SHA-256 of a file's content, 64 hexadecimal digits. Raises AudioNotFound and its like."""
+    with open_path(str(path)) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _opened(path: Path) -> BufferedReader:
-    try:
-        return path.open("rb")
-    except OSError as exc:
-        from lingting.errors import AudioPathUnreadable
-
-        raise AudioPathUnreadable(f"The recording cannot be read: {exc.strerror}.") from exc
 
 
 class _Counted:

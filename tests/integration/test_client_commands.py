@@ -20,6 +20,7 @@ import lingting
 from lingting.client import Client
 from lingting.errors import (
     AudioEmpty,
+    AudioNotFound,
     AudioPathUnreadable,
     BatchNotFound,
     JobNotFound,
@@ -30,6 +31,7 @@ from lingting.errors import (
     ServiceUnreachable,
     SignInNeeded,
 )
+from lingting.text.writers import write
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_from_a_file_to_its_transcript(service: Running, client: Client, audio: 
     timer.join()
     id = job.recording_id
     assert client.transcript(id) == rich_transcript()
-    assert client.export(id, "srt").startswith(b"1\r\n") or client.export(id, "srt")[:1] == b"1"
+    assert client.export(id, "srt") == write(rich_transcript(), "srt", title="讲座 ")
     assert client.recording(id) == service.service.store.recording(id)
     assert client.recordings().items == (client.recording(id),)
     assert client.correct(id, client.transcript(id), based_on=1) == 2
@@ -139,7 +141,8 @@ def test_jobs_batches_and_keys(service: Running, client: Client, audio: Path) ->
         (lambda: client.batch("../x?y#z"), BatchNotFound),
         (lambda: client.submit(audio, options={"script": "x"}), OptionInvalid),
         (lambda: client.submit(audio, idempotency_key="k"), RequestConflict),
-        (lambda: client.submit(audio.with_name("none")), AudioPathUnreadable),
+        (lambda: client.submit(audio.with_name("none")), AudioNotFound),
+        (lambda: client.submit(audio.parent), AudioPathUnreadable),
     ):
         with pytest.raises(error):
             refused()
@@ -206,6 +209,41 @@ def test_events_go_on_behind_a_break(service: Running, client: Client, audio: Pa
         assert (got.kind, got.job_id) == ("job.cancelled", first.id)
 
 
+def test_a_question_that_fails_once_does_not_end_the_wait(service: Running, audio: Path) -> None:
+    class Flaky(httpx.HTTPTransport):
+        asked = 0
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            self.asked += request.method == "GET" and "/jobs/" in request.url.path
+            if self.asked == 2:
+                raise httpx.ConnectError("away", request=request)
+            return super().handle_request(request)
+
+    flaky = Flaky()
+    with Client(service.url, service.key(), transport=flaky) as client:
+        job = client.submit(audio)
+        timer = threading.Timer(0.5, finish, (service, job.id))
+        timer.start()
+        assert client.wait(job.id).state == "done"
+        timer.join()
+    assert flaky.asked > 2
+
+
+def test_a_long_silence_does_not_use_up_the_patience() -> None:
+    answers = [True, False, True]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not answers.pop(0):
+            raise httpx.ConnectError("away", request=request)
+        return httpx.Response(200, text=": here\n\n")
+
+    with Client("http://127.0.0.1:9", "x", transport=httpx.MockTransport(answer)) as client:
+        events = client.events(patience_s=0.5)
+        assert next(events) is None
+        time.sleep(0.6)  # nothing happens for longer than the service may be away
+        assert next(events) is None, "connected again"
+
+
 # The commands ------------------------------------------------------------------------------------
 
 
@@ -237,12 +275,14 @@ def test_submitting_a_folder_twice_sends_nothing_twice(
 def test_one_bad_file_does_not_keep_the_others_back(run: Run, tmp_path: Path) -> None:
     (tmp_path / "good.wav").write_bytes(b"x")
     (tmp_path / "empty.wav").touch()
-    names = ("good.wav", "empty.wav", "missing.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    names = ("good.wav", "empty.wav", "missing.wav", "pipe.wav")
     done = run("submit", *(str(tmp_path / name) for name in names))
     assert done.returncode == 3
     assert done.stdout.count("\n") == 1
     assert "audio.empty" in done.stderr
-    assert "missing.wav: error:" in done.stderr
+    assert "missing.wav: error: Nothing is at this path." in done.stderr
+    assert "pipe.wav: error: The path is a pipe" in done.stderr
     assert run("submit", str(tmp_path / "empty.wav")).returncode == 2
     assert run("submit", str(tmp_path / "good.wav"), "--language", "qqq").returncode == 2
 
@@ -314,6 +354,14 @@ def test_listing_and_changing(service: Running, run: Run, tmp_path: Path) -> Non
     assert run("jobs", "retry", "nothing").returncode == 2
 
 
+def test_as_many_batches_are_listed_as_are_wanted(service: Running, run: Run) -> None:
+    for at in range(205):
+        service.service.desk.open_batch(str(at), owner="admin")
+    listed = run("jobs", "list", "--batches", "--limit", "203", "--json").stdout.splitlines()
+    assert [json.loads(line)["name"] for line in listed] == [str(at) for at in range(204, 1, -1)]
+    assert run("jobs", "list", "--batches", "--state", "failed").returncode == 2
+
+
 def test_without_a_service(tmp_path: Path) -> None:
     environment = {**os.environ, "LINGTING_DATA_DIR": str(tmp_path), "LINGTING_PORT": "9"}
     environment["LINGTING_SERVER"] = "http://127.0.0.1:9"
@@ -354,3 +402,19 @@ def test_keys_by_command(service: Running, tmp_path: Path) -> None:
     token = link.split("token=")[1]
     assert service.service.access.check_link(token) == "admin"
     assert run("link", "--user", "nobody").returncode == 2
+
+
+def test_links_lead_to_where_the_service_listens(tmp_path: Path) -> None:
+    from lingting.config import settings
+    from lingting.server import place
+
+    now = settings(data_dir=tmp_path)
+    environment = {**os.environ, "LINGTING_DATA_DIR": str(tmp_path)}
+    with place.only_one(now):
+        place.write_state(now, {"pid": 1, "url": "http://127.0.0.1:8080"})
+        for words in (("key", "link"), ("user", "add", "wang")):
+            done = subprocess.run(
+                [sys.executable, "-m", "lingting", *words], env=environment,
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert done.stdout.startswith("http://127.0.0.1:8080/setup?token="), done.stderr

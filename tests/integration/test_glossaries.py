@@ -27,32 +27,10 @@ from lingting.errors import (
 )
 from lingting.jobs import Desk, FolderWatch, JobOptions
 from lingting.pipeline import PipelineOptions
-from lingting.store import Glossaries, Store, audit, open_store
+from lingting.store import Glossaries, Store, audit
 from lingting.store.records import MAX_WORDS, Actor
-from tests.integration.store_parts import postgres_server
 from tests.integration.test_cli_history import Home
 from tests.integration.worker_parts import finished, stop, undisturbed, worker
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    with open_store(tmp_path / "data", url=server) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -260,7 +238,7 @@ def test_a_watched_folder_waits_for_its_glossary(
 @pytest.mark.speech
 @pytest.mark.usefixtures("vad_folder")
 def test_the_engine_hears_of_the_words(
-    desk: Desk, glossaries: Glossaries, server: str | None, tmp_path: Path, speech_dir: Path
+    desk: Desk, glossaries: Glossaries, url: str | None, tmp_path: Path, speech_dir: Path
 ) -> None:
     """The worker's scripted engine writes other words for other options."""
     path = min(speech_dir.rglob("zh-aishell1-*.flac"))
@@ -270,7 +248,7 @@ def test_the_engine_hears_of_the_words(
     glossaries.save("terms", ["else"], based_on=1)  # before it is worked on
     folder = tmp_path / "engine"
     folder.mkdir()
-    with worker(tmp_path / "data", folder, url=server) as process:
+    with worker(tmp_path / "data", folder, url=url) as process:
         (done,) = finished(desk, job)
         assert stop(process) == 0
     assert (done.state, done.error) == ("done", None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,35 +22,14 @@ from lingting.errors import (
     RevisionNotFound,
     StoreUnreachable,
 )
-from lingting.jobs import Desk, FolderWatch, Job, JobOptions
-from lingting.jobs.folders import scan_watched
-from lingting.store import Store, database, events, open_store, work
+from lingting.jobs import Desk, FolderWatch, Job, JobOptions, folders
+from lingting.jobs.folders import WATCHED_KEYS, scan_watched
+from lingting.store import Store, database, events, jobs, open_store, work
 from lingting.store.jobs import waiting
 from lingting.store.schema import JobGroupRow
-from tests.integration.store_parts import plain_transcript, postgres_server, rich_transcript
+from tests.integration.store_parts import plain_transcript, rich_transcript
 
 Opener = Callable[[], Store]
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    with open_store(tmp_path / "data", url=server) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -357,12 +337,18 @@ def test_events_are_heard_in_order_and_whole(desk: Desk) -> None:
     assert len(desk.events(owner="a")) == 15
 
 
+def forget(session: Any) -> None:
+    work.forget_old(
+        session, events_age=timedelta(0), requests_age=timedelta(0), kept_keys=WATCHED_KEYS
+    )
+
+
 def test_old_events_go_and_numbers_do_not_come_back(desk: Desk) -> None:
     for number in range(3):
         submit(desk, str(number), idempotency_key=str(number))
     last = desk.last_event_id()
     with desk.store.database.write() as session:
-        work.forget_old(session, events_age=timedelta(0), requests_age=timedelta(0))
+        forget(session)
     assert desk.last_event_id() == last
     assert len(desk.events()) == 1
     assert not desk.is_requested("1")
@@ -389,10 +375,10 @@ def test_jobs_nobody_works_on_are_given_back(desk: Desk) -> None:
 
 
 def test_who_is_frozen_in_a_transaction_holds_up_nobody_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_postgres: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "IDLE_TIMEOUT_S", 1)
-    with postgres_server() as url, open_store(tmp_path / "data", url=url) as store:
+    with open_store(tmp_path / "data", url=new_postgres()) as store:
         desk = Desk(store)
         submit(desk, "a.wav")
 
@@ -405,6 +391,14 @@ def test_who_is_frozen_in_a_transaction_holds_up_nobody_for_long(
         with pytest.raises(StoreUnreachable):
             freeze()
         assert desk.jobs(state="running")[0].attempts == 1
+
+
+def test_every_transaction_tells_what_it_did(desk: Desk) -> None:
+    """Whoever opened it, and whether they thought of telling or not."""
+    job = submit(desk, "a.wav")
+    with desk.store.database.write() as session:
+        jobs.cancel(session, [jobs.job_row(session, job.id)])
+    assert [one.kind for one in desk.events()] == ["job.queued", "job.cancelled"]
 
 
 def test_a_folder_is_watched(desk: Desk, tmp_path: Path) -> None:
@@ -427,11 +421,31 @@ def test_a_folder_is_watched(desk: Desk, tmp_path: Path) -> None:
         desk.store.delete(job.recording_id)
     third = FolderWatch(desk, folder, owner="li", settle_s=0.0)
     assert third.scan() == third.scan() == []  # what was deleted stays so
+    with desk.store.database.write() as session:
+        forget(session)
+    fourth = FolderWatch(desk, folder, owner="li", settle_s=0.0)
+    assert fourth.scan() == fourth.scan() == []  # also after a month
     (folder / "a.wav").write_bytes(b"another recording")
-    third.scan()
-    assert [one.name for one in third.scan()] == ["a.wav"]
+    fourth.scan()
+    assert [one.name for one in fourth.scan()] == ["a.wav"]
     with pytest.raises(OptionInvalid, match="folder"):
         FolderWatch(desk, tmp_path / "nothing")
+
+
+def test_a_file_that_cannot_be_read_yet(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever brought it gives it to us later; that changes no time of the file."""
+    (tmp_path / "a.wav").write_bytes(b"aaaa")
+    watch = FolderWatch(desk, tmp_path, is_deep=False, settle_s=0.0)
+
+    def refuse(_: Path) -> str:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "digest_of", refuse)
+        assert watch.scan() == watch.scan() == []
+    assert [one.name for one in watch.scan()] == ["a.wav"]
 
 
 def test_folders_that_workers_look_into(desk: Desk, tmp_path: Path) -> None:

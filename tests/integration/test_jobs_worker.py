@@ -7,7 +7,6 @@ import resource
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ from lingting.api import load
 from lingting.errors import JobNotFound
 from lingting.jobs import Desk, Job, JobOptions
 from lingting.store import Store, open_store
-from lingting.store.schema import JobGroupRow
-from tests.integration.store_parts import postgres_server
+from lingting.store.schema import JobGroupRow, JobRow
 from tests.integration.worker_parts import (
     calls,
     children,
@@ -49,36 +47,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def url(server: str | None) -> str | None:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("drop schema if exists dbos cascade")
-            connection.execute("create schema public")
-    return server
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path, url: str | None) -> Iterator[Store]:
-    with open_store(data, url=url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -263,7 +234,7 @@ def test_another_model_begins_again(
 def test_pause_cancel_and_a_stop_in_the_middle(
     desk: Desk, data: Path, folder: Path, url: str | None, recordings: list[Path]
 ) -> None:
-    tell(folder, "slow", "1.5")
+    tell(folder, "slow", "0.8")
     with worker(data, folder, url=url) as process:
         jobs = [submit(desk, recordings[0]), submit(desk, recordings[0], owner="bo")]
         until(lambda: desk.job(jobs[0].id).done_s > 0)
@@ -340,6 +311,25 @@ def test_a_locked_database_is_waited_for(data: Path, folder: Path, recordings: l
         tell(folder, "slow", None)
         finished(desk, job)
         check_done(desk, job, recordings[0])
+
+
+def test_a_chore_that_hangs_holds_up_no_job(
+    data: Path, folder: Path, recordings: list[Path]
+) -> None:
+    """A job that is the worker's by its row and in none of its threads is found all the same."""
+    with open_store(data) as store, worker(data, folder, hang=True) as process:
+        desk = Desk(store)
+        until(lambda: any(one.is_live for one in desk.workers()))
+        time.sleep(1.5)  # the chore hangs by now
+        batch = desk.open_batch("held")
+        desk.pause_batch(batch.id)
+        job = submit(desk, recordings[1], batch_id=batch.id)
+        with store.database.write() as session:
+            row = session.get_one(JobRow, job.id)
+            row.state, row.worker_id, row.epoch = "running", desk.workers()[0].id, row.epoch + 1
+        finished(desk, job)
+        check_done(desk, job, recordings[1])
+        assert stop(process) == 0
 
 
 def test_the_diary_does_not_grow(data: Path, folder: Path, recordings: list[Path]) -> None:

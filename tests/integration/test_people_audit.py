@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from server_parts import running
 from sqlalchemy import text
-from store_parts import plain_transcript, postgres_server
+from store_parts import plain_transcript
 from typer.testing import CliRunner
 
 from lingting.cli.main import app
@@ -28,33 +28,6 @@ from lingting.store.database import open_database
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody
 SAID = "unmistakable"
 Opener = Callable[[], Store]
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def url(server: str | None) -> str | None:
-    """Of an empty database."""
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    return server
-
-
-@pytest.fixture
-def store(url: str | None, tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "data", url=url) as opened:
-        yield opened
 
 
 def keep(store: Store, audio: bytes = b"audio") -> str:

@@ -248,6 +248,16 @@ def test_a_database_that_is_away_for_a_while(monkeypatch: pytest.MonkeyPatch) ->
     asyncio.run(run())
 
 
+def test_one_listener_too_many_is_told_to_wait(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_module, "_LISTENERS", 1)
+    with service.client() as client, service.client() as other:
+        Listener(client, 1)
+        refused = other.get("/events")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+
+
 def test_too_many_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_module, "_LISTENERS", 1)
 

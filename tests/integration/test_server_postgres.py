@@ -1,23 +1,17 @@
 """The service on Postgres: what differs there is under it, and must not show."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from server_parts import Running, running
-from store_parts import postgres_server, rich_transcript
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with postgres_server() as found:
-        yield found
+from store_parts import rich_transcript
 
 
 @pytest.fixture
-def service(tmp_path: Path, url: str) -> Iterator[Running]:
-    with running(tmp_path / "data", database_url=SecretStr(url)) as found:
+def service(tmp_path: Path, new_postgres: Callable[[], str]) -> Iterator[Running]:
+    with running(tmp_path / "data", database_url=SecretStr(new_postgres())) as found:
         yield found
 
 

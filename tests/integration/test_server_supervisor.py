@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from server_parts import wait_until
 
 from lingting.config import settings
@@ -263,6 +264,15 @@ def test_a_second_service_says_who_runs(tmp_path: Path) -> None:
             pass
     assert not place.is_running(now)
     assert place.read_state(now) is None
+
+
+def test_who_only_looks_keeps_no_service_from_starting(tmp_path: Path) -> None:
+    now = settings(data_dir=tmp_path)
+    looking = FileLock(place.make_run_folder(now) / "serve.lock", thread_local=False)
+    looking.acquire()  # as `lingting status` does for a moment
+    threading.Timer(0.2, looking.release).start()
+    with place.only_one(now):
+        assert place.is_running(now)
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,37 +23,16 @@ from lingting.store import Blob, Store, all_recordings, cursor_of, open_store
 from lingting.store.blobs import FolderBlobs
 from lingting.store.schema import BlobRow, RevisionSegmentRow, SegmentRow, WordsRow
 from lingting.transcript import Segment
-from tests.integration.store_parts import plain_transcript, postgres_server, rich_transcript
+from tests.integration.store_parts import plain_transcript, rich_transcript
 
 AUDIO = b"RIFF some bytes that stand for audio"
 Opener = Callable[[], Store]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture
-def opener(server: str | None, tmp_path: Path) -> Opener:
-    """Opens the same, at first empty, store again and again."""
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    return lambda: open_store(tmp_path / "data", url=server)
-
-
-@pytest.fixture
-def store(opener: Opener) -> Iterator[Store]:
-    with opener() as opened:
-        yield opened
+def opener(url: str | None, tmp_path: Path) -> Opener:
+    """Opens the same store as the fixture ``store`` again and again."""
+    return lambda: open_store(tmp_path / "data", url=url)
 
 
 def keep(store: Store, name: str = "a.wav", audio: bytes = AUDIO, count: int = 3) -> str:

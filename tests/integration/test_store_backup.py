@@ -14,7 +14,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,12 +24,7 @@ from lingting.errors import StoreNotEmpty
 from lingting.store import Store, all_recordings, open_store, restore
 from lingting.store.backup import back_up
 from lingting.transcript import Transcript
-from tests.integration.store_parts import (
-    plain_transcript,
-    postgres_server,
-    rich_transcript,
-    s3_server,
-)
+from tests.integration.store_parts import plain_transcript, rich_transcript, s3_server
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = 4_000
@@ -195,95 +190,93 @@ class Program:
         self._process.wait(30)
 
 
-@contextmanager
-def service(
-    kinds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str | None]:  # the URL of a server's other, empty database
-    """A home in the environment, as ``lingting serve`` would have it."""
+@pytest.fixture
+def other(
+    kinds: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str | None]:
+    """A home in the environment, as ``lingting serve`` would have it; another, empty database.
+
+    None where the database is a file of each home.
+    """
     monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path / "data"))
     with ExitStack() as stack:
         if "bucket" in kinds:
             for name, value in stack.enter_context(s3_server()).variables.items():
                 monkeypatch.setenv(name, value)
-        other = None
-        if "postgres" in kinds:
-            import psycopg
-
-            url = stack.enter_context(postgres_server())
-            monkeypatch.setenv("LINGTING_DATABASE_URL", url)
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute("create database other")
-            other = url.replace("/history", "/other")
-        yield other
+        if "postgres" not in kinds:
+            yield None
+            return
+        new_postgres = request.getfixturevalue("new_postgres")
+        monkeypatch.setenv("LINGTING_DATABASE_URL", new_postgres())
+        yield new_postgres()
 
 
 @pytest.mark.parametrize("kinds", ["sqlite folder", "sqlite bucket", "postgres bucket"])
 def test_backup_of_a_busy_service(
-    kinds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kinds: str, other: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with service(kinds, tmp_path, monkeypatch) as other:
-        with open_store() as store:
-            programs = [Program("a"), Program("b")]
-            marks = []
-            try:
-                for number in range(BACKUPS):
-                    for one in programs:
-                        one.read_until(BEFORE * (number + 1))
-                    low = {one.writer: one.done for one in programs}
-                    report = back_up(store, tmp_path / f"{number}.tar")
-                    assert report.lost_blobs == ()
-                    marks.append(low)
-            finally:
+    with open_store() as store:
+        programs = [Program("a"), Program("b")]
+        marks = []
+        try:
+            for number in range(BACKUPS):
                 for one in programs:
-                    one.stop()
-        high = {one.writer: one.done + 1 for one in programs}
-        points = []
-        for number, low in enumerate(marks):
-            monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path / f"home-{number}"))
-            if "bucket" in kinds:
-                monkeypatch.setenv("LINGTING_BLOB_URL", f"s3://audio/home-{number}")
-            if other is not None and number == 0:
-                monkeypatch.setenv("LINGTING_DATABASE_URL", other)
-            elif other is not None:  # from one kind of database to the other
-                monkeypatch.delenv("LINGTING_DATABASE_URL", raising=False)
-            restore(tmp_path / f"{number}.tar")
-            with open_store() as store:
-                found = store.check(audio=True)
-                assert (found.is_healthy, found.orphan_blobs) == (True, ())
-                points.append(
-                    {
-                        writer: point_of(writer, contents(store, writer), low[writer], high[writer])
-                        for writer in low
-                    }
-                )
-                # It goes on from there: new rows do not collide with those that were restored.
-                keep = store.keep(io.BytesIO(b"new"), rich_transcript(), name="new")
-                assert store.transcript(keep.recording.id) == rich_transcript()
-        print(kinds, marks, points, high)  # noqa: T201 - shown when it fails
-        assert all(point is not None for found in points for point in found.values())
+                    one.read_until(BEFORE * (number + 1))
+                low = {one.writer: one.done for one in programs}
+                report = back_up(store, tmp_path / f"{number}.tar")
+                assert report.lost_blobs == ()
+                marks.append(low)
+        finally:
+            for one in programs:
+                one.stop()
+    high = {one.writer: one.done + 1 for one in programs}
+    points = []
+    for number, low in enumerate(marks):
+        monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path / f"home-{number}"))
+        if "bucket" in kinds:
+            monkeypatch.setenv("LINGTING_BLOB_URL", f"s3://audio/home-{number}")
+        if other is not None and number == 0:
+            monkeypatch.setenv("LINGTING_DATABASE_URL", other)
+        elif other is not None:  # from one kind of database to the other
+            monkeypatch.delenv("LINGTING_DATABASE_URL", raising=False)
+        restore(tmp_path / f"{number}.tar")
+        with open_store() as store:
+            found = store.check(audio=True)
+            assert (found.is_healthy, found.orphan_blobs) == (True, ())
+            points.append(
+                {
+                    writer: point_of(writer, contents(store, writer), low[writer], high[writer])
+                    for writer in low
+                }
+            )
+            # It goes on from there: new rows do not collide with those that were restored.
+            keep = store.keep(io.BytesIO(b"new"), rich_transcript(), name="new")
+            assert store.transcript(keep.recording.id) == rich_transcript()
+    print(kinds, marks, points, high)  # noqa: T201 - shown when it fails
+    assert all(point is not None for found in points for point in found.values())
 
 
 @pytest.mark.parametrize("kinds", ["sqlite folder", "postgres folder"])
+@pytest.mark.usefixtures("other")
 def test_restore_puts_nothing_over_a_history(
     kinds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with service(kinds, tmp_path, monkeypatch):
-        with open_store() as store:
-            store.keep(io.BytesIO(b"a"), rich_transcript(), name="a")
-            store.set_setting("colour", {"a": None})
-            store.set_setting("nothing", None)
-            before = contents(store)
-            back_up(store, tmp_path / "backup.tar")
-        with pytest.raises(StoreNotEmpty):
-            restore(tmp_path / "backup.tar")
-        if "postgres" in kinds:
-            with pytest.raises(StoreNotEmpty):
-                restore(tmp_path / "backup.tar", replace=True)
-        with open_store() as store:
-            assert contents(store) == before
-        monkeypatch.delenv("LINGTING_DATABASE_URL", raising=False)
-        monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path / "home"))
+    with open_store() as store:
+        store.keep(io.BytesIO(b"a"), rich_transcript(), name="a")
+        store.set_setting("colour", {"a": None})
+        store.set_setting("nothing", None)
+        before = contents(store)
+        back_up(store, tmp_path / "backup.tar")
+    with pytest.raises(StoreNotEmpty):
         restore(tmp_path / "backup.tar")
-        with open_store() as store:
-            assert contents(store) == before
-            assert (store.setting("colour"), store.setting("nothing")) == ({"a": None}, None)
+    if "postgres" in kinds:
+        with pytest.raises(StoreNotEmpty):
+            restore(tmp_path / "backup.tar", replace=True)
+    with open_store() as store:
+        assert contents(store) == before
+    monkeypatch.delenv("LINGTING_DATABASE_URL", raising=False)
+    monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path / "home"))
+    restore(tmp_path / "backup.tar")
+    with open_store() as store:
+        assert contents(store) == before
+        assert (store.setting("colour"), store.setting("nothing")) == ({"a": None}, None)

@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,31 +26,10 @@ from lingting.store.blobs import FolderBlobs
 from lingting.store.retention import parse_rules
 from lingting.store.schema import Base, RecordingRow
 from lingting.transcript import Edit, Segment, Transcript, Word
-from tests.integration.store_parts import plain_transcript, postgres_server
+from tests.integration.store_parts import plain_transcript
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    with open_store(tmp_path / "data", url=server) as opened:
-        yield opened
 
 
 def keep(
@@ -244,13 +223,13 @@ while True:
 """
 
 
-def test_killed_in_the_middle_it_goes_on(store: Store, server: str | None, tmp_path: Path) -> None:
+def test_killed_in_the_middle_it_goes_on(store: Store, url: str | None, tmp_path: Path) -> None:
     for at in range(60):
         keep(store, f"{at}", 10)
     store.set_retention([RetentionRule(delete_after_days=1, purge_after_days=0)])
     for rounds in (1, 3, 4):
         program = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path / "data"), server or "", NOW.isoformat()],
+            [sys.executable, "-c", KILLED, str(tmp_path / "data"), url or "", NOW.isoformat()],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert program.stdout is not None
@@ -291,17 +270,19 @@ def test_audio_that_came_back_while_its_purge_waited(store: Store) -> None:
     assert store.blobs.has(store.recording(again).digest)
 
 
-def test_only_one_machine_removes_or_copies(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_machine_removes_or_copies(
+    new_postgres: Callable[[], str], tmp_path: Path
+) -> None:
     """Two machines share a Postgres server and no folder; on one machine there is the lock file."""
-    if store.database.is_sqlite:
-        pytest.skip("an SQLite store is of one machine")
-    monkeypatch.setattr("lingting.store.store._SHORT_TIMEOUT_S", 0.1)
-    elsewhere = Store(store.database, store.blobs, store.folder / "elsewhere")
-    elsewhere.folder.mkdir()
-    with elsewhere.audio_stays(), pytest.raises(StoreBusy), store.audio_stays(timeout_s=0.1):
-        pass
-    with store.audio_stays(timeout_s=0.1):
-        pass
+    url = new_postgres()
+    with (
+        open_store(tmp_path / "here", url=url) as here,
+        open_store(tmp_path / "there", url=url) as there,
+    ):
+        with there.audio_stays(), pytest.raises(StoreBusy), here.audio_stays(timeout_s=0.1):
+            pass
+        with here.audio_stays(timeout_s=0.1):
+            pass
 
 
 @pytest.mark.parametrize(

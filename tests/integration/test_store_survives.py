@@ -34,7 +34,7 @@ from lingting.store.backup import back_up
 from lingting.store.blobs import FolderBlobs
 from lingting.store.database import open_database
 from lingting.store.schema import Base, TagRow
-from tests.integration.store_parts import plain_transcript, postgres_server, rich_transcript
+from tests.integration.store_parts import plain_transcript, rich_transcript
 
 RECORDINGS = 200
 KILLS = 4
@@ -333,15 +333,6 @@ def test_two_backups_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 # Schemas ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> object:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as address:
-        yield address
 
 
 def test_upgrade_from_the_first_schema(

@@ -3,13 +3,16 @@
 The engine is scripted: what it hears is made of the clip's own samples, so that one lost, doubled
 or exchanged clip makes another transcript. Files in a folder tell it to be slow or away.
 
-``python -m tests.integration.worker_parts DATA ENGINE-FOLDER OPTIONS [URL]`` is the worker.
+Tests start some fifty workers, and each would import for seconds: ``python -m
+tests.integration.worker_parts`` imports once and forks whatever worker it is asked for.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +34,7 @@ from lingting.engines.registry import load_engine
 from lingting.engines.scripted import ScriptedEngine
 from lingting.errors import EngineUnreachable
 from lingting.jobs import Desk, Job
-from lingting.jobs.worker import Worker, WorkerOptions
+from lingting.jobs.worker import Chore, Worker, WorkerOptions
 from lingting.pipeline import PipelineOptions, Transcriber
 from lingting.store import open_store
 from lingting.transcript import ModelFacts, Transcript, Word
@@ -112,10 +116,60 @@ def calls(folder: Path) -> int:
     return 0
 
 
+@cache
 def undisturbed(path: Path, options: PipelineOptions | None = None) -> Transcript:
     """The library's own transcript of a file, by the same engine."""
     transcriber = Transcriber(ScriptedEngine(hear), FsmnVad(models.path("fsmn-vad")))
     return transcriber.transcribe(path, options=options or PipelineOptions())
+
+
+class Forked:
+    """A worker of the nursery: as much of ``Popen`` as tests need of it."""
+
+    def __init__(self, nursery: subprocess.Popen[str], asked: dict[str, Any]) -> None:
+        self._nursery = nursery
+        self._code: int | None = None
+        self.pid = int(self._ask(asked))
+
+    def send_signal(self, number: int) -> None:
+        if self._code is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout_s: float = 20.0) -> int:
+        """The exit code, or the negative number of the signal that ended it."""
+        until_s = time.monotonic() + timeout_s
+        while self._code is None:
+            found = self._ask({"reap": self.pid})
+            self._code = None if found == "alive" else int(found)
+            assert time.monotonic() < until_s, "the worker does not end"
+            time.sleep(0.01)
+        return self._code
+
+    def _ask(self, asked: dict[str, Any]) -> str:
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._nursery.stdin.write(json.dumps(asked) + "\n")
+        self._nursery.stdin.flush()
+        return self._nursery.stdout.readline().strip()
+
+
+@cache
+def _nursery() -> subprocess.Popen[str]:
+    """The one of these tests, which ends with them."""
+    nursery = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.worker_parts"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": _python_path(None)},
+    )  # fmt: skip
+    atexit.register(nursery.communicate)
+    return nursery
+
+
+def _python_path(first: Path | None) -> str:
+    return os.pathsep.join(filter(None, [str(first or ""), *sys.path]))
 
 
 @contextmanager
@@ -126,26 +180,28 @@ def worker(
     url: str | None = None,
     python_path: Path | None = None,
     **options: Any,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker as a process of its own; killed at the end if it still runs."""
-    paths = [str(python_path), *sys.path] if python_path else sys.path
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.worker_parts", data, folder,
-             json.dumps({**QUICK, **options}), *([url] if url else [])],
-            cwd=ROOT, stdout=log, stderr=log,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        )  # fmt: skip
+) -> Iterator[Forked]:
+    """A worker as a process of its own; killed at the end if it still runs.
+
+    ``python_path`` stands first in that of the processes that it starts.
+    """
+    ours = {name: one for name, one in os.environ.items() if name.startswith("LINGTING_")}
+    process = Forked(
+        _nursery(),
+        {
+            "data": str(data), "folder": str(folder), "url": url, "options": {**QUICK, **options},
+            "environment": {**ours, "PYTHONPATH": _python_path(python_path)},
+        },
+    )  # fmt: skip
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGCONT)
-            process.kill()
-        process.wait(20)
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait()
 
 
-def stop(process: subprocess.Popen[bytes]) -> int:
+def stop(process: Forked) -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(WITHIN_S)
 
@@ -208,20 +264,42 @@ class OneAtATime:
 
 
 def main() -> None:
-    data, folder, options = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    """Fork the workers that are asked for on standard input, and say how they ended."""
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "reap" in asked:
+            pid, status = os.waitpid(asked["reap"], os.WNOHANG)
+            answer = str(os.waitstatus_to_exitcode(status)) if pid else "alive"
+        elif (child := os.fork()) == 0:
+            return work(asked)  # and the interpreter ends as that of any worker
+        else:
+            answer = str(child)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+    return None
+
+
+def work(asked: dict[str, Any]) -> None:
+    """This process is a worker until it is told to stop."""
+    data, folder, options = Path(asked["data"]), Path(asked["folder"]), asked["options"]
+    with (folder / "log").open("ab") as log, Path(os.devnull).open("rb") as nothing:
+        for number, file in ((0, nothing), (1, log), (2, log)):
+            os.dup2(file.fileno(), number)
+    os.environ.update(asked["environment"])
     model = options.pop("real", None)
+    chores = [Chore("hang", 1.0, lambda _: time.sleep(1000))] if options.pop("hang", False) else []
 
     def load(_: str) -> Engine:
         return ToldEngine(folder) if model is None else OneAtATime(load_engine(model))
 
-    url = sys.argv[4] if len(sys.argv) > 4 else None
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
-    import logging
-
     logging.basicConfig(level="INFO", format="%(asctime)s %(process)d %(message)s")
-    with open_store(data, url=url) as store:
-        made = Worker(store, load, models.path("fsmn-vad"), data / "run", WorkerOptions(**options))
+    with open_store(data, url=asked["url"]) as store:
+        made = Worker(
+            store, load, models.path("fsmn-vad"), data / "run", WorkerOptions(**options),
+            chores=chores,
+        )  # fmt: skip
         made.run(over)
 
 

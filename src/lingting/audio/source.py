@@ -85,7 +85,7 @@ def open_source(given: Any, limits: Limits) -> Source:
     AudioTooLong for an endless stream.
     """
     if isinstance(given, (str, os.PathLike)):
-        source = Source(_open_path(os.fspath(given)), is_ours=True)
+        source = Source(open_path(os.fspath(given)), is_ours=True)
     elif isinstance(given, (bytes, bytearray, memoryview)):
         source = Source(io.BytesIO(given), is_ours=True)
     elif callable(getattr(given, "read", None)):
@@ -106,8 +106,11 @@ def open_source(given: Any, limits: Limits) -> Source:
     return source
 
 
-def _open_path(path: str | bytes) -> IO[bytes]:
-    """Only a regular file is ever opened: opening a pipe would wait, a device may act."""
+def open_path(path: str | bytes) -> io.FileIO:
+    """Only a regular file is ever opened: opening a pipe would wait, a device may act.
+
+    Raises AudioNotFound, AudioPathUnreadable.
+    """
     with _reading(path):
         _check_regular(os.stat(path).st_mode)
         # O_NONBLOCK: should the file have become a pipe since, opening it does not wait.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.options import Json
 from lingting.cli.output import Output
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
-
-def languages(json: _Json = False) -> None:
+def languages(json: Json = False) -> None:
     """Every language: code, names, and the models that recognise it.
 
     Codes and names in either language may be given to --language.
@@ -26,7 +24,7 @@ def languages(json: _Json = False) -> None:
     raise typer.Exit(exit_code_of(out, lambda: _languages(out, json)))
 
 
-def config(json: _Json = False) -> None:
+def config(json: Json = False) -> None:
     """The settings in force and where each comes from.
 
     Environment variables win over lingting.toml, which wins over the defaults.

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lingting.cli.options import Json as Json
+from lingting.cli.options import Verbose as Verbose
+from lingting.errors import OutputUnwritable, ServiceUnreachable, SignInNeeded
+
 if TYPE_CHECKING:
     from lingting.client import Client
 
@@ -21,8 +25,8 @@ Key = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
+FATAL = (OutputUnwritable, ServiceUnreachable, SignInNeeded)
+"""What is asked next would fare the same."""
 
 
 def connect(server: str | None, key: str | None) -> Client:

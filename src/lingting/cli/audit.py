@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, FAULT, exit_code_of
-from lingting.cli.keys import local_time, times_of
-from lingting.cli.output import Output
+from lingting.cli.options import Json, Verbose
+from lingting.cli.output import Output, local_time, record_of
+from lingting.cli.paging import newest
 
 if TYPE_CHECKING:
     from lingting.store import AuditEntry
@@ -21,10 +21,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
-_PAGE = 500
-
 
 def list_(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Rows at most.")] = 50,
@@ -34,8 +30,8 @@ def list_(
     object_id: Annotated[
         str | None, typer.Option("--object", metavar="ID", help="Only about this one.")
     ] = None,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """What was done, the newest first. There are ids and counts in it, no text and no file names.
 
@@ -52,7 +48,7 @@ def verify(
         str | None,
         typer.Option("--anchor", metavar="ID:DIGEST", help="What an earlier run printed."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Read the whole trail: a row that was changed, removed or moved ends it with 1.
 
@@ -73,24 +69,18 @@ COMMANDS: dict[str, Callable[..., None]] = {"list": list_, "verify": verify}
 def _list(output: Output, limit: int, action: str | None, object_id: str | None, json: bool) -> int:
     from lingting.store import audit, open_store
 
-    found: list[AuditEntry] = []
     with open_store() as store:
-        while len(found) < limit:
-            size = min(_PAGE, limit - len(found))
+
+        def page(size: int, before: int | None) -> Sequence[AuditEntry]:
             with store.database.read() as session:
-                page = audit.entries(
-                    session,
-                    limit=size,
-                    before=found[-1].id if found else None,
-                    action=action,
-                    object_id=object_id,
+                return audit.entries(
+                    session, limit=size, before=before, action=action, object_id=object_id
                 )
-            found += page
-            if len(page) < size:
-                break
+
+        found = newest(page, limit)
     if json:
         for one in found:
-            output.record({**asdict(one), **times_of(one, "at")})
+            output.record(record_of(one))
         return DONE
     rows = [
         (str(one.id), local_time(one.at), one.actor, one.by, one.action,

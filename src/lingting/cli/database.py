@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output, shown
 from lingting.errors import OptionInvalid
 
@@ -21,13 +22,12 @@ app = typer.Typer(
 )
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
 def backup(
     file: Annotated[Path, typer.Argument(help="The tar file to make.", show_default=False)],
     force: Annotated[bool, typer.Option("--force", help="Take the place of a file.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Save the whole history in one file, while others go on using it.
 
@@ -46,7 +46,7 @@ def restore(
     replace: Annotated[
         bool, typer.Option("--replace", help="Move aside the history that is there.")
     ] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Bring back a history from a backup, after every byte of it was checked.
 
@@ -58,7 +58,7 @@ def restore(
     raise typer.Exit(exit_code_of(out, lambda: _restore(out, file, replace)))
 
 
-def upgrade(verbose: _Verbose = False) -> None:
+def upgrade(verbose: Verbose = False) -> None:
     """Bring the database to the schema of this version; an SQLite file is copied first.
 
     \b
@@ -74,7 +74,7 @@ def check(
         bool, typer.Option("--audio", help="Read all audio and compare its digests.")
     ] = False,
     json: _Json = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compare rows and audio, and finish purges that were interrupted. Exit code 1 for a loss.
 
@@ -86,12 +86,12 @@ def check(
     raise typer.Exit(exit_code_of(out, lambda: _check(out, audio, json)))
 
 
-def compact(verbose: _Verbose = False) -> None:
+def compact(verbose: Verbose = False) -> None:
     """Write the database file anew, without what was removed; files above 2 GiB ask for it.
 
     Others wait with their writes meanwhile, and the disk needs as much room again.
 
-    
+    \b
     Example:
       lingting db compact
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from lingting.cli.output import Output, shown
@@ -82,45 +82,72 @@ class Display:
         """Something moved; ``name`` is the recording it moved in."""
 
 
-class BarDisplay(Display):
+class Bar:
     """One line at the bottom of the terminal that steps aside for everything else."""
 
-    def __init__(self, output: Output, tally: Tally) -> None:
-        super().__init__(output, tally)
+    def __init__(self, output: Output, *columns: Any) -> None:
+        """``columns`` as rich's ``Progress`` takes them."""
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import Progress
 
-        self._progress: Any = Progress(
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[figures]}", markup=False),
-            TextColumn("{task.fields[name]}", markup=False),
+        self._output = output
+        self.progress: Any = Progress(
+            *columns,
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
             refresh_per_second=4,
         )
-        self._task = self._progress.add_task(
-            "", total=float(tally.files), figures=_figures(tally), name="opening"
-        )
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self.progress.start()
         self._output.draw_with(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._output.draw_with(None)
-        self._progress.stop()
+        self.progress.stop()
 
-    def aside(self) -> AbstractContextManager[object]:
-        return aside(self._progress)
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Away for as long as the block takes."""
+        self.progress.stop()
+        try:
+            yield
+        finally:
+            self.progress.start()
+
+
+class BarDisplay(Display):
+    """For people who watch."""
+
+    def __init__(self, output: Output, tally: Tally) -> None:
+        super().__init__(output, tally)
+        from rich.progress import BarColumn, TextColumn
+
+        self._bar = Bar(
+            output,
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TextColumn("{task.fields[name]}", markup=False),
+        )
+        self._task = self._bar.progress.add_task(
+            "", total=float(tally.files), figures=_figures(tally), name="opening"
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.__exit__(*exc)
 
     def refresh(self, name: str | None = None) -> None:
         fields: dict[str, Any] = {"figures": _figures(self.tally)}
         if name is not None:
             fields["name"] = _shortened(shown(name))
-        self._progress.update(self._task, completed=self.tally.share, **fields)
+        self._bar.progress.update(self._task, completed=self.tally.share, **fields)
 
 
 def open_display(output: Output, files: int) -> Display:
@@ -167,18 +194,14 @@ _PHASES = {
 
 @contextmanager
 def _pull_bar(output: Output) -> Iterator[OnProgress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-    bar = Progress(
+    bar = Bar(
+        output,
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
     )
     tasks: dict[tuple[str, str], Any] = {}
 
@@ -186,47 +209,27 @@ def _pull_bar(output: Output) -> Iterator[OnProgress]:
         key = (progress.model, progress.phase)
         if key not in tasks:
             for old in tasks.values():
-                bar.update(old, visible=False)
-            tasks[key] = bar.add_task(f"{progress.model}: {_PHASES.get(key[1], key[1])}")
-        bar.update(tasks[key], completed=progress.done_bytes, total=progress.total_bytes)
+                bar.progress.update(old, visible=False)
+            tasks[key] = bar.progress.add_task(f"{progress.model}: {_PHASES.get(key[1], key[1])}")
+        bar.progress.update(tasks[key], completed=progress.done_bytes, total=progress.total_bytes)
 
     with bar:
-        output.draw_with(Aside(bar))
-        try:
-            yield listen
-        finally:
-            output.draw_with(None)
-
-
-class Aside:
-    """A bar that steps aside for every line."""
-
-    def __init__(self, progress: Any) -> None:
-        self._progress = progress
-
-    def aside(self) -> AbstractContextManager[object]:
-        return aside(self._progress)
-
-
-@contextmanager
-def aside(progress: Any) -> Iterator[None]:
-    """Take the bar away for as long as the block takes."""
-    progress.stop()
-    try:
-        yield
-    finally:
-        progress.start()
+        yield listen
 
 
 def _figures(tally: Tally) -> str:
-    left_s = tally.left_s
-    left = "" if left_s is None else f"  {clock(left_s)} left"
     rate = f"  {tally.rtfx:.1f}x" if tally.audio_s else ""
-    return f"{tally.closed}/{tally.files} files  {clock(tally.audio_s)} of audio{rate}{left}"
+    files = f"{tally.closed}/{tally.files} files"
+    return f"{files}  {clock(tally.audio_s)} of audio{rate}{left(tally.left_s)}"
 
 
 def _shortened(name: str) -> str:
     return name if len(name) <= _NAME_CHARS else f"…{name[1 - _NAME_CHARS :]}"
+
+
+def left(time_s: float | None) -> str:
+    """``  2:05 left``; nothing while nobody knows."""
+    return "" if time_s is None else f"  {clock(time_s)} left"
 
 
 def clock(time_s: float) -> str:

@@ -15,6 +15,7 @@ import typer
 from lingting import log
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.loading import EngineRequest, automatic_model, check_runnable, make_ready
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def engine(
         bool, typer.Option("--lazy", help="Load a model with its first clip, not at the start.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Hold models and recognise clips for the other processes, on this machine or for others.
 

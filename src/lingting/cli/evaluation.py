@@ -12,6 +12,7 @@ import typer
 
 from lingting.cli.failures import DONE, SOME_FAILED, exit_code_of
 from lingting.cli.loading import EngineRequest
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def evaluate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure a recogniser: error rates per language, speed, memory, text where nobody speaks.
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from lingting.cli.output import Output
 from lingting.errors import ExtraMissing, FaultError, LingtingError, OutputUnwritable, RequestError
 
+T = TypeVar("T")
 DONE, FAULT, WRONG_REQUEST, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130
 _FRAMES = 8
@@ -35,7 +37,38 @@ def exit_code_of(output: Output, work: Callable[[], int]) -> int:
     except Exception as exc:
         error = explained(exc, output)
         output.error(error)
-        return WRONG_REQUEST if isinstance(error, RequestError) else FAULT
+        return _code_of(error)
+
+
+def each(
+    output: Output,
+    things: Sequence[T],
+    work: Callable[[T], None],
+    *,
+    named: Callable[[T], str | None],
+    fatal: tuple[type[LingtingError], ...] = (),
+) -> int:
+    """One thing after another; one that fails does not keep the others back. The exit code.
+
+    ``fatal`` errors end it at once: the others would fare the same.
+    """
+    codes = []
+    for thing in things:
+        try:
+            work(thing)
+        except fatal:
+            raise
+        except Exception as exc:
+            error = explained(exc, output)
+            output.error(error, named(thing))
+            codes.append(_code_of(error))
+    if not codes:
+        return DONE
+    return codes[0] if len(codes) == len(things) else SOME_FAILED
+
+
+def _code_of(error: LingtingError) -> int:
+    return WRONG_REQUEST if isinstance(error, RequestError) else FAULT
 
 
 def explained(exc: Exception, output: Output) -> LingtingError:

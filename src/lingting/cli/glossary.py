@@ -5,18 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.output import Output, shown
+from lingting.cli.options import Json, Verbose
+from lingting.cli.output import Output, local_time, record_of, shown
 from lingting.errors import OptionInvalid, OutputUnwritable
 
 if TYPE_CHECKING:
-    from lingting.store import Glossaries, Glossary
+    from lingting.store import Glossaries
 
 app = typer.Typer(
     help="Names and terms to expect, under a name that submit and transcribe take.",
@@ -29,11 +29,9 @@ _User = Annotated[
     str | None,
     typer.Option("--user", help="Whose own it is; for all when it is left out."),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
 
-def list_(user: _User = None, json: _Json = False, verbose: _Verbose = False) -> None:
+def list_(user: _User = None, json: Json = False, verbose: Verbose = False) -> None:
     """The glossaries for all, with --user also those of one person.
 
     \b
@@ -44,7 +42,7 @@ def list_(user: _User = None, json: _Json = False, verbose: _Verbose = False) ->
     raise typer.Exit(exit_code_of(out, lambda: _list(out, user, json)))
 
 
-def show(name: _Name, user: _User = None, json: _Json = False, verbose: _Verbose = False) -> None:
+def show(name: _Name, user: _User = None, json: Json = False, verbose: Verbose = False) -> None:
     """Its words, and which revision they are.
 
     \b
@@ -72,7 +70,7 @@ def set_(
             help="Refuse when another one is current; 0: when there is one.",
         ),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:  # fmt: skip
     """Make a glossary, or replace its words. Jobs that were submitted keep those they have.
 
@@ -85,7 +83,7 @@ def set_(
     raise typer.Exit(exit_code_of(out, lambda: _set(out, name, file, user, based_on)))
 
 
-def delete(name: _Name, user: _User = None, verbose: _Verbose = False) -> None:
+def delete(name: _Name, user: _User = None, verbose: Verbose = False) -> None:
     """Remove a glossary; jobs that use it keep its words.
 
     \b
@@ -103,7 +101,7 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="Write there; else it is printed."),
     ] = None,
     user: _User = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """The words as a file that `lingting glossary set` takes.
 
@@ -137,11 +135,11 @@ def _list(output: Output, user: str | None, json: bool) -> int:
         found = glossaries.listed(owner=user)
     if json:
         for one in found:
-            output.record(_record(one))
+            output.record(record_of(one))
         return DONE
     rows = [
         (one.id, one.name, one.owner or "", str(one.count), str(one.revision),
-         one.changed_at.astimezone().strftime("%Y-%m-%d %H:%M"))
+         local_time(one.changed_at))
         for one in found
     ]  # fmt: skip
     output.table(("id", "name", "user", "words", "revision", "changed"), rows)
@@ -152,7 +150,7 @@ def _show(output: Output, name: str, user: str | None, json: bool) -> int:
     with _opened() as glossaries:
         found = glossaries.get(name, owner=user)
     if json:
-        output.record(_record(found))
+        output.record(record_of(found))
         return DONE
     output.note(f"{found.id}: revision {found.revision}, {found.count} words")
     output.data("".join(f"{shown(word)}\n" for word in found.words or ()))
@@ -213,11 +211,3 @@ def _content(file: Path) -> bytes:
         raise OptionInvalid(
             f"The file of the glossary cannot be read: {exc.strerror}.", "Check its path."
         ) from exc
-
-
-def _record(one: Glossary) -> dict[str, Any]:
-    return {
-        **asdict(one),
-        "created_at": one.created_at.isoformat(),
-        "changed_at": one.changed_at.isoformat(),
-    }

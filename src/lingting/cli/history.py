@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
-from lingting.cli.output import Output, shown
-from lingting.errors import OptionInvalid, OutputUnwritable, RequestError
+from lingting.cli.options import Json, Limit, Verbose, Words
+from lingting.cli.output import Output, local_time, record_of, shown
+from lingting.errors import OptionInvalid, OutputUnwritable
 
 if TYPE_CHECKING:
     from lingting.store import Recording, Store
@@ -36,18 +35,19 @@ _Ids = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="As listed, or how it begins.", show_default=False),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
+_Revision = Annotated[
+    int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
+]
 _EXCERPT_CHARS = 40
 _COPY_BYTES = 1 << 20
 
 
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
+    limit: Limit = 20,
     tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Those that were deleted.")] = False,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """The recordings that were kept, the newest first.
 
@@ -61,14 +61,12 @@ def list_(
 
 def show(
     id: _Id,
-    revision: Annotated[
-        int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
-    ] = None,
+    revision: _Revision = None,
     revisions: Annotated[
         bool, typer.Option("--revisions", help="List the states instead of the text.")
     ] = False,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """One transcript with times, or the list of its revisions.
 
@@ -87,11 +85,9 @@ def export(
         str, typer.Option("--output", "-o", metavar="DIR", help="A folder, or - for stdout.")
     ] = ".",
     audio: Annotated[bool, typer.Option("--audio", help="The recording itself too.")] = False,
-    words: Annotated[bool, typer.Option("--words", help="Time every word.")] = False,
-    revision: Annotated[
-        int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
-    ] = None,
-    verbose: _Verbose = False,
+    words: Words = False,
+    revision: _Revision = None,
+    verbose: Verbose = False,
 ) -> None:
     """Write kept transcripts as files, named after the recording and its id.
 
@@ -100,15 +96,16 @@ def export(
       lingting history export k7mqx2 --format srt,docx --output texts
     """
     out = Output(verbose=verbose)
-    work = lambda: _export(out, ids, formats or (), output, audio, words, revision)  # noqa: E731
-    raise typer.Exit(exit_code_of(out, work))
+    raise typer.Exit(
+        exit_code_of(out, lambda: _export(out, ids, formats or (), output, audio, words, revision))
+    )
 
 
 def search(
     text: Annotated[str, typer.Argument(help="What was said.", show_default=False)],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    limit: Limit = 20,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Find segments that hold a text, the newest first.
 
@@ -130,7 +127,7 @@ def tag(
     remove: Annotated[
         list[str] | None, typer.Option("--remove", metavar="TAG", help="Take away; repeatable.")
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add and remove tags; prints those it has now.
 
@@ -142,7 +139,7 @@ def tag(
     raise typer.Exit(exit_code_of(out, lambda: _tag(out, id, tags or (), remove or ())))
 
 
-def delete(ids: _Ids, verbose: _Verbose = False) -> None:
+def delete(ids: _Ids, verbose: Verbose = False) -> None:
     """Take recordings out of the history; `undo` brings them back.
 
     \b
@@ -158,7 +155,7 @@ def undo(
         list[str] | None,
         typer.Argument(metavar="[ID...]", help="What was deleted last when it is left out."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Bring back what was deleted.
 
@@ -170,7 +167,7 @@ def undo(
     raise typer.Exit(exit_code_of(out, lambda: _each(out, ids or [None], _undo)))
 
 
-def purge(ids: _Ids, verbose: _Verbose = False) -> None:
+def purge(ids: _Ids, verbose: Verbose = False) -> None:
     """Remove deleted recordings for good, audio and text; prints a receipt for each.
 
     A recording is deleted first and purged then. Backups that were made before still hold it.
@@ -188,11 +185,11 @@ def hold(
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Who holds it, as others will see.")
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Put recordings on legal hold: nobody and no rule deletes or purges them.
 
-    
+    \b
     Example:
       lingting history hold k7mqx2 --by "Legal, case 12"
     """
@@ -207,10 +204,10 @@ def hold(
     raise typer.Exit(exit_code_of(out, lambda: _each(out, ids, one)))
 
 
-def release(ids: _Ids, verbose: _Verbose = False) -> None:
+def release(ids: _Ids, verbose: Verbose = False) -> None:
     """End the legal hold of recordings.
 
-    
+    \b
     Example:
       lingting history release k7mqx2
     """
@@ -244,7 +241,7 @@ def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: b
         return DONE
     rows = [
         (
-            one.id, _local(one.created_at), _length(one), one.language or "",
+            one.id, local_time(one.created_at), _length(one), one.language or "",
             ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
         )
         for one in recordings
@@ -271,7 +268,9 @@ def _show(output: Output, id: str, number: int | None, revisions: bool, json: bo
             output.record({**record, "transcript": store.transcript(id, number).as_dict()})
             return DONE
         for segment in store.segments(id, number):
-            text = segment.text or f"[{segment.failure.code}]" if segment.failure else segment.text
+            text = segment.text
+            if segment.failure is not None and not text:
+                text = f"[{segment.failure.code}]"
             who = f"{shown(segment.speaker)}: " if segment.speaker else ""
             output.data(f"{clock(segment.start_s)}\t{who}{shown_line(text)}\n")
     return DONE
@@ -281,11 +280,11 @@ def _show_revisions(output: Output, store: Store, id: str, json: bool) -> int:
     found = store.revisions(id)
     if json:
         for one in found:
-            output.record({**asdict(one), "created_at": one.created_at.isoformat()})
+            output.record(record_of(one))
         return DONE
     rows = [
         (
-            f"{one.number}{' *' if one.is_current else ''}", _local(one.created_at), one.origin,
+            f"{one.number}{' *' if one.is_current else ''}", local_time(one.created_at), one.origin,
             one.author or "", one.model or "", str(one.segments),
             "" if one.restored_from is None else f"as {one.restored_from}",
         )
@@ -298,7 +297,7 @@ def _show_revisions(output: Output, store: Store, id: str, json: bool) -> int:
 def _export(
     output: Output,
     ids: list[str],
-    given: list[str] | tuple[()],
+    given: Sequence[str],
     target: str,
     audio: bool,
     words: bool,
@@ -326,7 +325,7 @@ def _export(
         for path in _written(store, recording, folder, formats, audio, words, revision):
             output.note(shown(str(path)))
 
-    return _each(output, list(ids), one)
+    return _each(output, ids, one)
 
 
 def _written(
@@ -398,7 +397,7 @@ def _search(output: Output, text: str, limit: int, json: bool) -> int:
     return DONE
 
 
-def _tag(output: Output, id: str, add: list[str] | tuple[()], remove: list[str] | tuple[()]) -> int:
+def _tag(output: Output, id: str, add: Sequence[str], remove: Sequence[str]) -> int:
     from lingting.store import open_store
 
     with open_store() as store:
@@ -422,7 +421,7 @@ def _undo(output: Output, store: Store, id: str | None) -> None:
 def _purge(output: Output, store: Store, id: str | None) -> None:
     assert id is not None
     receipt = store.purge(id)
-    output.record({**asdict(receipt), "purged_at": receipt.purged_at.isoformat()})
+    output.record(record_of(receipt))
     if receipt.audio == "pending":
         output.warn("Its text is gone; its audio goes with the next `lingting retention apply`.")
 
@@ -439,40 +438,20 @@ def _release(output: Output, store: Store, id: str | None) -> None:
 
 def _each(
     output: Output,
-    ids: list[str] | list[None],
+    ids: Sequence[str | None],
     work: Callable[[Output, Store, str | None], None],
     then: Callable[[Store], None] | None = None,
 ) -> int:
     """One after another; one that fails does not keep the others back."""
     from lingting.store import open_store
 
-    codes = []
     with open_store() as store:
-        for id in ids:
-            try:
-                work(output, store, id)
-            except Exception as exc:
-                error = explained(exc, output)
-                output.error(error, id)
-                codes.append(2 if isinstance(error, RequestError) else FAULT)
+        code = each(output, ids, lambda id: work(output, store, id), named=lambda id: id)
         if then is not None:
             then(store)
-    if not codes:
-        return DONE
-    return codes[0] if len(codes) == len(ids) else SOME_FAILED
-
-
-def record_of(one: Recording) -> dict[str, Any]:
-    """A recording as JSON."""
-    times = ("created_at", "deleted_at", "held_at")
-    told = {name: time.isoformat() if (time := getattr(one, name)) else None for name in times}
-    return {**asdict(one), **told}
+    return code
 
 
 def shown_line(text: str) -> str:
     """Text on one line, whole; nothing in it moves the cursor."""
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _local(time: datetime) -> str:
-    return time.astimezone().strftime("%Y-%m-%d %H:%M")

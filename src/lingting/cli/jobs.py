@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lingting.cli.asking import Json, Key, Server, Verbose, connect
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
-from lingting.cli.output import Output
-from lingting.errors import JobNotFound, RequestError
+from lingting.cli.asking import FATAL, Key, Server, connect
+from lingting.cli.failures import DONE, each, exit_code_of
+from lingting.cli.options import Json, Limit, Quiet, Verbose
+from lingting.cli.output import Output, local_time, record_of
+from lingting.cli.paging import newest
+from lingting.errors import JobNotFound, OptionInvalid
 
 if TYPE_CHECKING:
     from lingting.client import Action, Client
@@ -29,7 +31,7 @@ _Ids = Annotated[
 
 
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
+    limit: Limit = 20,
     state: Annotated[
         str | None,
         typer.Option("--state", help="queued, running, paused, done, failed or cancelled."),
@@ -54,6 +56,8 @@ def list_(
     def work() -> int:
         with connect(server, key) as client:
             if batches:
+                if state is not None or batch is not None:
+                    raise OptionInvalid("--batches lists all batches.", "Drop --state and --batch.")
                 return _list_batches(out, client, limit, json)
             return _list(out, client, limit, state, batch, json)
 
@@ -82,44 +86,16 @@ def show(
     raise typer.Exit(exit_code_of(out, work))
 
 
-def pause(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Set jobs or batches aside; what was recognised stays.
+def _changing(action: Action, what: str) -> Callable[..., None]:
+    """The command that does this to each job or batch."""
 
-    \b
-    Example:
-      lingting jobs pause k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "pause", server, key, verbose))
+    def command(
+        ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False
+    ) -> None:
+        raise typer.Exit(_change(ids, action, server, key, verbose))
 
-
-def resume(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Go on with what was paused.
-
-    \b
-    Example:
-      lingting jobs resume k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "resume", server, key, verbose))
-
-
-def cancel(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Stop jobs or batches. The recordings stay.
-
-    \b
-    Example:
-      lingting jobs cancel k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "cancel", server, key, verbose))
-
-
-def retry(ids: _Ids, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
-    """Try failed and cancelled jobs again, from where they were.
-
-    \b
-    Example:
-      lingting jobs retry k7mqx2abcdef
-    """
-    raise typer.Exit(_change(ids, "retry", server, key, verbose))
+    command.__doc__ = f"{what}\n\n\b\nExample:\n  lingting jobs {action} k7mqx2abcdef"
+    return command
 
 
 def watch(
@@ -130,9 +106,7 @@ def watch(
     server: Server = None,
     key: Key = None,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
-    ] = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Show the progress of jobs or of a batch until they have ended.
@@ -162,26 +136,19 @@ def watch(
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
     "show": show,
-    "pause": pause,
-    "resume": resume,
-    "cancel": cancel,
-    "retry": retry,
+    "pause": _changing("pause", "Set jobs or batches aside; what was recognised stays."),
+    "resume": _changing("resume", "Go on with what was paused."),
+    "cancel": _changing("cancel", "Stop jobs or batches. The recordings stay."),
+    "retry": _changing("retry", "Try failed and cancelled jobs again, from where they were."),
 }
 
 
 def _list(
     output: Output, client: Client, limit: int, state: str | None, batch: str | None, json: bool
 ) -> int:
-    from lingting.cli.watching import record_of
-
-    found: list[Job] = []
-    while len(found) < limit:
-        wanted = min(limit - len(found), 200)
-        after = found[-1].id if found else None
-        page = client.jobs(state=state, batch_id=batch, limit=wanted, after=after)
-        found += page
-        if len(page) < wanted:
-            break
+    found = newest(
+        lambda size, after: client.jobs(state=state, batch_id=batch, limit=size, after=after), limit
+    )
     if json:
         for job in found:
             output.record(record_of(job))
@@ -189,7 +156,7 @@ def _list(
     rows = [
         (
             job.id, job.state, _progress(job.done_s, job.total_s), job.priority,
-            job.created_at.astimezone().strftime("%Y-%m-%d %H:%M"), job.name,
+            local_time(job.created_at), job.name,
             job.error.code if job.error is not None else "",
         )
         for job in found
@@ -199,9 +166,7 @@ def _list(
 
 
 def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int:
-    from lingting.cli.watching import record_of
-
-    found = client.batches(limit=min(limit, 200))
+    found = newest(lambda size, after: client.batches(limit=size, after=after), limit)
     if json:
         for batch in found:
             output.record(record_of(batch))
@@ -216,8 +181,6 @@ def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int
 
 
 def _show(output: Output, client: Client, id: str, json: bool) -> int:
-    from lingting.cli.watching import record_of
-
     record = record_of(_found(client, id))
     if json:
         output.record(record)
@@ -233,20 +196,14 @@ def _change(
     out = Output(verbose=verbose)
 
     def work() -> int:
-        codes = []
         with connect(server, key) as client:
-            for id in ids:
-                try:
-                    found = _found(client, id)
-                    change = client.change if _is_job(found) else client.change_batch
-                    out.note(f"{id} is {change(id, action).state}")
-                except RequestError as exc:
-                    error = explained(exc, out)
-                    out.error(error, id)
-                    codes.append(2 if isinstance(error, RequestError) else FAULT)
-        if not codes:
-            return DONE
-        return codes[0] if len(codes) == len(ids) else SOME_FAILED
+
+            def one(id: str) -> None:
+                found = _found(client, id)
+                change = client.change if _is_job(found) else client.change_batch
+                out.note(f"{id} is {change(id, action).state}")
+
+            return each(out, ids, one, named=lambda id: id, fatal=FATAL)
 
     return exit_code_of(out, work)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.output import Output
+from lingting.cli.options import Json, Verbose
+from lingting.cli.output import Output, local_time, record_of
+
+if TYPE_CHECKING:
+    from lingting.server.access import Access
 
 app = typer.Typer(
     help="Keys for programs that use the service, and one-time links.",
@@ -18,16 +22,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_TIMES = ("expires_at", "last_used_at")
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
+]
 
 
 def new(
     name: Annotated[str, typer.Argument(help="What it is for.", show_default=False)],
-    scope: Annotated[
-        list[str] | None,
-        typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
-    ] = None,
+    scope: Scopes = None,
     user: Annotated[
         str, typer.Option("--user", help="Whose recordings it submits and sees.")
     ] = "admin",
@@ -35,7 +38,7 @@ def new(
         int | None,
         typer.Option("--days", min=1, max=36_500, help="How long it works. Default: for ever."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Make a key and print it. Only its digest is kept, so it is shown this once.
 
@@ -48,8 +51,8 @@ def new(
 
 
 def list_(
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """The keys there are, without their secrets.
 
@@ -65,7 +68,7 @@ def revoke(
     ids: Annotated[
         list[str], typer.Argument(metavar="ID...", help="As listed.", show_default=False)
     ],
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """End keys; within two seconds nothing takes them any more.
 
@@ -79,7 +82,7 @@ def revoke(
 
 def link(
     user: Annotated[str, typer.Option("--user", help="Who sets a password.")] = "admin",
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """A link by which a password is set: good once, for 24 hours.
 
@@ -99,16 +102,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: int | None) -> int:
+@contextmanager
+def _opened() -> Iterator[Access]:
     from lingting.server.access import Access
     from lingting.store import open_store
 
     with open_store() as store:
-        key, secret = Access(store).new_key(
-            name,
-            user=user,
-            scopes=scopes or ("read", "write"),
-            expires_at=None if days is None else datetime.now(UTC) + timedelta(days=days),
+        yield Access(store)
+
+
+def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: int | None) -> int:
+    ends_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    with _opened() as access:
+        key, secret = access.new_key(
+            name, user=user, scopes=scopes or ("read", "write"), expires_at=ends_at
         )
     output.note(f"{key.id}: scopes {', '.join(key.scopes)}, user {key.user}; shown this once:")
     output.data(f"{secret}\n")
@@ -116,41 +123,23 @@ def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: i
 
 
 def _list(output: Output, json: bool) -> int:
-    from lingting.server.access import Access
-    from lingting.store import open_store
-
-    with open_store() as store:
-        keys = Access(store).keys()
+    with _opened() as access:
+        keys = access.keys()
     if json:
         for key in keys:
-            output.record({**asdict(key), **times_of(key, "created_at", *_TIMES)})
+            output.record(record_of(key))
         return DONE
     rows = [
         (key.id, key.name, key.user, " ".join(key.scopes),
-         *(local_time(getattr(key, name)) for name in ("created_at", *_TIMES)))
+         *map(local_time, (key.created_at, key.expires_at, key.last_used_at)))
         for key in keys
     ]  # fmt: skip
     output.table(("id", "name", "user", "scopes", "made", "ends", "used"), rows)
     return DONE
 
 
-def times_of(value: Any, *names: str) -> dict[str, str | None]:
-    """Fields that are times, for JSON."""
-    found = {name: getattr(value, name) for name in names}
-    return {name: None if one is None else one.isoformat() for name, one in found.items()}
-
-
-def local_time(time: datetime | None) -> str:
-    """For people: this machine's time of day, or nothing."""
-    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M")
-
-
 def _revoke(output: Output, ids: list[str]) -> int:
-    from lingting.server.access import Access
-    from lingting.store import open_store
-
-    with open_store() as store:
-        access = Access(store)
+    with _opened() as access:
         for id in ids:
             access.revoke(id)
             output.note(f"{id} is revoked")
@@ -159,13 +148,10 @@ def _revoke(output: Output, ids: list[str]) -> int:
 
 def _link(output: Output, user: str) -> int:
     from lingting.config import settings
-    from lingting.server.access import Access
-    from lingting.server.serving import address_of
-    from lingting.store import open_store
+    from lingting.server.place import address, setup_link
 
-    with open_store() as store:
-        access = Access(store)
+    with _opened() as access:
         access.ensure_administrator()
         token = access.new_link(user)
-    output.data(f"{address_of(settings())}/setup?token={token}\n")
+    output.data(f"{setup_link(address(settings()), token)}\n")
     return DONE

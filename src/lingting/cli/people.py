@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.keys import local_time, times_of
-from lingting.cli.output import Output
+from lingting.cli.keys import Scopes
+from lingting.cli.options import Json, Verbose
+from lingting.cli.output import Output, local_time, record_of
+
+if TYPE_CHECKING:
+    from lingting.server.accounts import Accounts
 
 users = typer.Typer(
     help="People who sign in to the service.", no_args_is_help=True, rich_markup_mode="rich"
@@ -19,11 +23,8 @@ departments = typer.Typer(
     help="Departments that users belong to.", no_args_is_help=True, rich_markup_mode="rich"
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 
-
-def list_users(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_users(json: Json = False, verbose: Verbose = False) -> None:
     """The users there are, disabled ones too.
 
     \b
@@ -36,14 +37,11 @@ def list_users(json: _Json = False, verbose: _Verbose = False) -> None:
 
 def add_user(
     name: Annotated[str, typer.Argument(help="a-z, 0-9, dot, hyphen, underscore.")],
-    scope: Annotated[
-        list[str] | None,
-        typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
-    ] = None,
+    scope: Scopes = None,
     department: Annotated[
         str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add a user and print a link, good once and for 24 hours, by which they set a password.
 
@@ -58,7 +56,7 @@ def add_user(
 def disable_user(
     name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
     undo: Annotated[bool, typer.Option("--undo", help="Let a disabled one in again.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """End a user's sessions and keys within two seconds; their recordings stay.
 
@@ -70,7 +68,7 @@ def disable_user(
     raise typer.Exit(exit_code_of(out, lambda: _disable_user(out, name, undo)))
 
 
-def list_departments(json: _Json = False, verbose: _Verbose = False) -> None:
+def list_departments(json: Json = False, verbose: Verbose = False) -> None:
     """The departments there are.
 
     \b
@@ -83,7 +81,7 @@ def list_departments(json: _Json = False, verbose: _Verbose = False) -> None:
 
 def add_department(
     name: Annotated[str, typer.Argument(help="1 to 60 characters.", show_default=False)],
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Add a department.
 
@@ -106,15 +104,21 @@ DEPARTMENT_COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _list_users(output: Output, json: bool) -> int:
+@contextmanager
+def _opened() -> Iterator[Accounts]:
     from lingting.server.accounts import Accounts
     from lingting.store import open_store
 
     with open_store() as store:
-        found = Accounts(store).users()
+        yield Accounts(store)
+
+
+def _list_users(output: Output, json: bool) -> int:
+    with _opened() as accounts:
+        found = accounts.users()
     if json:
         for user in found:
-            output.record({**asdict(user), **times_of(user, "created_at", "disabled_at")})
+            output.record(record_of(user))
         return DONE
     rows = [
         (user.name, user.department or "", " ".join(user.scopes),
@@ -130,23 +134,19 @@ def _add_user(output: Output, name: str, scopes: list[str] | None, department: s
     from lingting.config import settings
     from lingting.server.access import Access
     from lingting.server.accounts import Accounts
-    from lingting.server.serving import address_of
+    from lingting.server.place import address, setup_link
     from lingting.store import open_store
 
     with open_store() as store:
         Accounts(store).add_user(name, scopes=scopes or ("read", "write"), department=department)
         token = Access(store).new_link(name)
     output.note(f"{name} sets a password here, within 24 hours:")
-    output.data(f"{address_of(settings())}/setup?token={token}\n")
+    output.data(f"{setup_link(address(settings()), token)}\n")
     return DONE
 
 
 def _disable_user(output: Output, name: str, undo: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        accounts = Accounts(store)
+    with _opened() as accounts:
         if undo:
             accounts.enable_user(name)
         else:
@@ -156,24 +156,18 @@ def _disable_user(output: Output, name: str, undo: bool) -> int:
 
 
 def _list_departments(output: Output, json: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        found = Accounts(store).departments()
+    with _opened() as accounts:
+        found = accounts.departments()
     if json:
         for one in found:
-            output.record({"name": one.name, **times_of(one, "created_at")})
+            output.record(record_of(one))
         return DONE
     output.table(("name", "added"), [(one.name, local_time(one.created_at)) for one in found])
     return DONE
 
 
 def _add_department(output: Output, name: str) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        Accounts(store).add_department(name)
+    with _opened() as accounts:
+        accounts.add_department(name)
     output.note("added")
     return DONE

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.output import Output, shown
+from lingting.cli.options import Json, Verbose
+from lingting.cli.output import Output, record_of, shown
 from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _FIELDS = {
     "delete": "delete_after_days", "purge": "purge_after_days",
     "tag": "tag", "department": "department", "owner": "owner",
@@ -32,7 +30,7 @@ _FIELD = re.compile(rf",(?=(?:{'|'.join(_FIELDS)})=)")
 _DAYS = {"delete", "purge"}
 
 
-def show(json: _Json = False, verbose: _Verbose = False) -> None:
+def show(json: Json = False, verbose: Verbose = False) -> None:
     """The rules, of which the first that fits a recording decides, and what is due now.
 
     \b
@@ -51,7 +49,7 @@ def set_(
         ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="No rules: everything stays.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Take the place of all rules. The first that fits a recording decides about it.
 
@@ -70,8 +68,8 @@ def apply(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Deletions, and purges, at most.")
     ] = 10_000,
-    json: _Json = False,
-    verbose: _Verbose = False,
+    json: Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Delete and purge what is due; prints a receipt for each purge. A worker does it by itself.
 
@@ -152,7 +150,7 @@ def _apply(output: Output, limit: int, json: bool) -> int:
     with open_store() as store:
         report = store.apply_retention(limit=limit)
     for receipt in report.receipts:
-        output.record({**asdict(receipt), "purged_at": receipt.purged_at.isoformat()})
+        output.record(record_of(receipt))
     if json:
         return DONE
     more = "" if report.is_done else "; more is due, run it again"

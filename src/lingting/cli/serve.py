@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, FAULT, exit_code_of
+from lingting.cli.loading import VAD_MODEL
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output, shown
 
 if TYPE_CHECKING:
@@ -28,11 +30,9 @@ _Proxy = Annotated[
         show_default=False,
     ),
 ]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 _WEB_STOP_S, _WORKER_STOP_S, _ENGINE_STOP_S = 10.0, 60.0, 20.0
 _STOPPED_WITHIN_S = 120.0
 _LOOK_EVERY_S = 0.1
-_VAD = "fsmn-vad"
 
 
 def serve(
@@ -46,7 +46,7 @@ def serve(
         str | None,
         typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps; LINGTING_DEVICE."),
     ] = None,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run the whole service: web, worker and engine; what dies is started again.
 
@@ -75,7 +75,7 @@ def web(
     port: _Port = None,
     behind_proxy: _Proxy = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run the web process alone: API and pages. Worker and engine run elsewhere.
 
@@ -90,7 +90,7 @@ def web(
 
 def status(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Processes, models, queue and jobs of the service on this data folder.
 
@@ -106,7 +106,7 @@ def status(
 
 def stop(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for groups of clips.")] = False,
-    verbose: _Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Stop the service on this data folder and wait until it has stopped.
 
@@ -173,7 +173,7 @@ def _welcome(output: Output, now: Settings) -> bool:
     Raises StoreSchema and StoreUnreachable: without a store there is nothing to serve yet.
     """
     from lingting.server.access import Access
-    from lingting.server.place import make_local_key
+    from lingting.server.place import make_local_key, setup_link
     from lingting.server.serving import address_of
     from lingting.store import open_store
 
@@ -186,7 +186,7 @@ def _welcome(output: Output, now: Settings) -> bool:
         link = access.new_link()
     output.warn(
         f"Set the administrator's password here, within 24 hours:\n"
-        f"  {address_of(now)}/setup?token={link}"
+        f"  {setup_link(address_of(now), link)}"
     )
     return False
 
@@ -216,8 +216,8 @@ def missing_models(now: Settings) -> list[str]:
                 missing.append(EMBEDDED)
         elif now.model in models.catalogue() and not is_here(now.model):
             missing.append(now.model)
-    if not is_here(_VAD):
-        missing.append(_VAD)
+    if not is_here(VAD_MODEL):
+        missing.append(VAD_MODEL)
     return missing
 
 
@@ -243,7 +243,6 @@ def _status(output: Output, json: bool) -> int:
     from lingting.config import settings
     from lingting.errors import LingtingError
     from lingting.server import place
-    from lingting.server.serving import address_of
 
     now = settings()
     is_running = place.is_running(now)
@@ -256,10 +255,9 @@ def _status(output: Output, json: bool) -> int:
         "processes": state.get("processes", {}),
         "missing_models": missing_models(now),
     }
-    url, key = state.get("url") or address_of(now), place.local_key(now)
     problem = None
     try:
-        with Client(url, key, timeout_s=10.0) as client:
+        with Client(place.address(now), place.local_key(now), timeout_s=10.0) as client:
             found.update(client.status())
     except LingtingError as error:
         problem = error
@@ -300,7 +298,7 @@ def _show_status(output: Output, found: dict[str, Any]) -> None:
     if workers:
         output.table(("worker", "pid", "state", "jobs", "speed"), workers)
     jobs = found.get("jobs")
-    if jobs is not None:
+    if jobs:
         output.table(("jobs", "count"), [(name, str(jobs[name])) for name in sorted(jobs)])
     if found["missing_models"]:
         output.note(f"missing: lingting models pull {' '.join(found['missing_models'])}")

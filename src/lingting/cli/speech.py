@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lingting.cli.failures import DONE, SOME_FAILED, exit_code_of
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
 from lingting.errors import AudioError
 
@@ -42,7 +43,7 @@ def vad(
         float, typer.Option(help="Speech must stand this far above the noise; -100 is off.")
     ] = -100.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Print the spans of speech in a recording, in seconds.
 

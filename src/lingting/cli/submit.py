@@ -9,16 +9,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingting.cli.asking import Json, Key, Server, connect
-from lingting.cli.failures import DONE, FAULT, SOME_FAILED, exit_code_of, explained
-from lingting.cli.output import Output, shown
-from lingting.cli.transcribe import Channels, Script, read_hotwords
-from lingting.errors import RequestError, ServiceUnreachable, SignInNeeded
+from lingting.cli.asking import FATAL, Key, Server, connect
+from lingting.cli.failures import DONE, each, exit_code_of
+from lingting.cli.options import (
+    BeamSize,
+    Channels,
+    ChannelsOption,
+    Hotwords,
+    HotwordsFile,
+    Itn,
+    Json,
+    Language,
+    Prompt,
+    Quiet,
+    Recursive,
+    Script,
+    ScriptOption,
+    Verbose,
+    Words,
+)
+from lingting.cli.output import Output, record_of, shown
+from lingting.cli.transcribe import read_hotwords
 
 if TYPE_CHECKING:
     from lingting.cli.inputs import Input
@@ -54,50 +69,31 @@ def submit(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Wait and show progress.")] = False,
     priority: Annotated[Priority, typer.Option(help="Whose turn it is.")] = Priority.normal,
-    language: Annotated[
-        str | None,
-        typer.Option("--language", "-l", help="zh, English, 粤语 …; detected when it is left out."),
-    ] = None,
+    language: Language = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="A name that the service knows.")
     ] = "auto",
-    words: Annotated[bool, typer.Option("--words", help="Time every word.")] = False,
-    itn: Annotated[
-        bool, typer.Option("--itn/--no-itn", help="Write spoken numbers as digits.")
-    ] = True,
-    script: Annotated[Script, typer.Option(help="How Chinese is written.")] = Script.simplified,
-    hotword: Annotated[
-        list[str] | None, typer.Option("--hotword", help="A name or term to expect; repeatable.")
-    ] = None,
-    hotwords_file: Annotated[
-        Path | None, typer.Option("--hotwords-file", help="The same, one a line, UTF-8.")
-    ] = None,
+    words: Words = False,
+    itn: Itn = True,
+    script: ScriptOption = Script.simplified,
+    hotword: Hotwords = None,
+    hotwords_file: HotwordsFile = None,
     glossary: Annotated[
         str | None,
         typer.Option("--glossary", metavar="NAME", help="Expect its words; the service has it."),
     ] = None,
-    prompt: Annotated[
-        str | None, typer.Option("--prompt", help="What the recording is about, in its language.")
-    ] = None,
-    channels: Annotated[
-        Channels, typer.Option(help="split: each channel by itself, for calls.")
-    ] = Channels.mix,
-    beam_size: Annotated[
-        int | None, typer.Option("--beam-size", min=1, max=20, help="Search width.")
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Search folders inside folders.")
-    ] = True,
+    prompt: Prompt = None,
+    channels: ChannelsOption = Channels.mix,
+    beam_size: BeamSize = None,
+    recursive: Recursive = True,
     force: Annotated[
         bool, typer.Option("--force", help="Do again what was submitted before.")
     ] = False,
     server: Server = None,
     key: Key = None,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Send recordings to a service; prints the id of each one's job.
 
@@ -113,12 +109,13 @@ def submit(
     out = Output(quiet=quiet, verbose=verbose)
 
     def work() -> int:
-        options = {
-            "model": model, "language": language, "words": words, "itn": itn,
-            "script": script.value, "hotwords": list(read_hotwords(hotword or (), hotwords_file)),
-            "prompt": prompt, "beam_size": beam_size, "channels": channels.value,
-            **({} if glossary is None else {"glossary": glossary}),
-        }  # fmt: skip
+        from lingting.jobs import JobOptions
+
+        options = JobOptions(  # what is wrong is said before anything is sent
+            model=model, language=language, words=words, itn=itn, script=script.value,
+            hotwords=read_hotwords(hotword or (), hotwords_file), prompt=prompt,
+            beam_size=beam_size, channels=channels.value, glossary=glossary,
+        ).as_dict()  # fmt: skip
         request = _Request(files, batch, priority.value, options, recursive, force, watch, json)
         return _submit(out, request, server, key)
 
@@ -129,9 +126,7 @@ def _submit(output: Output, request: _Request, server: str | None, key: str | No
     from lingting.cli.inputs import find_inputs
     from lingting.cli.stopping import stoppable
     from lingting.cli.watching import Watch
-    from lingting.jobs import JobOptions
 
-    JobOptions.from_dict(request.options)  # what is wrong is said before anything is sent
     inputs = find_inputs(request.given, recursive=request.recursive)
     with connect(server, key) as client, stoppable():
         batch_id = None
@@ -145,9 +140,10 @@ def _submit(output: Output, request: _Request, server: str | None, key: str | No
             output.note(f"batch {batch_id}")
         sender = _Sender(output, client, request, batch_id)
         with _progress(output, len(inputs)) as progress:
-            for one in inputs:
-                sender.send(one, progress)
-        code = sender.exit_code
+            code = each(
+                output, inputs, lambda one: sender.send(one, progress),
+                named=lambda one: one.name, fatal=FATAL,
+            )  # fmt: skip
         if request.watch and sender.jobs:
             watch = Watch(output, client, json=request.json)
             watched = watch.batch(batch_id) if batch_id is not None else watch.jobs(sender.jobs)
@@ -156,7 +152,7 @@ def _submit(output: Output, request: _Request, server: str | None, key: str | No
 
 
 class _Sender:
-    """One file after the other; one that is refused does not keep the others back."""
+    """Sends what the service does not have yet, and knows the jobs of all."""
 
     def __init__(
         self, output: Output, client: Client, request: _Request, batch_id: str | None
@@ -165,32 +161,17 @@ class _Sender:
         self._client = client
         self._request = request
         self._batch_id = batch_id
-        self._codes: list[int] = []
-        self._count = 0
         self.jobs: dict[str, Job] = {}
 
-    @property
-    def exit_code(self) -> int:
-        if not self._codes:
-            return DONE
-        return self._codes[0] if len(self._codes) == self._count else SOME_FAILED
-
     def send(self, one: Input, progress: _Progress) -> None:
-        self._count += 1
         try:
             if one.error is not None:
                 raise one.error
             job, is_new = self._sent(one, progress)
-        except (ServiceUnreachable, SignInNeeded):
-            raise  # the others would fare the same
-        except Exception as exc:
-            error = explained(exc, self._output)
-            self._output.error(error, one.name)
-            self._codes.append(2 if isinstance(error, RequestError) else FAULT)
-        else:
             self.jobs[job.id] = job
             self._tell(job, one.name, is_new)
-        progress.file_done()
+        finally:
+            progress.file_done()
 
     def _sent(self, one: Input, progress: _Progress) -> tuple[Job, bool]:
         from lingting.client import digest_of, when_free
@@ -198,8 +179,6 @@ class _Sender:
 
         if one.path is None:
             raise AudioPathUnreadable("Standard input cannot be submitted.", "Save it as a file.")
-        if not one.path.is_file():
-            raise AudioPathUnreadable("This is no regular file.")
         path, name = one.path, _name_of(one)
         digest = digest_of(path)
         key = self._key(digest, name)
@@ -230,8 +209,6 @@ class _Sender:
         return _hashed(json_.dumps(asked))
 
     def _tell(self, job: Job, name: str, is_new: bool) -> None:
-        from lingting.cli.watching import record_of
-
         if self._request.json:
             self._output.record({"job": record_of(job), "is_new": is_new})
         else:
@@ -291,24 +268,16 @@ def _progress(output: Output, files: int) -> Iterator[_Progress]:
     if output.is_quiet or not output.has_terminal:
         yield _Progress()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-    from lingting.cli.display import Aside
+    from lingting.cli.display import Bar
 
-    bar = Progress(
+    bar = Bar(
+        output,
         TextColumn("{task.fields[files]}/" + str(files) + " files"),
         BarColumn(bar_width=24),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
     )
     with bar:
-        output.draw_with(Aside(bar))
-        try:
-            yield _BarProgress(bar, bar.add_task("", total=1, files=0))
-        finally:
-            output.draw_with(None)
+        yield _BarProgress(bar.progress, bar.progress.add_task("", total=1, files=0))

@@ -14,6 +14,20 @@ import typer
 from lingting.cli.failures import exit_code_of
 from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.loading import EngineRequest
+from lingting.cli.options import (
+    BeamSize,
+    Channels,
+    ChannelsOption,
+    Hotwords,
+    HotwordsFile,
+    Itn,
+    Language,
+    Prompt,
+    Quiet,
+    Recursive,
+    Script,
+    ScriptOption,
+)
 from lingting.cli.output import Output
 from lingting.errors import OptionInvalid
 
@@ -26,22 +40,11 @@ _MAX_HOTWORDS_BYTES = 1 << 20
 _DEFAULT_FORMAT = "txt"
 
 
-class Script(StrEnum):
-    simplified = "simplified"
-    traditional = "traditional"
-    as_is = "as-is"
-
-
 class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
     mps = "mps"
-
-
-class Channels(StrEnum):
-    mix = "mix"
-    each = "split"  # str has a method split
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,7 @@ def transcribe(
             show_default=False,
         ),
     ],
-    language: Annotated[
-        str | None,
-        typer.Option("--language", "-l", help="zh, English, 粤语 …; detected when it is left out."),
-    ] = None,
+    language: Language = None,
     model: Annotated[
         str,
         typer.Option(
@@ -93,28 +93,18 @@ def transcribe(
     words: Annotated[
         bool, typer.Option("--words", help="Time every word (in json, vtt and subtitles).")
     ] = False,
-    itn: Annotated[
-        bool, typer.Option("--itn/--no-itn", help="Write spoken numbers as digits.")
-    ] = True,
-    script: Annotated[Script, typer.Option(help="How Chinese is written.")] = Script.simplified,
-    hotword: Annotated[
-        list[str] | None, typer.Option("--hotword", help="A name or term to expect; repeatable.")
-    ] = None,
-    hotwords_file: Annotated[
-        Path | None, typer.Option("--hotwords-file", help="The same, one a line, UTF-8.")
-    ] = None,
+    itn: Itn = True,
+    script: ScriptOption = Script.simplified,
+    hotword: Hotwords = None,
+    hotwords_file: HotwordsFile = None,
     glossary: Annotated[
         str | None,
         typer.Option(
             "--glossary", metavar="NAME", help="Expect its words; see `lingting glossary list`."
         ),
     ] = None,
-    prompt: Annotated[
-        str | None, typer.Option("--prompt", help="What the recording is about, in its language.")
-    ] = None,
-    channels: Annotated[
-        Channels, typer.Option(help="split: each channel by itself, for calls.")
-    ] = Channels.mix,
+    prompt: Prompt = None,
+    channels: ChannelsOption = Channels.mix,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     compute: Annotated[
         str,
@@ -125,18 +115,14 @@ def transcribe(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads; all by default.")
     ] = None,
-    beam_size: Annotated[
-        int | None, typer.Option("--beam-size", min=1, max=20, help="Search width.")
-    ] = None,
+    beam_size: BeamSize = None,
     max_duration_s: Annotated[
         float | None,
         typer.Option(
             "--max-duration", metavar="SECONDS", help="Longest recording; LINGTING_MAX_DURATION_S."
         ),
     ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Search folders inside folders.")
-    ] = True,
+    recursive: Recursive = True,
     force: Annotated[bool, typer.Option("--force", help="Do finished files again.")] = False,
     keep: Annotated[
         bool | None,
@@ -149,9 +135,7 @@ def transcribe(
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object per recording on standard output.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")
-    ] = False,
+    quiet: Quiet = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Tell more, with tracebacks of faults.")
     ] = False,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from lingting.cli.display import Bar, left
 from lingting.cli.failures import DONE, SOME_FAILED
-from lingting.cli.output import Output, shown
+from lingting.cli.output import Output, record_of, shown
 
 if TYPE_CHECKING:
     from lingting.client import Client
@@ -49,6 +50,8 @@ class Watch:
             raise
 
     def _batch(self, batch_id: str) -> int:
+        from lingting.client import when_there
+
         batch = self._client.batch(batch_id)
         with _bar(self._output, shown(batch.name)) as bar:
             bar.show_batch(batch)
@@ -59,7 +62,7 @@ class Watch:
                 self._hear(event)
                 is_end = event is None or event.kind == "batch.done"
                 if is_end or time.monotonic() - asked_s > _ASK_EVERY_S:
-                    batch = self._client.batch(batch_id)
+                    batch = when_there(lambda: self._client.batch(batch_id))
                     asked_s = time.monotonic()
                     bar.show_batch(batch)
         if self._json:
@@ -71,6 +74,8 @@ class Watch:
         return DONE if set(batch.counts) <= {"done"} else SOME_FAILED
 
     def _jobs(self, jobs: Mapping[str, Job]) -> int:
+        from lingting.client import when_there
+
         known = dict(jobs)
         with _bar(self._output, "") as bar:
             bar.show_jobs(known)
@@ -85,7 +90,8 @@ class Watch:
                     again = [event.job_id]
                 else:
                     continue
-                known.update((id, self._client.job(id)) for id in again)
+                for id in again:
+                    known[id] = when_there(partial(self._client.job, id))
                 bar.show_jobs(known)
         for job in known.values():
             if self._json:
@@ -98,16 +104,10 @@ class Watch:
             self._output.record({"event": record_of(event)})
 
     def _tell(self, job: Job) -> None:
-        reason = f": {job.error.message} [{job.error.code}]" if job.error is not None else ""
-        self._output.note(f"{job.id} {shown(job.name)}: {job.state}{reason}")
-
-
-def record_of(value: Any) -> dict[str, Any]:
-    """A value of the service as JSON."""
-    return {
-        name: one.isoformat() if hasattr(one, "isoformat") else one
-        for name, one in asdict(value).items()
-    }
+        more = f": {job.error.message} [{job.error.code}]" if job.error is not None else ""
+        if job.state == "done":
+            more = f", recording {job.recording_id}"
+        self._output.note(f"{job.id} {shown(job.name)}: {job.state}{more}")
 
 
 class _Lines:
@@ -131,18 +131,18 @@ class _Lines:
         counts: dict[str, int] = {}
         for job in jobs.values():
             counts[job.state] = counts.get(job.state, 0) + 1
-        ended = [job.done_s if job.is_finished else None for job in jobs.values()]
         known = [one.total_s for one in jobs.values()]
         total_s = sum(one or 0.0 for one in known) if all(known) else None
         done_s = sum(job.done_s for job in jobs.values())
-        share = 1.0 if all(one is not None for one in ended) else _share(done_s, total_s)
+        is_over = all(job.is_finished for job in jobs.values())
+        share = 1.0 if is_over else _share(done_s, total_s)
         etas = [job.eta_s for job in jobs.values() if job.eta_s is not None]
         self._show(share, max(etas, default=None), _counted(counts))
 
     def _show(self, share: float, eta_s: float | None, counted: str) -> None:
         if int(share * 10) > self._tenths:
             self._tenths = int(share * 10)
-            self._output.note(f"{self._name} {share:.0%} {counted}{_left(eta_s)}".strip())
+            self._output.note(f"{self._name} {share:.0%} {counted}{left(eta_s)}".strip())
 
 
 class _Bar(_Lines):
@@ -150,38 +150,26 @@ class _Bar(_Lines):
 
     def __init__(self, output: Output, name: str) -> None:
         super().__init__(output, name)
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, TextColumn
 
-        self._progress: Any = Progress(
+        self._bar = Bar(
+            output,
             TextColumn("{task.fields[name]}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[figures]}", markup=False),
-            console=Console(stderr=True),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            refresh_per_second=4,
         )
-        self._task = self._progress.add_task("", total=1.0, name=name[:_NAME_CHARS], figures="")
+        self._task = self._bar.progress.add_task("", total=1.0, name=name[:_NAME_CHARS], figures="")
 
     def __enter__(self) -> Self:
-        self._progress.start()
-        self._output.draw_with(self)
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._output.draw_with(None)
-        self._progress.stop()
-
-    def aside(self) -> AbstractContextManager[object]:
-        from lingting.cli.display import aside
-
-        return aside(self._progress)
+        self._bar.__exit__(*exc)
 
     def _show(self, share: float, eta_s: float | None, counted: str) -> None:
-        self._progress.update(self._task, completed=share, figures=f"{counted}{_left(eta_s)}")
+        self._bar.progress.update(self._task, completed=share, figures=f"{counted}{left(eta_s)}")
 
 
 def _bar(output: Output, name: str) -> _Lines:
@@ -197,9 +185,3 @@ def _share(done_s: float, total_s: float | None) -> float:
 def _counted(counts: Mapping[Any, int]) -> str:
     order = ("done", "running", "queued", "paused", "failed", "cancelled")
     return ", ".join(f"{counts[state]} {state}" for state in order if counts.get(state))
-
-
-def _left(eta_s: float | None) -> str:
-    from lingting.cli.display import clock
-
-    return "" if eta_s is None else f"  {clock(eta_s)} left"

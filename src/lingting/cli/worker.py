@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.loading import VAD_MODEL
+from lingting.cli.options import Verbose
 from lingting.cli.output import Output
 
 if TYPE_CHECKING:
     from lingting.config import Settings
     from lingting.engines.base import Engine
 
-_VAD = "fsmn-vad"
 _PATIENCE_S = 5.0
 """Then the worker looks whether the job is still wanted, and asks again."""
 
@@ -40,7 +41,7 @@ def worker(
             help="Processes that read recordings; LINGTING_READERS.",
         ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run a worker alone: it takes up submitted recordings and asks the engine hosts.
 
@@ -51,7 +52,7 @@ def worker(
     \b
     Example:
       lingting worker --slots 96
-    """  # fmt: skip
+    """
     out = Output(verbose=verbose)
     raise typer.Exit(exit_code_of(out, lambda: _worker(slots, readers)))
 
@@ -89,9 +90,13 @@ def _worker(slots: int | None, readers: int | None) -> int:
     ]
     with open_store() as store:
         made = Worker(
-            store, lambda model: _engine(now, model), models.ensure(_VAD), now.run_folder, options,
+            store,
+            lambda model: _engine(now, model),
+            models.ensure(VAD_MODEL),
+            now.run_folder,
+            options,
             chores=chores,
-        )  # fmt: skip
+        )
         if not made.run(stop):
             tracing.close()
             os._exit(DONE)  # threads wait for an engine that does not answer

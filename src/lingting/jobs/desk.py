@@ -11,7 +11,16 @@ from typing import IO, Any
 from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
 from lingting.store import events, glossaries, jobs, work
-from lingting.store.records import Batch, Blob, Event, Job, JobState, Priority, WorkerState
+from lingting.store.records import (
+    PRIORITIES,
+    Batch,
+    Blob,
+    Event,
+    Job,
+    JobState,
+    Priority,
+    WorkerState,
+)
 from lingting.store.store import Store
 
 _Session = Any
@@ -21,7 +30,6 @@ DEFAULT_OPTIONS = JobOptions()
 _MAX_KEY_CHARS = 200
 _WATCHED = "jobs.watched_folders"
 _ACTIVE = ("queued", "running", "paused")
-_PRIORITIES = ("high", "normal", "low")
 
 
 class Desk:
@@ -63,15 +71,13 @@ class Desk:
         )  # fmt: skip
 
         def add(session: _Session, recording_id: str) -> str:
-            job_id = asked.once(
+            return asked.once(
                 session,
                 lambda: jobs.add_job(
                     session, recording_id, options=_resolved(session, options, owner, department),
                     owner=owner, batch_id=batch_id, priority=priority,
                 ),
             )  # fmt: skip
-            events.write_pending(session)
-            return job_id
 
         known = asked.answered(self.store)
         if known is None:
@@ -161,16 +167,12 @@ class Desk:
 
     def made_for(self, idempotency_key: str, *, owner: str | None = None) -> Job:
         """What ``submit`` made for this key. Raises JobNotFound."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             job_id = jobs.made_for(session, owner=owner, key=idempotency_key)
             return jobs.job(session, job_id or "")
 
     def counts(self, *, owner: str | None = None) -> dict[JobState, int]:
         """How many jobs there are in each state but done."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             return jobs.counts(session, owner=owner)
 
@@ -198,8 +200,6 @@ class Desk:
 
     def batch_owner(self, batch_id: str) -> str | None:
         """Whose it is, without adding up its jobs. Raises BatchNotFound."""
-        from lingting.store import jobs
-
         with self.store.database.read() as session:
             return jobs.batch_owner(session, batch_id)
 
@@ -374,5 +374,5 @@ def _resolved(
 
 
 def _check_priority(priority: str) -> None:
-    if priority not in _PRIORITIES:
+    if priority not in PRIORITIES:
         raise OptionInvalid(f"priority is {priority[:40]}; allowed are high, normal and low.")

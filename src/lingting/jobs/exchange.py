@@ -8,6 +8,7 @@ say wrong things about that file, and no more.
 from __future__ import annotations
 
 import json
+import operator
 import socket
 import struct
 from collections.abc import Sequence
@@ -26,7 +27,9 @@ from lingting.vad.speech import ReadyClip
 
 _LENGTH = struct.Struct(">I")
 _MAX_HEADER_BYTES = 64 << 20
-_MAX_BODY_BYTES = 1 << 30
+_MAX_BODY_BYTES = 64 << 20
+"""Six times the longest group: 120 s and a last clip of 30 s, and its peaks."""
+_SENSELESS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class Gone(Exception):
@@ -76,7 +79,7 @@ def receive(link: socket.socket) -> tuple[dict[str, Any], bytearray]:
     try:
         header = json.loads(bytes(_exactly(link, size)))
         body_bytes = int(header["bytes"])
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+    except _SENSELESS as exc:
         raise Gone from exc
     if not 0 <= body_bytes <= _MAX_BODY_BYTES:
         raise Gone
@@ -142,14 +145,14 @@ def part_of(header: dict[str, Any], body: bytearray) -> Part:
         facts = header["facts"]
         if facts is not None:
             facts = AudioFacts(**{**facts, "damage": Damage(**facts["damage"])})
-        peaks = header["peaks"]
+        peaks, number = header["peaks"], header["number"]
         return Part(
-            Group(header["number"], tuple(clips)) if header["number"] is not None else None,
+            Group(operator.index(number), tuple(clips)) if number is not None else None,
             header["total_s"],
             facts,
             bytes(body[len(body) - peaks :]) if peaks is not None else None,
         )
-    except (KeyError, TypeError, ValueError) as exc:
+    except _SENSELESS as exc:
         raise Gone from exc
 
 

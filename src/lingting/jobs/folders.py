@@ -22,6 +22,9 @@ from lingting.store.store import Store
 
 log = logging.getLogger(__name__)
 
+WATCHED_KEYS = "watch-"
+"""Idempotency keys of watched files begin so. They are never forgotten: the file may stay for ever,
+and must not come back when it was deleted from the history."""
 _UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download")
 _SETTLE_S = 2.0
 _EVERY_S = 1.0
@@ -95,8 +98,10 @@ class FolderWatch:
                 there[key] = _Seen(state, now_s)
             elif before.is_done or now_s - before.since_s < self._settle_s:
                 there[key] = before
+            elif (digest := _digest_of(path)) is None:
+                there[key] = before  # nobody may read it yet, and its time need not change then
             else:
-                job = self._submit(path)
+                job = self._submit(path, digest)
                 jobs += [] if job is None else [job]
                 there[key] = _Seen(state, before.since_s, is_done=True)
         self._seen = there
@@ -107,8 +112,8 @@ class FolderWatch:
         while not stop.wait(every_s):
             try:
                 self.scan()
-            except LingtingError:
-                continue
+            except LingtingError as error:
+                log.warning("a watched folder waits", extra={"code": error.code})
 
     def _has_glossary(self) -> bool:
         try:
@@ -131,14 +136,10 @@ class FolderWatch:
             if not self._is_deep:
                 return
 
-    def _submit(self, path: Path) -> Job | None:
+    def _submit(self, path: Path, digest: str) -> Job | None:
         """None for a file that was submitted before."""
-        try:
-            digest = digest_of(path)
-        except OSError:
-            return None
         told = "\0".join((digest, path.name, self._owner or ""))
-        key = f"watch-{hashlib.sha256(os.fsencode(told)).hexdigest()}"
+        key = f"{WATCHED_KEYS}{hashlib.sha256(os.fsencode(told)).hexdigest()}"
         if self._desk.is_requested(key, owner=self._owner):
             return None
         return self._desk.submit(
@@ -151,6 +152,13 @@ class FolderWatch:
             priority=self._priority,
             idempotency_key=key,
         )
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        return digest_of(path)
+    except OSError:
+        return None
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

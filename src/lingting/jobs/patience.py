@@ -36,14 +36,16 @@ class Patience:
 
     def until(self, work: Callable[[], T]) -> T:
         """What ``work`` gives, as soon as it gives anything but an error that passes."""
-        wait_s = _FIRST_WAIT_S
+        wait_s, told = _FIRST_WAIT_S, ""
         while True:
             try:
                 return work()
             except LingtingError as error:
                 if not passes(error):
                     raise
-                log.warning("waiting", extra={"code": error.code})
+                if error.code != told:  # once, however long it lasts
+                    log.warning("waiting", extra={"code": error.code})
+                    told = error.code
             wait_s = self.wait(wait_s)
 
     def wait(self, wait_s: float) -> float:
@@ -68,6 +70,19 @@ class Engines:
                 self._engines[model] = self._load(model)
             return self._engines[model]
 
+    def facts(self, model: str) -> EngineFacts:
+        """Of the engine of this model. Anybody may write the name of a model into a job: one that
+        turns out to be nobody's is not kept, and its engine ends with those who still ask it."""
+        engine = self.get(model)
+        try:
+            return engine.facts
+        except LingtingError as error:
+            if not passes(error):
+                with self._lock:
+                    if self._engines.get(model) is engine:
+                        del self._engines[model]
+            raise
+
     def close(self) -> None:
         with self._lock:
             for one in self._engines.values():
@@ -85,12 +100,12 @@ class PatientEngine:
 
     @property
     def facts(self) -> EngineFacts:
-        return self._patience.until(lambda: self._engines.get(self._model).facts)
+        return self._patience.until(lambda: self._engines.facts(self._model))
 
     def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
         """One hypothesis per clip, in order; those that could not be heard yet are asked again."""
         found: dict[int, Hypothesis] = {}
-        wait_s = _FIRST_WAIT_S
+        wait_s, told = _FIRST_WAIT_S, 0
         while True:
             left = [at for at in range(len(clips)) if at not in found]
             heard = self._patience.until(lambda left=left: self._asked(clips, left))  # type: ignore[misc]
@@ -99,7 +114,10 @@ class PatientEngine:
                     found[at] = one
             if len(found) == len(clips):
                 return [found[at] for at in range(len(clips))]
-            log.warning("waiting", extra={"clips": len(clips) - len(found)})
+            missing = len(clips) - len(found)
+            if missing != told:
+                told = missing
+                log.warning("waiting", extra={"clips": missing})
             wait_s = self._patience.wait(wait_s)
 
     def close(self) -> None:

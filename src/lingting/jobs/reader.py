@@ -8,6 +8,7 @@ with its worker.
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
@@ -30,6 +31,8 @@ from lingting.jobs.exchange import Gone, Part
 from lingting.jobs.options import JobOptions
 from lingting.pipeline.reading import GROUP_S, Group, Reading, open_reading
 from lingting.vad.fsmn import FsmnVad
+
+log = logging.getLogger("lingting.jobs")
 
 _SIGN_EVERY_S = 1.0
 _PARENT_EVERY_S = 1.0
@@ -112,7 +115,8 @@ def _next(
         return readings[key].next()
     except (LingtingError, Gone):
         raise
-    except Exception as exc:
+    except Exception as exc:  # the worker hears the sentence, the log what it was
+        log.error("reading failed: %s", type(exc).__name__)
         raise EngineFailed("Reading the recording failed unexpectedly.") from exc
 
 

@@ -45,14 +45,16 @@ class ReaderLost(Exception):
 
 
 class _Process:
-    """One reading process. Requests take turns."""
+    """One reading process. Requests take turns, and the first one waits until it has started."""
 
     def __init__(self, vad_folder: Path, stall_s: float) -> None:
         self._stall_s = stall_s
         self.turn = threading.Lock()
         self.waiting = 0
         self.is_dead = False
-        ours, theirs = socket.socketpair()
+        self._is_ready = False
+        self._link, theirs = socket.socketpair()
+        self._link.settimeout(_START_S)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [
@@ -61,21 +63,18 @@ class _Process:
                 ],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),),
             )  # fmt: skip
-        self._link = ours
-        self._link.settimeout(_START_S)
-        try:
-            exchange.receive(self._link)
-        except (Gone, TimeoutError) as exc:
-            self.end()
-            raise BusyError("A process that reads recordings does not start.") from exc
-        self._link.settimeout(stall_s)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def ask(self, request: dict[str, Any]) -> Part:
-        """The next part; holds ``turn``. Raises what is wrong with the recording, or ReaderDied."""
+        """The next part; holds ``turn``.
+
+        Raises what is wrong with the recording, ReaderDied over it, ReaderLost before it, or
+        BusyError when the process does not start.
+        """
+        self._get_ready()
         if self.is_dead or self._process.poll() is not None:
             self.end()
             raise ReaderLost
@@ -88,9 +87,21 @@ class _Process:
                 raise exchange.error_of(header)
             return exchange.part_of(header, body)
         except (Gone, TimeoutError) as exc:
-            is_kill = self._ended_by() in (-signal.SIGKILL, -signal.SIGTERM)
+            has_ended = isinstance(exc, Gone)  # or is stuck, and will not end by itself
+            is_kill = has_ended and self._ended_by() in (-signal.SIGKILL, -signal.SIGTERM)
             self.end()
-            raise ReaderDied(is_kill=is_kill and isinstance(exc, Gone)) from exc
+            raise ReaderDied(is_kill=is_kill) from exc
+
+    def _get_ready(self) -> None:
+        if self._is_ready or self.is_dead:
+            return
+        try:
+            exchange.receive(self._link)
+            self._link.settimeout(self._stall_s)
+        except (Gone, OSError) as exc:
+            self.end()
+            raise BusyError("A process that reads recordings does not start.") from exc
+        self._is_ready = True
 
     def _ended_by(self) -> int | None:
         """The exit code of a process whose end of the link is closed; None while it goes on."""

@@ -3,8 +3,8 @@
 ::
 
     claims   queued rows ──► workflows, one for each, in threads      every 0.2 s
-    beat     its own row; rows that do not change are dead workers     every 5 s
-    care     jobs nobody works on, old events, retention, folders      as each asks
+    beat     its own row; silent workers; jobs nobody works on         every 5 s
+    care     old rows, retention, folders, one after another           as each asks
 
 Three things keep a job from being lost or done twice: its row names its worker and epoch, every
 write is refused when that has changed, and whatever is this worker's by its row while no thread of
@@ -17,15 +17,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from lingting.errors import LingtingError
-from lingting.jobs.patience import Budget, Engines, Loader, Pace, passes
+from lingting.jobs.folders import WATCHED_KEYS
+from lingting.jobs.patience import Budget, Engines, Loader, Pace
 from lingting.jobs.readers import STALL_S, Readers
 from lingting.jobs.run import JobRun, Tools
 from lingting.jobs.slots import take_slot
@@ -37,6 +38,9 @@ log = logging.getLogger("lingting.jobs")
 
 _EVENTS_AGE = timedelta(days=7)
 _REQUESTS_AGE = timedelta(days=30)
+_CARE_S = 1.0
+_BREATH_S = 0.5
+"""Behind a failure, so that one that lasts is not tried in a circle."""
 _SMALLEST_WAIT_S = 0.02
 """Between two claims: jobs that end together are followed by jobs that begin together."""
 
@@ -54,8 +58,9 @@ class WorkerOptions:
     """After its start it waits so long for DBOS before it gives jobs nobody works on back."""
     ahead_s: float = 1200.0
     """Seconds of audio that are held at a time."""
-    drain_s: float = 60.0
-    """How long a group that is under way may take when the worker is asked to stop."""
+    drain_s: float = 55.0
+    """How long a group that is under way may take when the worker is asked to stop; what supervises
+    it waits 60 s, in which it has to say goodbye too."""
     stall_s: float = STALL_S
     diary_s: float = 600.0
     """How long DBOS keeps what it knows of a claim that has ended."""
@@ -216,9 +221,13 @@ class Worker:
     # Beating -----------------------------------------------------------------------------------
 
     def _keep_beating(self) -> None:
+        sweep_s = time.monotonic() + self._options.grace_s
         while not self._is_over.wait(self._options.beat_s):
             with self._patient("beat"):
                 self._beat()
+            if time.monotonic() >= sweep_s:
+                with self._patient("sweep"):
+                    self._take_back()
 
     def _beat(self) -> None:
         """Say that it lives, and look who does not."""
@@ -242,24 +251,6 @@ class Worker:
                     count = work.take_back(session, worker_id, ())
             log.warning("worker taken over", extra={"worker": worker_id, "jobs": count})
 
-    # Care --------------------------------------------------------------------------------------
-
-    def _keep_caring(self, chores: list[Chore]) -> None:
-        now_s = time.monotonic()
-        due_s = {one.name: now_s for one in chores}
-        sweep_s = now_s + self._options.grace_s
-        while not self._is_over.wait(min(1.0, self._options.grace_s)):
-            now_s = time.monotonic()
-            if now_s >= sweep_s:
-                sweep_s = now_s + self._options.beat_s
-                with self._patient("sweep"):
-                    self._take_back()
-            for one in chores:
-                if now_s >= due_s[one.name] and not self._is_over.is_set():
-                    due_s[one.name] = now_s + one.every_s
-                    with self._patient(one.name):
-                        one.run(self._store)
-
     def _take_back(self) -> None:
         """Jobs that are ours by their rows and in no thread: back to the queue."""
         with self._store.database.read() as session:
@@ -274,8 +265,29 @@ class Worker:
             count = work.take_back(session, self._slot.id, working)
         log.warning("jobs taken back", extra={"jobs": count})
 
-    def _patient(self, what: str) -> _Patient:
-        return _Patient(what, self._is_over)
+    # Care --------------------------------------------------------------------------------------
+
+    def _keep_caring(self, chores: list[Chore]) -> None:
+        due_s = {one.name: time.monotonic() for one in chores}
+        while not self._is_over.wait(_CARE_S):
+            now_s = time.monotonic()
+            for one in chores:
+                if now_s >= due_s[one.name] and not self._is_over.is_set():
+                    due_s[one.name] = now_s + one.every_s
+                    with self._patient(one.name):
+                        one.run(self._store)
+
+    @contextmanager
+    def _patient(self, what: str) -> Iterator[None]:
+        """Whatever fails in here is logged and tried again at the next turn."""
+        try:
+            yield
+        except LingtingError as error:
+            log.warning("chore failed", extra={"chore": what, "code": error.code})
+            self._is_over.wait(_BREATH_S)
+        except Exception as exc:
+            log.error("chore failed", extra={"chore": what, "kind": type(exc).__name__})
+            self._is_over.wait(_BREATH_S)
 
     # Stopping ----------------------------------------------------------------------------------
 
@@ -300,30 +312,6 @@ class Worker:
         self._engines.close()
         self._slot.leave()
         log.info("worker stopped", extra={"worker": self._slot.id})
-
-
-class _Patient:
-    """Whatever fails in here is logged and tried again at the next turn."""
-
-    def __init__(self, what: str, stop: threading.Event) -> None:
-        self._what = what
-        self._stop = stop
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> bool:
-        if isinstance(exc, LingtingError):
-            log.warning("chore failed", extra={"chore": self._what, "code": exc.code})
-            if passes(exc):
-                self._stop.wait(0.5)
-            return True
-        if isinstance(exc, Exception):
-            told = {"chore": self._what, "kind": type(exc).__name__}
-            log.error("chore failed", extra=told)
-            self._stop.wait(0.5)
-            return True
-        return False
 
 
 class Watch:
@@ -360,4 +348,6 @@ class Watch:
 
 def _forget_old(store: Store) -> None:
     with store.database.write() as session:
-        work.forget_old(session, events_age=_EVENTS_AGE, requests_age=_REQUESTS_AGE)
+        work.forget_old(
+            session, events_age=_EVENTS_AGE, requests_age=_REQUESTS_AGE, kept_keys=WATCHED_KEYS
+        )

@@ -44,8 +44,8 @@ class Run(Protocol):
     def close(self) -> None: ...
 
 
-class _Nobody:
-    """Set while a worker runs: DBOS knows functions, not objects."""
+class _Worker:
+    """The one of this process, while it runs: DBOS knows functions, not objects."""
 
     begin: Callable[[str, int], Run] | None = None
     end: Callable[[str, int, str], None] | None = None
@@ -54,17 +54,19 @@ class _Nobody:
 @DBOS.workflow(name="transcribe")
 def _transcribe(job_id: str, epoch: int) -> str:
     """All steps of a claim; how it ended."""
-    assert _Nobody.begin is not None
-    assert _Nobody.end is not None
-    run = _Nobody.begin(job_id, epoch)
+    assert _Worker.begin is not None
+    assert _Worker.end is not None
+    run = _Worker.begin(job_id, epoch)
     ending = "broken"
     try:
         while (ending := DBOS.run_step({"name": "group"}, run.step)) == "going":
             pass
         return ending
     finally:
-        run.close()
-        _Nobody.end(job_id, epoch, ending)
+        try:
+            run.close()
+        finally:  # or its slot were never free again
+            _Worker.end(job_id, epoch, ending)
 
 
 class Workflows:
@@ -84,7 +86,7 @@ class Workflows:
 
         ``begin`` and ``end`` are called in the thread of a workflow.
         """
-        _Nobody.begin, _Nobody.end = begin, end
+        _Worker.begin, _Worker.end = begin, end
         _quiet()
         config: DBOSConfig = {
             "name": "lingting",
@@ -98,6 +100,8 @@ class Workflows:
             "log_level": "ERROR",
             "console_log_level": "ERROR",
             "scheduler_polling_interval_sec": 3600.0,
+            # Nobody notifies anybody; but to end takes as long as one of these.
+            "notification_listener_polling_interval_sec": 0.1,
         }
         if url is None:
             config["db_engine_kwargs"] = {"connect_args": {"factory": _Connection}}
@@ -126,7 +130,7 @@ class Workflows:
 
     def close(self) -> None:
         DBOS.destroy(workflow_completion_timeout_sec=0)
-        _Nobody.begin = _Nobody.end = None
+        _Worker.begin = _Worker.end = None
 
 
 class _Connection(sqlite3.Connection):

@@ -43,12 +43,14 @@ class Readiness:
         self._service = service
         self._turn = asyncio.Lock()
         self._found: tuple[float, dict[str, Part]] = (-1e9, {})
+        self._looks: dict[str, asyncio.Task[Part]] = {}
+        """The last at each part: one that hangs holds one thread, for it is not begun again."""
 
     async def parts(self) -> dict[str, Part]:
         async with self._turn:
             if time.monotonic() - self._found[0] > _REMEMBERED_S:
-                self._found = (0.0, await self._look())
-                self._found = (time.monotonic(), self._found[1])
+                parts = await self._look()
+                self._found = (time.monotonic(), parts)
             return self._found[1]
 
     async def as_dict(self) -> dict[str, Any]:
@@ -65,8 +67,15 @@ class Readiness:
             "worker": lambda: asyncio.to_thread(self._worker),
             "engine": self._engine,
         }
-        found = await asyncio.gather(*(_looked(look) for look in looks.values()))
-        return dict(zip(looks, found, strict=True))
+        for name, look in looks.items():
+            last = self._looks.get(name)
+            if last is None or last.done():
+                self._looks[name] = asyncio.create_task(_looked(look), name=f"look at {name}")
+        await asyncio.wait(self._looks.values(), timeout=_PATIENCE_S)
+        return {
+            name: task.result() if task.done() else Part(False, "too.slow")
+            for name, task in self._looks.items()
+        }
 
     def _database(self) -> Part:
         self._service.store.setting("nothing")
@@ -98,12 +107,9 @@ class Readiness:
 
 async def _looked(look: Callable[[], Awaitable[Part]]) -> Part:
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            return await look()
+        return await look()
     except LingtingError as error:
         return Part(False, error.code)
-    except TimeoutError:
-        return Part(False, "too.slow")
     except OSError:
         return Part(False, "system.refused")
 

@@ -36,13 +36,12 @@ input{background:#1f2429;color:inherit}}
 
 
 @router.get("/")
-async def start(request: Request, service: TheService) -> Response:
+async def start(request: Request) -> Response:
     """Where a browser lands."""
     try:
         who = await principal_of(request)
     except SignInNeeded:
         return RedirectResponse("/login", status_code=303)
-    del service
     return _page(
         "Lingting 聆听",
         f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>.</p>"
@@ -55,11 +54,11 @@ async def login_page() -> Response:
     return _login()
 
 
-def _login(problem: LingtingError | None = None) -> Response:
+def _login(user: str = ADMINISTRATOR, problem: LingtingError | None = None) -> Response:
     return _page(
         "Sign in · 登录",
         "<form method=post action=/login>"
-        f"<label>User · 用户<input name=user value={ADMINISTRATOR} autocomplete=username required>"
+        f'<label>User · 用户<input name=user value="{escape(user)}" autocomplete=username required>'
         "</label><label>Password · 密码<input name=password type=password "
         "autocomplete=current-password required></label><button>Sign in · 登录</button></form>",
         problem,
@@ -74,7 +73,7 @@ async def login(request: Request, service: TheService) -> Response:
     try:
         ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
     except LingtingError as error:
-        return _login(error)
+        return _login(user, error)
     return _signed_in(service, ticket)
 
 

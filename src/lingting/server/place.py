@@ -17,10 +17,13 @@ from filelock import FileLock, Timeout
 from lingting.config import Settings
 from lingting.errors import BindingRefused, ServiceRunning, SignInNeeded
 from lingting.server.access import SCOPES, Access
+from lingting.server.serving import address_of
 
 KEY_FILE = "key"
 STATE_FILE = "serve.json"
 _LOCK_FILE = "serve.lock"
+_LOOK_S = 0.5
+"""Whoever only looks, see ``is_running``, lets go of the lock sooner."""
 
 
 def make_run_folder(settings: Settings) -> Path:
@@ -46,7 +49,7 @@ def make_run_folder(settings: Settings) -> Path:
 @contextmanager
 def only_one(settings: Settings) -> Iterator[None]:
     """One service for a data folder. Raises ServiceRunning, which says who it is."""
-    lock = FileLock(make_run_folder(settings) / _LOCK_FILE, timeout=0)
+    lock = FileLock(make_run_folder(settings) / _LOCK_FILE, timeout=_LOOK_S)
     try:
         lock.acquire()
     except Timeout as exc:
@@ -92,6 +95,17 @@ def read_state(settings: Settings) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def address(settings: Settings) -> str:
+    """Where the service of this data folder listens; where it would, when none runs."""
+    url = (read_state(settings) or {}).get("url") if is_running(settings) else None
+    return url if isinstance(url, str) else address_of(settings)
+
+
+def setup_link(url: str, token: str) -> str:
+    """What a person opens to set a password."""
+    return f"{url}/setup?token={token}"
 
 
 def make_local_key(settings: Settings, access: Access) -> None:

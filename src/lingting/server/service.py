@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+_EXPORTS = 2
+"""At a time: a writer has the whole transcript in memory."""
 
 
 class Service:
@@ -36,6 +39,7 @@ class Service:
         self.readiness = Readiness(self)
         self.metrics = Metrics()
         self.scrape = Scrape(self)
+        self.exporting = asyncio.Semaphore(_EXPORTS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 

@@ -51,7 +51,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A process to keep running. Those that are needed are ended first to last."""
+    """A process to keep running. They are stopped in the order they are given."""
 
     name: str
     arguments: tuple[str, ...]

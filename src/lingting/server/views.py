@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -99,7 +98,7 @@ def parse_cursor(given: str | None) -> Cursor | None:
         raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode()
         time, _, id = raw.partition("|")
         created_at = datetime.fromisoformat(time)
-    except (ValueError, binascii.Error) as exc:
+    except ValueError as exc:
         raise OptionInvalid("after is no place in this list.", "Give `next` of a page.") from exc
     if created_at.tzinfo is None or not id:
         raise OptionInvalid("after is no place in this list.", "Give `next` of a page.")

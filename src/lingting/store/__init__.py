@@ -11,6 +11,7 @@ later is in ``schema``; what a crash can leave behind is in ``store``.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lingting.store.records import (
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from lingting.store.backup import restore
     from lingting.store.blobs import open_blobs
     from lingting.store.glossaries import Glossaries
+    from lingting.store.opening import open_store
     from lingting.store.retention import RetentionReport, RetentionRule
-    from lingting.store.store import Store, all_recordings, cursor_of, open_store
+    from lingting.store.store import Store, all_recordings, cursor_of
 
 __all__ = [
     "Actor",
@@ -66,25 +68,20 @@ __all__ = [
 ]
 
 
+_HOMES = {
+    "Glossaries": "glossaries",
+    "RetentionReport": "retention",
+    "RetentionRule": "retention",
+    "Store": "store",
+    "all_recordings": "store",
+    "cursor_of": "store",
+    "open_blobs": "blobs",
+    "open_store": "opening",
+    "restore": "backup",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name in {"Store", "all_recordings", "cursor_of", "open_store"}:
-        from lingting.store import store
-
-        return getattr(store, name)
-    if name in {"RetentionReport", "RetentionRule"}:
-        from lingting.store import retention
-
-        return getattr(retention, name)
-    if name == "Glossaries":
-        from lingting.store.glossaries import Glossaries
-
-        return Glossaries
-    if name == "open_blobs":
-        from lingting.store.blobs import open_blobs
-
-        return open_blobs
-    if name == "restore":
-        from lingting.store.backup import restore
-
-        return restore
-    raise AttributeError(f"module 'lingting.store' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lingting.store' has no attribute {name!r}")
+    return getattr(import_module(f"lingting.store.{_HOMES[name]}"), name)

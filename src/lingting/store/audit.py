@@ -7,8 +7,8 @@ against them, note the newest id and digest elsewhere and hand them to ``verify`
 
 A row holds ids and counts. No text, file name or hotword belongs in it: rows outlive purges.
 
-On Postgres a lock makes the chain one; it is taken as the last act of a transaction (behind that of
-``events``) and so held for an insert only.
+On Postgres a lock makes the chain one; it is taken as the last act of a transaction and so held for
+an insert only.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid
-from lingting.store import changes, events
-from lingting.store.database import LAST_ACTS
+from lingting.store import changes
+from lingting.store.database import LastAct, at_the_end, lock
 from lingting.store.records import Actor, AuditEntry
 from lingting.store.rows import storable
 from lingting.store.schema import AuditRow, SettingRow
@@ -80,10 +80,8 @@ def note(
     for value in details.values():
         assert not isinstance(value, str) or _PLAIN.fullmatch(value), "ids and counts only"
     who = actor or local_actor()
-    pending: list[dict[str, Any]] = session.info.setdefault(_PENDING, [])
-    if not pending:
-        session.info.setdefault(LAST_ACTS, []).append(_write_pending)
-    pending.append(
+    at_the_end(session, LastAct.AUDIT, _write_pending)
+    session.info.setdefault(_PENDING, []).append(
         {
             "actor": who.name, "by": who.by, "action": action, "object_kind": object_kind,
             "object_id": object_id, "details": details,
@@ -92,7 +90,7 @@ def note(
 
 
 def _write_pending(session: Session) -> None:
-    events.lock(session, "audit")
+    lock(session, "audit")
     last_id, previous = _newest(session)
     rows = []
     for row in session.info.pop(_PENDING):

@@ -42,8 +42,9 @@ from lingting.store import migrating
 from lingting.store.blobs import BlobStore, FolderBlobs
 from lingting.store.copying import clear, copy_rows
 from lingting.store.database import Database
+from lingting.store.opening import parts
 from lingting.store.schema import BlobRow, RecordingRow
-from lingting.store.store import Store, parts
+from lingting.store.store import Store
 
 FORMAT = "lingting.backup/1"
 _DATABASE = "lingting.db"

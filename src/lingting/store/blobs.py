@@ -13,7 +13,7 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
@@ -98,9 +98,7 @@ class FolderBlobs:
 
     def path(self, digest: str) -> Path:
         """Where it lies, or would. Raises OptionInvalid for what is no digest."""
-        if not _DIGEST.fullmatch(digest):
-            raise OptionInvalid("This is no digest; it has 64 hexadecimal digits.")
-        return self._folder / digest[:2] / digest[2:4] / digest
+        return self._folder / key_of(digest)
 
     def put(self, stream: IO[bytes], *, max_bytes: int | None = None) -> Blob:
         """See ``BlobStore``. Raises AudioTooLong beyond ``max_bytes``, StoreUnreachable.
@@ -138,7 +136,14 @@ class FolderBlobs:
 
     def open_range(self, digest: str, start_byte: int, end_byte: int | None = None) -> BinaryIO:
         start, end = checked(start_byte, end_byte, self.size_bytes(digest))
-        return io.BufferedReader(_Part(self.open(digest), start, end))
+        file = self.open(digest)
+
+        def read(start_byte: int, end_byte: int) -> bytes:
+            with _reading():
+                file.seek(start_byte)
+                return file.read(end_byte - start_byte)
+
+        return io.BufferedReader(Part(read, start, end, close=file.close))
 
     @contextmanager
     def local_path(self, digest: str, *, is_read_again: bool = False) -> Iterator[Path]:
@@ -168,7 +173,7 @@ class FolderBlobs:
 
     def digests(self) -> Iterator[str]:
         for path in self._folder.glob("??/??/*"):
-            if _DIGEST.fullmatch(path.name):
+            if is_digest(path.name):
                 yield path.name
 
     def remove_leftovers(self) -> int:
@@ -188,12 +193,22 @@ def open_blobs(settings: Settings, folder: Path | None = None) -> BlobStore:
     return BucketBlobs(settings.blob_url, place / "bucket", cache_bytes=settings.blob_cache_bytes)
 
 
-class _Part(io.RawIOBase):
-    """Bytes ``start`` to ``end`` of an open file as a file of their own."""
+class Part(io.RawIOBase):
+    """Bytes ``start`` to ``end`` of something as a file of their own.
 
-    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
-        self._file, self._start, self._end = file, start, end
-        file.seek(start)
+    ``read`` gives the bytes from one place to before another, both within.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int, int], bytes],
+        start: int,
+        end: int,
+        *,
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        self._read, self._start, self._end, self._close = read, start, end, close
+        self._at = start
 
     def readable(self) -> bool:
         return True
@@ -201,23 +216,26 @@ class _Part(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {
-            os.SEEK_SET: self._start, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end
-        }[whence]  # fmt: skip
-        return self._file.seek(max(self._start, base + offset)) - self._start
-
     def tell(self) -> int:
-        return self._file.tell() - self._start
+        return self._at - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        self._at = max(self._start, base + offset)
+        return self.tell()
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        with _reading():
-            piece = self._file.read(max(0, min(len(buffer), self._end - self._file.tell())))
+        end = min(self._at + len(buffer), self._end)
+        if end <= self._at:
+            return 0
+        piece = self._read(self._at, end)
         buffer[: len(piece)] = piece
+        self._at += len(piece)
         return len(piece)
 
     def close(self) -> None:
-        self._file.close()
+        if self._close is not None:
+            self._close()
         super().close()
 
 
@@ -231,6 +249,13 @@ def checked(start_byte: int, end_byte: int | None, size_bytes: int) -> tuple[int
 
 def is_digest(given: str) -> bool:
     return _DIGEST.fullmatch(given) is not None
+
+
+def key_of(digest: str) -> str:
+    """``ab/cd/<digest>``. Raises OptionInvalid for what is no digest."""
+    if not is_digest(digest):
+        raise OptionInvalid("This is no digest; it has 64 hexadecimal digits.")
+    return f"{digest[:2]}/{digest[2:4]}/{digest}"
 
 
 def remove_dead(folder: Path) -> int:

@@ -16,8 +16,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from lingting.errors import (
@@ -26,7 +27,16 @@ from lingting.errors import (
     StoreDamaged,
     StoreUnreachable,
 )
-from lingting.store.blobs import checked, digest_of, new_part, received, remove_dead, writing
+from lingting.store.blobs import (
+    Part,
+    checked,
+    digest_of,
+    is_digest,
+    key_of,
+    received,
+    remove_dead,
+    writing,
+)
 from lingting.store.records import Blob
 
 if TYPE_CHECKING:
@@ -70,7 +80,9 @@ class BucketBlobs:
             is_new = not self.has(digest)
             with _asking(), part.open("rb") as whole:
                 try:
-                    self._files.put(_key(digest), whole, chunk_size=_PART_BYTES, max_concurrency=4)
+                    self._files.put(
+                        key_of(digest), whole, chunk_size=_PART_BYTES, max_concurrency=4
+                    )
                 except FileNotFoundError as exc:
                     raise _no_bucket() from exc
             if self.size_bytes(digest) != size_bytes:
@@ -87,33 +99,34 @@ class BucketBlobs:
 
     def size_bytes(self, digest: str) -> int:
         with self._finding(digest):
-            return self._answers.head(_key(digest))["size"]
+            return self._answers.head(key_of(digest))["size"]
 
     def open(self, digest: str) -> BinaryIO:
         return self.open_range(digest, 0)
 
     def open_range(self, digest: str, start_byte: int, end_byte: int | None = None) -> BinaryIO:
-        size_bytes = self.size_bytes(digest)
-        start, end = checked(start_byte, end_byte, size_bytes)
-        part = cast(io.RawIOBase, _Part(self, digest, start, end))
-        return io.BufferedReader(part, _READ_AHEAD_BYTES)
+        return self._opened(digest, start_byte, end_byte, _READ_AHEAD_BYTES)
+
+    def _opened(
+        self, digest: str, start_byte: int, end_byte: int | None, ahead_bytes: int
+    ) -> io.BufferedReader:
+        start, end = checked(start_byte, end_byte, self.size_bytes(digest))
+        return io.BufferedReader(Part(partial(self._fetch, digest), start, end), ahead_bytes)
 
     def read_range(self, digest: str, start_byte: int, size_bytes: int) -> bytes:
         if start_byte < 0 or size_bytes < 0:
             raise OptionInvalid("A range begins at 0 or later and is not shorter than 0 bytes.")
         end = min(start_byte + size_bytes, self.size_bytes(digest))
-        return self.fetch(digest, start_byte, end) if end > start_byte else b""
+        return self._fetch(digest, start_byte, end) if end > start_byte else b""
 
-    def fetch(self, digest: str, start_byte: int, end_byte: int) -> bytes:
+    def _fetch(self, digest: str, start_byte: int, end_byte: int) -> bytes:
         """Just these bytes of an object that has them, at least one."""
         with self._finding(digest):
-            return bytes(self._files.get_range(_key(digest), start=start_byte, end=end_byte))
+            return bytes(self._files.get_range(key_of(digest), start=start_byte, end=end_byte))
 
     def is_intact(self, digest: str) -> bool:
-        found = hashlib.sha256()
-        for piece in self._pieces(digest):
-            found.update(piece)
-        return found.hexdigest() == digest
+        with self._opened(digest, 0, None, _PART_BYTES) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == digest
 
     @contextmanager
     def local_path(self, digest: str, *, is_read_again: bool = False) -> Iterator[Path]:
@@ -127,7 +140,7 @@ class BucketBlobs:
 
     def remove(self, digest: str) -> None:
         with _asking(), contextlib.suppress(FileNotFoundError):
-            self._answers.delete(_key(digest))
+            self._answers.delete(key_of(digest))
         self.forget_copy(digest)
 
     def forget_copy(self, digest: str) -> None:
@@ -144,23 +157,18 @@ class BucketBlobs:
             for page in self._files.list():
                 for one in page:
                     name = one["path"].rpartition("/")[2]
-                    if one["path"] == _key_or_none(name):
+                    if is_digest(name) and one["path"] == key_of(name):
                         yield name
 
     def remove_leftovers(self) -> int:
         """Those on this machine. Parts of an upload that was killed are the bucket's to remove."""
         return remove_dead(self._incoming)
 
-    def _pieces(self, digest: str) -> Iterator[bytes]:
-        size_bytes = self.size_bytes(digest)
-        for start in range(0, size_bytes, _PART_BYTES):
-            yield self.fetch(digest, start, min(start + _PART_BYTES, size_bytes))
-
     # Copies ------------------------------------------------------------------------------------
 
     def _held(self, digest: str, is_read_again: bool) -> IO[bytes]:
         """A whole copy, opened and locked, so that nobody takes it away."""
-        _key(digest)
+        key_of(digest)  # it becomes a file's name
         path = self._cache / digest
         while True:
             with writing():
@@ -181,22 +189,12 @@ class BucketBlobs:
                 return file
 
     def _download(self, digest: str, path: Path) -> None:
-        found = hashlib.sha256()
-        with writing():
+        with writing(), self._opened(digest, 0, None, _PART_BYTES) as stream:
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file, part = new_part(self._incoming)
-            try:
-                with file:
-                    for piece in self._pieces(digest):
-                        found.update(piece)
-                        file.write(piece)
-                    file.flush()
-                    if found.hexdigest() != digest:
-                        raise StoreDamaged("Kept audio is not what was kept.")
-                    _settle(part, path)
-            finally:
-                with contextlib.suppress(OSError):
-                    part.unlink()
+            with received(stream, self._incoming, None) as (part, found, _):
+                if found != digest:
+                    raise StoreDamaged("Kept audio is not what was kept.")
+                _settle(part, path)
 
     def _adopt(self, part: Path, digest: str) -> None:
         """What just went up is the copy: it will be read soon."""
@@ -228,40 +226,9 @@ class BucketBlobs:
             try:
                 yield
             except FileNotFoundError as exc:
-                for _ in self._answers.list(_key(digest)):  # fails for a missing bucket
+                for _ in self._answers.list(key_of(digest)):  # fails for a missing bucket
                     pass
                 raise StoreDamaged("Audio that was kept is missing.") from exc
-
-
-class _Part(io.RawIOBase):
-    """Bytes ``start`` to ``end`` of an object as a file of their own."""
-
-    def __init__(self, blobs: BucketBlobs, digest: str, start: int, end: int) -> None:
-        self._blobs, self._digest, self._start, self._end = blobs, digest, start, end
-        self._at = start
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at - self._start
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
-        self._at = max(self._start, base + offset)
-        return self.tell()
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        end = min(self._at + len(buffer), self._end)
-        if end <= self._at:
-            return 0
-        piece = self._blobs.fetch(self._digest, self._at, end)
-        buffer[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
 
 
 def _client(url: str, *, timeout_s: float, retries: int, retry_s: float) -> S3Store:
@@ -302,19 +269,6 @@ def _place(url: str) -> tuple[str, str]:
     if parsed.scheme != "s3" or not parsed.netloc or parsed.query or parsed.fragment:
         raise OptionInvalid("LINGTING_BLOB_URL is no s3://bucket/prefix.")
     return parsed.netloc, parsed.path.strip("/")
-
-
-def _key(digest: str) -> str:
-    key = _key_or_none(digest)
-    if key is None:
-        raise OptionInvalid("This is no digest; it has 64 hexadecimal digits.")
-    return key
-
-
-def _key_or_none(digest: str) -> str | None:
-    from lingting.store.blobs import is_digest
-
-    return f"{digest[:2]}/{digest[2:4]}/{digest}" if is_digest(digest) else None
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

@@ -1,19 +1,26 @@
-"""Writing: revisions are added, never changed. Each function runs in one transaction."""
+"""Writing: revisions are added, never changed. Each function runs in one transaction.
+
+On Postgres several write at once. Who changes a recording locks in one order, so that of two one
+waits and neither has what the other needs: its audio (``lock_blob``), its transcript's row, its
+jobs by their ids, everything else.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import cast
 
-from sqlalchemy import Select, delete, func, insert, literal, select, text
+from sqlalchemy import Select, delete, func, insert, literal, select, text, update
 from sqlalchemy.orm import Session
 
-from lingting.errors import RecordingNotFound, RevisionConflict
+from lingting.errors import OptionInvalid, RecordingHeld, RecordingNotFound, RevisionConflict
 from lingting.store import queries
-from lingting.store.records import Blob, Origin, Receipt
+from lingting.store.database import lock
+from lingting.store.records import AudioState, Blob, Origin, Receipt
 from lingting.store.rows import (
     excerpt_of,
     facts_of,
@@ -41,6 +48,7 @@ _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 """Without l, o, 0 and 1, which people confuse."""
 _ID_CHARS = 12
 _BATCH = 2_000
+_MAX_TAG_CHARS = 100
 
 
 def now() -> datetime:
@@ -57,15 +65,26 @@ def storable_transcript(transcript: Transcript) -> Transcript:
     return replace(transcript, segments=tuple(map(storable_segment, transcript.segments)))
 
 
-def note_blob(session: Session, blob: Blob, peaks: bytes | None) -> None:
-    """A row for the audio, if it has none; its peaks, if they are news."""
-    row = session.get(BlobRow, blob.digest)
-    if row is None:
-        row = BlobRow(digest=blob.digest, size_bytes=blob.size_bytes, created_at=now())
-        session.add(row)
-    if row.peaks is None and peaks is not None:
-        row.peaks = peaks
-    session.flush()
+def lock_blob(session: Session, digest: str) -> None:
+    """Keeping and purging the same audio take turns."""
+    lock(session, f"blob:{digest}")
+
+
+def note_blob(session: Session, blob: Blob) -> None:
+    """A row for the audio, if it has none."""
+    if session.get(BlobRow, blob.digest) is None:
+        session.add(BlobRow(digest=blob.digest, size_bytes=blob.size_bytes, created_at=now()))
+        session.flush()
+
+
+def note_peaks(session: Session, digest: str, peaks: bytes) -> None:
+    """What a player draws, if that is news."""
+    session.execute(
+        update(BlobRow)
+        .where(BlobRow.digest == digest, BlobRow.peaks.is_(None))
+        .values(peaks=peaks),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def same_recording(session: Session, digest: str, name: str, owner: str | None) -> str | None:
@@ -80,25 +99,11 @@ def same_recording(session: Session, digest: str, name: str, owner: str | None) 
 
 
 def add_recording(
-    session: Session,
-    digest: str,
-    name: str,
-    transcript: Transcript | None,
-    *,
-    owner: str | None,
-    department: str | None,
+    session: Session, digest: str, name: str, *, owner: str | None, department: str | None
 ) -> str:
-    """A recording without revisions; its id. ``transcript`` tells what its audio is like."""
+    """A recording without revisions, of whose audio nothing is known; its id."""
     row = RecordingRow(
-        id=new_id(),
-        digest=digest,
-        name=name,
-        duration_s=transcript.duration_s if transcript else None,
-        sample_rate_hz=transcript.sample_rate_hz if transcript else None,
-        channels=transcript.channels if transcript else None,
-        created_at=now(),
-        owner=owner,
-        department=department,
+        id=new_id(), digest=digest, name=name, created_at=now(), owner=owner, department=department
     )
     session.add(row)
     session.flush()
@@ -116,29 +121,46 @@ def locked_transcript(session: Session, recording_id: str) -> TranscriptRow:
     return row
 
 
-def note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:
-    """What reading the audio told about it; a recording that was just given does not know."""
-    row = session.get_one(RecordingRow, recording_id)
-    row.duration_s = transcript.duration_s
-    row.sample_rate_hz = transcript.sample_rate_hz
-    row.channels = transcript.channels
+def locked_recording(session: Session, given: str) -> RecordingRow:
+    """By its id or its first characters; nobody else changes it until the transaction ends."""
+    recording_id = queries.whole_id(session, given)
+    locked_transcript(session, recording_id)
+    return session.get_one(RecordingRow, recording_id)
 
 
-def last_machine_revision(session: Session, recording_id: str) -> int | None:
-    """The number of what a recogniser wrote last."""
-    return session.scalar(
-        select(func.max(RevisionRow.number))
-        .join(TranscriptRow, TranscriptRow.id == RevisionRow.transcript_id)
-        .where(TranscriptRow.recording_id == recording_id, RevisionRow.origin == "machine")
+def refuse_held(row: RecordingRow) -> None:
+    if row.held_at is not None:
+        raise RecordingHeld("The recording is on legal hold.")
+
+
+def parse_tag(given: str) -> str:
+    """The tag as it is kept. Raises OptionInvalid."""
+    tag = " ".join(storable(given).split())
+    if not 0 < len(tag) <= _MAX_TAG_CHARS:
+        raise OptionInvalid(f"A tag has 1 to {_MAX_TAG_CHARS} characters; this one has {len(tag)}.")
+    return tag
+
+
+def change_tags(session: Session, row: RecordingRow, add: set[str], remove: set[str]) -> None:
+    ours = TagRow.recording_id == row.id
+    session.execute(delete(TagRow).where(ours, TagRow.tag.in_(remove)))
+    there = set(session.scalars(select(TagRow.tag).where(ours)))
+    session.add_all(
+        TagRow(recording_id=row.id, tag=one, created_at=row.created_at) for one in add - there
     )
+    session.flush()
 
 
-def add_machine_revision(session: Session, recording_id: str, transcript: Transcript) -> bool:
-    """Add what a recogniser wrote; False when its last revision says the same.
+def add_machine_revision(
+    session: Session, recording_id: str, transcript: Transcript
+) -> tuple[int, bool]:
+    """Add what a recogniser wrote and read about the audio; its number.
 
-    People's work is never hidden: where the current revision is a person's, it stays current.
+    False when the last revision of a recogniser says the same: then that one's number. People's
+    work is never hidden: where the current revision is a person's, it stays current.
     """
     row = locked_transcript(session, recording_id)
+    _note_audio(session, recording_id, transcript)
     last = session.scalars(
         select(RevisionRow)
         .where(RevisionRow.transcript_id == row.id, RevisionRow.origin == "machine")
@@ -146,14 +168,21 @@ def add_machine_revision(session: Session, recording_id: str, transcript: Transc
         .limit(1)
     ).one_or_none()
     if last is not None and queries.transcript(session, last) == transcript:
-        return False
+        return last.number, False
     is_human = row.current_number > 0 and (
         queries.revision_row(session, recording_id, None).origin == "human"
     )
     number = add_revision(session, row, transcript, origin="machine", author=None)
     if not is_human:
         row.current_number = number
-    return True
+    return number, True
+
+
+def _note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:
+    row = session.get_one(RecordingRow, recording_id)
+    row.duration_s = transcript.duration_s
+    row.sample_rate_hz = transcript.sample_rate_hz
+    row.channels = transcript.channels
 
 
 def add_human_revision(
@@ -249,14 +278,21 @@ def restore_revision(
     return new_number
 
 
-def remove_recording(session: Session, recording_id: str, author: str | None) -> Receipt:
-    """Take away all rows of a recording; the audio is still to go, see ``Receipt.audio``."""
+def remove_recordings(
+    session: Session, recording_ids: Collection[str], author: str | None
+) -> list[Receipt]:
+    """Take away all rows of recordings that are locked; the audio is still to go."""
+    jobs = select(JobRow.id).where(JobRow.recording_id.in_(recording_ids))
+    session.execute(jobs.order_by(JobRow.id).with_for_update())  # no worker adds a group meanwhile
+    return [_remove_recording(session, one, author) for one in recording_ids]
+
+
+def _remove_recording(session: Session, recording_id: str, author: str | None) -> Receipt:
     transcript_id = locked_transcript(session, recording_id).id
     row = session.get_one(RecordingRow, recording_id)
     of_transcript = select(RevisionRow.id).where(RevisionRow.transcript_id == transcript_id)
     segments = select(SegmentRow.id).where(SegmentRow.transcript_id == transcript_id)
     jobs = select(JobRow.id).where(JobRow.recording_id == recording_id)
-    session.execute(jobs.with_for_update())  # no worker adds a group behind our back
     receipt = ReceiptRow(
         recording_id=recording_id,
         digest=row.digest,
@@ -292,7 +328,7 @@ def receipt_of(row: ReceiptRow) -> Receipt:
         author=row.author,
         revisions=row.revisions,
         segments=row.segments,
-        audio=_AUDIO[row.audio],
+        audio=cast(AudioState, row.audio),
     )
 
 
@@ -335,10 +371,3 @@ def _new_segment_ids(session: Session, count: int) -> list[int]:
 
 def _count(session: Session, ids: Select[int]) -> int:
     return session.scalar(select(func.count()).select_from(ids.subquery())) or 0
-
-
-_AUDIO: dict[str, Literal["pending", "removed", "shared"]] = {
-    "pending": "pending",
-    "removed": "removed",
-    "shared": "shared",
-}

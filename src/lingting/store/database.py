@@ -7,11 +7,13 @@ time-out and then says so with ``StoreBusy``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,17 @@ IDLE_TIMEOUT_S = 10
 """Of a Postgres transaction in which nothing happens."""
 _FILE = "lingting.db"
 _WRITES = "lingting_writes"
-LAST_ACTS = "lingting_last_acts"
-"""In ``Session.info``: what a transaction does when everything else is done, see ``audit``."""
+_LAST_ACTS = "lingting_last_acts"
+
+
+class LastAct(IntEnum):
+    """What a transaction does when everything else is done, in this order.
+
+    Each takes a lock that all who do the same take; so it comes last and is held for an insert.
+    """
+
+    EVENTS = 1
+    AUDIT = 2
 
 
 class Database:
@@ -70,7 +81,7 @@ class Database:
         with self.connect_to_write() as connection, Session(connection) as session:
             yield session
             session.flush()
-            for act in session.info.pop(LAST_ACTS, ()):
+            for _, act in sorted(session.info.pop(_LAST_ACTS, {}).items()):
                 act(session)
             session.flush()
 
@@ -92,14 +103,6 @@ class Database:
             yield
         finally:
             self._turn.release()
-
-    def lock(self, session: Session, key: int) -> None:
-        """Until the transaction ends, nobody else is past a lock of the same key (64 bits).
-
-        SQLite has one writer at a time anyway.
-        """
-        if not self.is_sqlite:
-            session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
 
     @contextmanager
     def alone(self, key: int, timeout_s: float) -> Iterator[None]:
@@ -163,6 +166,21 @@ class Database:
 
     def close(self) -> None:
         self._readers.dispose()
+
+
+def at_the_end(session: Session, kind: LastAct, act: Callable[[Session], None]) -> None:
+    """Do it, once, as one of the last acts of a transaction that ``Database.write`` began."""
+    session.info.setdefault(_LAST_ACTS, {})[kind] = act
+
+
+def lock(session: Session, name: str) -> None:
+    """Until the transaction ends, nobody else is past a lock of this name.
+
+    For Postgres; SQLite has one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def open_database(url: str | None, folder: Path) -> Database:

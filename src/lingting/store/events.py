@@ -7,37 +7,27 @@ another (a lock that is taken last and held for the insert only).
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from lingting.store import changes
-from lingting.store.database import Database
-from lingting.store.records import Event
+from lingting.store.database import Database, LastAct, at_the_end, lock
+from lingting.store.records import ACTIVE, Event
 from lingting.store.schema import JobEventRow, JobRow
 
-_UNFINISHED = ("queued", "running", "paused")
 _PENDING = "lingting_events"
-
-
-def lock(session: Session, name: str) -> None:
-    """Until the transaction ends, nobody else is past a lock of this name (Postgres).
-
-    SQLite has one writer at a time anyway.
-    """
-    if session.get_bind().dialect.name != "sqlite":
-        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
+_BATCHES = "lingting_batches"
 
 
 def of_job(session: Session, row: JobRow, kind: str, **data: Any) -> None:
-    """Tell it when the transaction ends, see ``write_pending``."""
-    _pending(session).append(
+    """Tell it when the transaction ends."""
+    at_the_end(session, LastAct.EVENTS, _write_pending)
+    session.info.setdefault(_PENDING, []).append(
         {
             "at": changes.now(), "kind": kind, "job_id": row.id, "batch_id": row.batch_id,
             "owner": row.owner, "data": data,
@@ -47,19 +37,15 @@ def of_job(session: Session, row: JobRow, kind: str, **data: Any) -> None:
 
 def of_ended_batches(session: Session, rows: Iterable[JobRow]) -> None:
     """Remember to tell ``batch.done`` for those of their batches that have nothing left to do."""
-    batches = session.info.setdefault("lingting_batches", {})
+    batches = session.info.setdefault(_BATCHES, {})
     batches.update({row.batch_id: row.owner for row in rows if row.batch_id is not None})
 
 
-def write_pending(session: Session) -> None:
-    """The last thing a transaction does: rows first, then the lock, then what happened."""
-    pending = session.info.pop(_PENDING, [])
-    if not pending:
-        return
-    session.flush()
+def _write_pending(session: Session) -> None:
     lock(session, "job_events")
-    for batch_id, owner in session.info.pop("lingting_batches", {}).items():
-        left = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.state.in_(_UNFINISHED))
+    pending: list[dict[str, Any]] = session.info.pop(_PENDING)
+    for batch_id, owner in session.info.pop(_BATCHES, {}).items():
+        left = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.state.in_(ACTIVE))
         if session.scalar(left.limit(1)) is None:
             pending.append(
                 {
@@ -107,14 +93,6 @@ def forget(session: Session, before: datetime) -> int:
     return int(getattr(found, "rowcount", 0))
 
 
-def _pending(session: Session) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = session.info.setdefault(_PENDING, [])
-    return found
-
-
-@contextmanager
-def telling(database: Database) -> Iterator[Session]:
-    """A transaction whose last act is to write down what it did."""
-    with database.write() as session:
-        yield session
-        write_pending(session)
+def telling(database: Database) -> AbstractContextManager[Session]:
+    """A transaction that tells what it does, as every one of ``Database.write`` does."""
+    return database.write()

@@ -12,19 +12,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import GlossaryNotFound, OptionInvalid, RevisionConflict
-from lingting.store import audit, changes, events
+from lingting.store import audit, changes
+from lingting.store.database import Database, lock
 from lingting.store.records import MAX_WORD_CHARS, MAX_WORDS, Actor, Glossary
 from lingting.store.rows import storable
 from lingting.store.schema import GlossaryRow
-
-if TYPE_CHECKING:
-    from lingting.store.database import Database
 
 MAX_TEXT_BYTES = 1 << 20
 _MAX_NAME_CHARS = 100
@@ -81,7 +78,7 @@ class Glossaries:
         if owner is not None and department is not None:
             raise OptionInvalid("A person's own glossary has no department.", "Drop one of them.")
         with self._database.write() as session:
-            events.lock(session, f"glossaries:{owner or ''}")
+            lock(session, f"glossaries:{owner or ''}")
             row = _own_row(session, name, owner)
             _check_current(row, based_on)
             now = changes.now()
@@ -110,7 +107,7 @@ class Glossaries:
         Jobs that use it keep its words. Raises GlossaryNotFound.
         """
         with self._database.write() as session:
-            events.lock(session, f"glossaries:{owner or ''}")
+            lock(session, f"glossaries:{owner or ''}")
             plain = _plain(name_or_id)
             row = _own_row(session, plain, owner) or session.get(GlossaryRow, plain)
             if row is None or row.owner != owner:

@@ -23,14 +23,11 @@ from sqlalchemy.orm import Session
 from lingting import log, tracing
 from lingting.errors import BatchNotFound, JobFinished, JobNotFound, RequestConflict
 from lingting.store import changes, events, shares
-from lingting.store.records import FINISHED, Batch, Job, JobState, Priority
+from lingting.store.database import lock
+from lingting.store.records import ACTIVE, FINISHED, PRIORITIES, Batch, Job, JobState, Priority
 from lingting.store.rows import storable
 from lingting.store.schema import BatchRow, JobRequestRow, JobRow, RecordingRow, WorkerRow
 from lingting.transcript import Failure
-
-PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
-_ACTIVE = ("queued", "running", "paused")
-
 
 # Asking ----------------------------------------------------------------------------------------
 
@@ -44,8 +41,9 @@ def add_job(
     batch_id: str | None,
     priority: Priority,
 ) -> str:
-    """A queued job, or a paused one in a paused batch; its id."""
-    batch = None if batch_id is None else _batch_row(session, batch_id)
+    """A queued job, or a paused one in a paused batch; its id. Raises RecordingNotFound."""
+    changes.locked_transcript(session, recording_id)  # a purge comes before or behind it
+    batch = None if batch_id is None else _batch_row(session, batch_id, is_kept=True)
     row = JobRow(
         id=changes.new_id(),
         recording_id=recording_id,
@@ -129,7 +127,7 @@ def note_request(
 
 def lock_request(session: Session, owner: str | None, key: str) -> None:
     """Two requests of the same key take turns."""
-    events.lock(session, f"request:{owner or ''}:{key}")
+    lock(session, f"request:{owner or ''}:{key}")
 
 
 # Changing --------------------------------------------------------------------------------------
@@ -155,7 +153,7 @@ def cancel(session: Session, rows: Iterable[JobRow]) -> None:
     """What a running one's worker still writes is refused."""
     ended = []
     for row in rows:
-        if row.state in _ACTIVE:
+        if row.state in ACTIVE:
             row.state, row.worker_id, row.finished_at = "cancelled", None, changes.now()
             row.epoch += 1
             ended.append(row)
@@ -195,8 +193,9 @@ def set_batch_paused(session: Session, batch_id: str, is_paused: bool) -> None:
     _batch_row(session, batch_id).is_paused = is_paused
 
 
-def _batch_row(session: Session, batch_id: str) -> BatchRow:
-    row = session.get(BatchRow, batch_id)
+def _batch_row(session: Session, batch_id: str, *, is_kept: bool = False) -> BatchRow:
+    """``is_kept``: nobody changes it until the transaction ends. Raises BatchNotFound."""
+    row = session.get(BatchRow, batch_id, with_for_update={"read": True} if is_kept else None)
     if row is None:
         raise BatchNotFound("There is no batch with this id.")
     return row

@@ -137,7 +137,7 @@ def upgrade() -> tuple[str | None, str | None, Path | None]:
 
     Nothing is copied when nothing is to be done.
     """
-    from lingting.store.store import parts
+    from lingting.store.opening import parts
 
     database, _, _ = parts(None, None)
     try:

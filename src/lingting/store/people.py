@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from lingting.store import events
+from lingting.store.database import lock
 from lingting.store.schema import DepartmentRow, KeyRow, LinkRow, SessionRow, UserRow
 
 
@@ -81,7 +81,7 @@ def add_user(
     now: datetime,
 ) -> bool:
     """A user without a password; False when the name is taken."""
-    events.lock(session, "users")  # of two who add the same name, the second finds it
+    lock(session, "users")  # of two who add the same name, the second finds it
     if session.get(UserRow, name) is not None:
         return False
     session.add(
@@ -108,7 +108,7 @@ def set_disabled(session: Session, name: str, at: datetime | None) -> None:
 
 def lock_users(session: Session) -> None:
     """Whoever counts administrators is the only one who does until the transaction ends."""
-    events.lock(session, "users")
+    lock(session, "users")
 
 
 def _user(row: UserRow) -> User:
@@ -137,7 +137,7 @@ def has_department(session: Session, name: str) -> bool:
 
 def add_department(session: Session, name: str, *, now: datetime) -> bool:
     """False when it is there."""
-    events.lock(session, "departments")
+    lock(session, "departments")
     if has_department(session, name):
         return False
     session.add(DepartmentRow(name=name, created_at=now))
@@ -258,9 +258,7 @@ def link(session: Session, id: str, *, is_locked: bool = False) -> Ticket | None
 
 def add_link(session: Session, id: str, ticket: Ticket, *, now: datetime) -> None:
     """Older ones of the same user go, and those that are over."""
-    session.execute(
-        delete(LinkRow).where(or_(LinkRow.user == ticket.user, LinkRow.until <= now))
-    )  # fmt: skip
+    session.execute(delete(LinkRow).where(or_(LinkRow.user == ticket.user, LinkRow.until <= now)))
     session.add(LinkRow(id=id, user=ticket.user, sha256=ticket.sha256, until=ticket.until))
     session.flush()
 

@@ -118,6 +118,16 @@ def whole_id(session: Session, given: str) -> str:
     return found[0]
 
 
+def last_deleted(session: Session) -> str:
+    """The id of what was deleted last. Raises RecordingNotFound."""
+    query = select(RecordingRow.id).where(RecordingRow.deleted_at.is_not(None))
+    newest = query.order_by(RecordingRow.deleted_at.desc(), RecordingRow.id).limit(1)
+    found = session.scalar(newest)
+    if found is None:
+        raise RecordingNotFound("No recording is deleted.", "There is nothing to undo.")
+    return found
+
+
 def _shown(
     session: Session, rows: Sequence[Row[RecordingRow, int, RevisionRow | None]]
 ) -> list[Recording]:

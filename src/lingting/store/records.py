@@ -12,6 +12,7 @@ from lingting.transcript import Failure, Segment
 Origin = Literal["machine", "human"]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
+AudioState = Literal["pending", "removed", "shared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Receipt:
     author: str | None
     revisions: int
     segments: int
-    audio: Literal["pending", "removed", "shared"]
+    audio: AudioState
     """``shared``: other recordings have the same audio, so it stays. ``pending``: the text is gone
     and the audio is not yet, because a backup was reading it, its store was down or the program was
     ended; the next retention run or ``check`` finishes it."""
@@ -289,4 +290,7 @@ class Glossary:
 MAX_WORDS = 1_000
 MAX_WORD_CHARS = 10_000
 """Of the hotwords of a job, and of a glossary."""
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+"""The first is served first; rows hold the place in here."""
+ACTIVE: tuple[JobState, ...] = ("queued", "running", "paused")
 FINISHED: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})

@@ -166,13 +166,8 @@ def delete(session: Session, ids: Iterable[str], now: datetime) -> None:
     )
 
 
-def count_held(session: Session, due: ColumnElement[bool]) -> int:
-    """How many stay for a hold only."""
-    query = select(func.count()).select_from(RecordingRow)
-    return session.scalar(query.where(due, RecordingRow.held_at.is_not(None))) or 0
-
-
-def count(session: Session, due: ColumnElement[bool]) -> int:
-    """How many are due, without those on hold."""
-    query = select(func.count()).select_from(RecordingRow)
-    return session.scalar(query.where(due, RecordingRow.held_at.is_(None))) or 0
+def count(session: Session, *due: ColumnElement[bool], is_held: bool = False) -> int:
+    """How many are due in one way or another and on no hold; or those that only a hold keeps."""
+    held = RecordingRow.held_at
+    query = select(func.count()).select_from(RecordingRow).where(or_(*due))
+    return session.scalar(query.where(held.is_not(None) if is_held else held.is_(None))) or 0

@@ -10,6 +10,8 @@ from __future__ import annotations
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from lingting.store.database import lock
+from lingting.store.records import PRIORITIES
 from lingting.store.schema import JobRow, JobShareRow
 
 # The first owner of each run of equal ones, by the index, however many jobs each has.
@@ -39,13 +41,16 @@ def welcome(session: Session, owner: str) -> None:
     if session.scalar(own.limit(1)) is not None:
         return
     active = {
-        one for state in ("queued", "running") for priority in range(3)
+        one for state in ("queued", "running") for priority in range(len(PRIORITIES))
         for one in owners(session, state, priority)
     }  # fmt: skip
     floor = session.scalar(
         select(func.min(JobShareRow.taken_s)).where(JobShareRow.owner.in_(active))
     )
     row = session.get(JobShareRow, owner)
+    if row is None:  # of two first jobs of an owner, the second finds what the first adds
+        lock(session, f"share:{owner}")
+        row = session.get(JobShareRow, owner)
     if row is None:
         session.add(JobShareRow(owner=owner, taken_s=floor or 0.0))
     elif floor is not None:

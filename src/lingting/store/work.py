@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from lingting.store import changes, events, shares
-from lingting.store.records import Claim, WorkerState
+from lingting.store.database import lock
+from lingting.store.records import PRIORITIES, Claim, WorkerState
 from lingting.store.schema import (
     BlobRow,
     JobGroupRow,
@@ -23,6 +24,7 @@ from lingting.store.schema import (
     JobRow,
     JobShareRow,
     RecordingRow,
+    TranscriptRow,
     WorkerRow,
 )
 from lingting.transcript import Transcript
@@ -40,9 +42,9 @@ class ClaimLost(Exception):
 def claim(session: Session, worker_id: str, count: int) -> list[Claim]:
     """Take up at most ``count`` queued jobs: the highest class first, owners in turn, the oldest
     of each first."""
-    events.lock(session, "job_claims")
+    lock(session, "job_claims")
     found: list[Claim] = []
-    for priority in range(3):
+    for priority in range(len(PRIORITIES)):
         queue = _Queue(session, priority)
         while len(found) < count and (next_one := queue.take()) is not None:
             found.append(_take_up(session, *next_one, worker_id))
@@ -84,7 +86,9 @@ class _Queue:
                 )
                 .order_by(JobRow.created_at, JobRow.id)
                 .limit(1)
-                .with_for_update(of=JobRow)
+                # What others change just now is for later: to wait for it with a job in hand is
+                # how two come to wait for each other, as for a batch that is being cancelled.
+                .with_for_update(of=JobRow, skip_locked=True)
             ).one_or_none()
             if found is not None:
                 row, digest, size_bytes = found
@@ -210,21 +214,19 @@ def finish(
 
     Raises ClaimLost.
     """
-    row = held(session, job_id, epoch, is_locked=True)
     transcript = changes.storable_transcript(transcript)
+    # Before the job, as a purge does; where it was purged, nothing is held.
+    recording = (
+        select(TranscriptRow.id)
+        .join(JobRow, JobRow.recording_id == TranscriptRow.recording_id)
+        .where(JobRow.id == job_id)
+    )
+    session.execute(recording.with_for_update(of=TranscriptRow))
+    row = held(session, job_id, epoch, is_locked=True)
+    revision, _ = changes.add_machine_revision(session, row.recording_id, transcript)
     if peaks is not None:
-        digest = select(RecordingRow.digest).where(RecordingRow.id == row.recording_id)
-        session.execute(
-            update(BlobRow)
-            .where(BlobRow.digest == digest.scalar_subquery(), BlobRow.peaks.is_(None))
-            .values(peaks=peaks),
-            execution_options={"synchronize_session": False},
-        )
-    changes.note_audio(session, row.recording_id, transcript)
-    changes.add_machine_revision(session, row.recording_id, transcript)
-    session.flush()
-    revision = changes.last_machine_revision(session, row.recording_id)
-    assert revision is not None
+        digest = session.get_one(RecordingRow, row.recording_id).digest
+        changes.note_peaks(session, digest, peaks)
     session.execute(delete(JobGroupRow).where(JobGroupRow.job_id == job_id))
     row.state, row.worker_id, row.finished_at = "done", None, changes.now()
     row.revision, row.error = revision, None
@@ -311,29 +313,31 @@ def leave(session: Session, worker_id: str) -> None:
     session.execute(
         update(WorkerRow).where(WorkerRow.id == worker_id).values(is_live=False, jobs=0, speed=None)
     )
-    _take_from(session, worker_id, ())
+    take_back(session, worker_id)
 
 
 def bury(session: Session, worker_id: str, beats: int) -> int:
-    """Give the jobs of a silent worker to the others; how many. None if it has beaten since."""
+    """Give the jobs of a silent worker to the others; how many. None of them if it has beaten."""
     row = session.get(WorkerRow, worker_id, with_for_update=True)
     if row is None or row.beats != beats or not row.is_live:
         return 0
     row.is_live, row.jobs, row.speed = False, 0, None
-    return _take_from(session, worker_id, ())
+    return take_back(session, worker_id)
 
 
-def take_back(session: Session, worker_id: str, working: Iterable[str]) -> int:
+def take_back(session: Session, worker_id: str, working: Iterable[str] = ()) -> int:
     """Jobs that are this worker's by their rows, and that nothing in it works on; how many."""
-    return _take_from(session, worker_id, working)
+    kept = set(working)
+    query = select(JobRow).where(_of_worker(worker_id)).order_by(JobRow.id).with_for_update()
+    lost = [row for row in session.scalars(query) if row.id not in kept]
+    for row in lost:
+        _give_back(row)
+    return len(lost)
 
 
 def jobs_of(session: Session, worker_id: str) -> list[str]:
     """Jobs that are this worker's by their rows."""
-    query = select(JobRow.id).where(
-        JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id
-    )
-    return list(session.scalars(query))
+    return list(session.scalars(select(JobRow.id).where(_of_worker(worker_id))))
 
 
 def strays(session: Session, live: Iterable[str]) -> list[str]:
@@ -346,26 +350,27 @@ def strays(session: Session, live: Iterable[str]) -> list[str]:
     return [one for one in session.scalars(query.distinct()) if one is not None]
 
 
-def _take_from(session: Session, worker_id: str, working: Iterable[str]) -> int:
-    query = select(JobRow).where(
-        JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id
-    )
-    kept = set(working)
-    rows = list(session.scalars(query.order_by(JobRow.id).with_for_update()))
-    lost = [row for row in rows if row.id not in kept and row.worker_id == worker_id]
-    for row in lost:
-        _give_back(row)
-    return len(lost)
+def _of_worker(worker_id: str) -> ColumnElement[bool]:
+    return and_(JobRow.state.in_(("running", "paused")), JobRow.worker_id == worker_id)
 
 
 # Care ------------------------------------------------------------------------------------------
 
 
-def forget_old(session: Session, *, events_age: timedelta, requests_age: timedelta) -> None:
-    """Remove what is of no use any more, so that nothing grows for ever."""
+def forget_old(
+    session: Session, *, events_age: timedelta, requests_age: timedelta, kept_keys: str
+) -> None:
+    """Remove what is of no use any more, so that nothing grows for ever.
+
+    Requests whose keys begin with ``kept_keys`` stay.
+    """
     now = changes.now()
     events.forget(session, now - events_age)
-    session.execute(delete(JobRequestRow).where(JobRequestRow.created_at < now - requests_age))
+    session.execute(
+        delete(JobRequestRow).where(
+            JobRequestRow.created_at < now - requests_age, ~JobRequestRow.key.startswith(kept_keys)
+        )
+    )
     session.execute(
         delete(WorkerRow).where(~WorkerRow.is_live, WorkerRow.seen_at < now - _FORGET_WORKERS)
     )

@@ -99,6 +99,7 @@ def test_errors_keep_their_class(pair: tuple[socket.socket, socket.socket]) -> N
         struct.pack(">I", 12) + b'{"bytes": 9}' + b"short",
         struct.pack(">I", 13) + b'{"bytes": -1}',
         struct.pack(">I", 22) + b'{"bytes": 99999999999}',
+        struct.pack(">I", 19) + b'{"bytes": Infinity}',
         struct.pack(">I", 5000) + b"[" * 5000,
     ],
 )
@@ -110,6 +111,12 @@ def test_what_makes_no_sense(pair: tuple[socket.socket, socket.socket], data: by
         exchange.receive(ours)
 
 
+LONG_CLIP = {
+    "samples": 2, "pieces": [[0.0, 1.0]], "channel": None, "start_s": 10**400, "end_s": 1.0,
+    "speech_s": 1.0, "mean_score": 1.0, "peak_score": 1.0, "level_db": 1.0,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -118,6 +125,8 @@ def test_what_makes_no_sense(pair: tuple[socket.socket, socket.socket], data: by
         {"facts": {"damage": {}}},
         {"facts": [1]},
         {"clips": None},
+        {"number": "1"},
+        {"clips": [LONG_CLIP]},
         {"number": 1, "clips": [{"samples": 0, "pieces": [[2.0, 1.0]]}]},
     ],
 )

@@ -17,6 +17,7 @@ from lingting.errors import (
     EngineFailed,
     EngineUnreachable,
     LingtingError,
+    ModelNotInstalled,
     StoreBusy,
     StoreSchema,
     StoreUnreachable,
@@ -153,6 +154,29 @@ def test_an_engine_is_made_when_it_is_asked_for() -> None:
     assert engine.recognize(CLIPS[:1])[0].text == "x"
     assert made == ["small", "small"]
     engines.close()
+
+
+class Unknown(Shy):
+    """Of a model that no host has."""
+
+    @property
+    def facts(self) -> EngineFacts:
+        raise ModelNotInstalled("No host has this model.")
+
+
+def test_an_engine_of_a_model_that_nobody_has_is_not_kept() -> None:
+    made: list[str] = []
+
+    def load(model: str) -> Unknown | Shy:
+        made.append(model)
+        return Unknown() if model == "nobody's" else Shy()
+
+    engines = Engines(load)
+    for _ in range(2):
+        with pytest.raises(ModelNotInstalled):
+            _ = PatientEngine(engines, "nobody's", patience()).facts
+        assert PatientEngine(engines, "ours", patience()).facts  # away twice, and kept
+    assert made == ["nobody's", "ours", "nobody's"]
 
 
 def test_the_budget_lets_nobody_in_beyond_it() -> None:

@@ -48,6 +48,7 @@ async def events(
         )
 
     found = service.broker.events(wanted, missed, after=begin, heartbeat_s=HEARTBEAT_S)
+    await anext(found)  # among the listeners now, or refused while it can still be said
     return StreamingResponse(
         _lines(found),
         media_type="text/event-stream",
@@ -56,7 +57,7 @@ async def events(
 
 
 async def _lines(found: AsyncGenerator[Event | None]) -> AsyncGenerator[str]:
-    yield f"retry: {_RETRY_MS}\n\n"
+    yield f"retry: {_RETRY_MS}\n\n: here\n\n"
     try:
         async for event in found:
             yield ": here\n\n" if event is None else line_of(event)

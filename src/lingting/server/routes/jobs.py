@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import BatchNotFound, JobNotFound
-from lingting.jobs import Batch, Job, JobState
+from lingting.jobs import Batch, Job, JobState, Priority
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.service import Service
@@ -38,7 +38,7 @@ class NewBatch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=500)
-    priority: Literal["high", "normal", "low"] = "normal"
+    priority: Priority = "normal"
 
 
 @router.get("/jobs")

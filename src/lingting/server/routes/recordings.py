@@ -14,7 +14,7 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import BodyIncomplete, BodyInvalid, BodyTooLarge, BodyTooSlow, LingtingError
-from lingting.jobs import Job, JobOptions
+from lingting.jobs import Job, JobOptions, Priority
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.downloads import disposition, media_type, parse_range
@@ -81,7 +81,7 @@ class Again(BaseModel):
 
     options: dict[str, Any] = Field(default_factory=dict)
     batch: str | None = None
-    priority: str = "normal"
+    priority: Priority = "normal"
 
 
 class Tags(BaseModel):
@@ -351,7 +351,7 @@ def transcribe_again(
         JobOptions.from_dict(body.options),
         owner=who.user,
         batch_id=body.batch,
-        priority=body.priority,  # type: ignore[arg-type]  # the desk refuses what does not exist
+        priority=body.priority,
         idempotency_key=key,
     )
 
