@@ -351,7 +351,8 @@ def nginx_conf(folder: Path, upstream: int = 7860, port: int = 443, http_port: i
     """Ours in a whole configuration, with a certificate made for it, in a folder of its own."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "2", "-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem",
+         "-nodes", "-days", "2", "-keyout", folder / "privkey.pem",
+         "-out", folder / "fullchain.pem",
          "-subj", "/CN=speech.example.org", "-addext", "subjectAltName=DNS:speech.example.org"],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry, when LINGTING_OTEL_ENDPOINT says where to; else nothing is imported.
+"""Traces by OpenTelemetry, when LINGTING_OTEL_ENDPOINT says where to; else its SDK is not imported.
 
 ::
 

@@ -9,8 +9,7 @@ from typing import Any, cast
 from sqlalchemy import func, select
 
 from lingting.store import changes
-from lingting.store.jobs import PRIORITIES
-from lingting.store.records import Priority
+from lingting.store.records import PRIORITIES, Priority
 from lingting.store.schema import JobRow
 from lingting.store.store import Store
 
