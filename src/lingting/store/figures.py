@@ -42,7 +42,7 @@ _STATES = ("queued", "running", "paused", "done", "failed", "cancelled")
 
 
 def figures(store: Store) -> Figures:
-    """Read from indexes: 0.1 s for a million jobs. May block."""
+    """Counted in indexes: a quarter of a second for 300,000 jobs on SQLite. May block."""
     with store.database.read() as session:
         states = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).all()
         code = JobRow.error["code"].as_string()
