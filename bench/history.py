@@ -30,7 +30,7 @@ from statistics import median, quantiles
 from sqlalchemy import insert
 
 from lingting.evaluate.machine import read_machine
-from lingting.store import Cursor, Store, cursor_of, open_store
+from lingting.store import Cursor, Sight, Store, cursor_of, open_store
 from lingting.store.changes import new_id
 from lingting.store.rows import excerpt_of, facts_of, segment_values
 from lingting.store.schema import (
@@ -238,7 +238,7 @@ def questions(store: Store, long_id: str) -> dict[str, Question]:
         ),
         "history, rare tag": lambda: store.recordings(limit=PAGE, tag=RARE),
         "history, deleted": lambda: store.recordings(limit=PAGE, is_deleted=True),
-        "history, one person's": lambda: store.recordings(limit=PAGE, owner="person 7"),
+        "history, one person's": lambda: store.recordings(limit=PAGE, sight=Sight("person 7")),
         "recording by id": lambda: store.recording(long_id),
         "recording by prefix": lambda: store.recording(long_id[:8]),
         "transcript, 200 of 5,000 segments": lambda: list(

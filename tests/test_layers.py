@@ -14,7 +14,7 @@ LAYERS = (
     "vad engines speakers",
     "pipeline host",
     "jobs live learning compliance evaluate",
-    "server ui cli api client __init__ __main__",
+    "server ui cli api client administration __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
@@ -29,6 +29,7 @@ OWNERS = {
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
     "httptools": ("lingting.host",),
+    "joserfc": ("lingting.server.oidc",),
     "kaldi_native_fbank": (),
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
@@ -113,7 +114,9 @@ def is_allowed(own: str, imported: str) -> bool:
     if (own, other) == ("engines", "store"):
         return False
     level, target = LEVEL[own], LEVEL[other]
-    is_root_helping_root = level == ROOTS and other in {"api", "cli", "client", "server"}
+    is_root_helping_root = level == ROOTS and other in {
+        "administration", "api", "cli", "client", "server",
+    }  # fmt: skip
     return own == other or target < level or level == target == 0 or is_root_helping_root
 
 

@@ -29,15 +29,19 @@ from lingting.errors import (
     BusyError,
     FaultError,
     JobNotFound,
+    LimitReached,
     LingtingError,
     OptionInvalid,
     RequestError,
     ServiceUnreachable,
+    TooManyRequests,
+    TooManyTries,
 )
 from lingting.store.records import Batch, Event, Glossary, Job, Receipt, Recording
 from lingting.transcript import Failure, Transcript
 
 if TYPE_CHECKING:
+    from lingting.administration import Administration
     from lingting.config import Settings
 
 T = TypeVar("T")
@@ -53,7 +57,19 @@ _AGAIN_S = 1.0
 _BUSY_TRIES = 8
 _COPY_BYTES = 1 << 20
 _TIMES = frozenset(
-    {"created_at", "started_at", "finished_at", "deleted_at", "purged_at", "at", "changed_at"}
+    {
+        "created_at",
+        "started_at",
+        "finished_at",
+        "deleted_at",
+        "purged_at",
+        "at",
+        "changed_at",
+        "held_at",
+        "disabled_at",
+        "expires_at",
+        "last_used_at",
+    }
 )
 
 
@@ -324,15 +340,29 @@ class Client:
         return _glossary(self._json("GET", f"/glossaries/{_part(name)}"))
 
     def save_glossary(
-        self, name: str, words: Iterable[str], *, based_on: int = 0, for_all: bool = False
+        self,
+        name: str,
+        words: Iterable[str],
+        *,
+        based_on: int = 0,
+        for_all: bool = False,
+        department: str | None = None,
     ) -> Glossary:
-        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict."""
-        body = {"words": list(map(_text, words)), "based_on": based_on, "for_all": for_all}
+        """Make one, or replace the words of revision ``based_on``. Raises RevisionConflict.
+
+        One's own, or for a department (its manager's), or for all (an administrator's).
+        """
+        body = _given({
+            "words": list(map(_text, words)), "based_on": based_on, "for_all": for_all,
+            "department": department,
+        })  # fmt: skip
         return _glossary(self._json("PUT", f"/glossaries/{_part(name)}", json=body))
 
-    def delete_glossary(self, name: str, *, for_all: bool = False) -> Glossary:
+    def delete_glossary(
+        self, name: str, *, for_all: bool = False, department: str | None = None
+    ) -> Glossary:
         """What it was. Raises GlossaryNotFound."""
-        asked = _given({"for_all": for_all or None})
+        asked = _given({"for_all": for_all or None, "department": department})
         return _glossary(self._json("DELETE", f"/glossaries/{_part(name)}", params=asked))
 
     def status(self) -> dict[str, Any]:
@@ -340,7 +370,19 @@ class Client:
         found: dict[str, Any] = self._json("GET", "/status")
         return found
 
+    @property
+    def admin(self) -> Administration:
+        """People, keys, limits, retention, the audit trail."""
+        from lingting.administration import Administration
+
+        return Administration(self)
+
     # The wire ----------------------------------------------------------------------------------
+
+    def ask(self, method: str, *parts: str, **arguments: Any) -> Any:
+        """The first part is a path below the API, the others are names in it."""
+        path = "/".join((parts[0], *map(_part, parts[1:])))
+        return self._json(method, path, **arguments)
 
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         try:
@@ -360,7 +402,7 @@ def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:
     for _ in range(tries - 1):
         try:
             return work()
-        except BusyError as error:
+        except (BusyError, TooManyRequests) as error:
             time.sleep(min(error.retry_after_s, 30.0))
     return work()
 
@@ -443,7 +485,7 @@ def _error(code: str, message: str, next_step: str, answer: httpx.Response) -> L
     if found is None:
         found = RequestError if answer.status_code < 500 else FaultError
     retry_after = answer.headers.get("retry-after", "")
-    if retry_after.isdecimal() and issubclass(found, BusyError):
+    if retry_after.isdecimal() and issubclass(found, (BusyError, LimitReached, TooManyTries)):
         return found(message, next_step, retry_after_s=float(retry_after))
     return found(message, next_step)
 
@@ -547,6 +589,10 @@ def _made(cls: type[T], row: Mapping[str, Any]) -> T:
     )
 
 
+made = _made
+"""For the other half of the client, ``administration``."""
+
+
 def _job(row: Mapping[str, Any]) -> Job:
     error = row.get("error")
     return _made(Job, {**row, "error": None if error is None else Failure(**error)})
@@ -557,7 +603,7 @@ def _batch(row: Mapping[str, Any]) -> Batch:
 
 
 def _event(row: Mapping[str, Any]) -> Event:
-    return _made(Event, {"owner": None, **row})
+    return _made(Event, {"owner": None, "department": None, **row})
 
 
 def _recording(row: Mapping[str, Any]) -> Recording:

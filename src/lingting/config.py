@@ -124,6 +124,35 @@ class Settings(BaseSettings):
     readers: int = Field(default=2, ge=1, le=256)
     """Processes of a worker that read recordings and find speech."""
 
+    requests_per_minute: float = Field(default=1200.0, ge=0, allow_inf_nan=False)
+    """Requests that a user may send in a minute, by all their keys; 0: no limit."""
+    audio_s_per_day: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Seconds of audio that are recognised for a user in a day (UTC); 0: no limit."""
+    stored_bytes: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Bytes of audio that a user may keep; 0: no limit."""
+    session_hours: float = Field(default=168.0, gt=0, le=8760, allow_inf_nan=False)
+    """How long somebody who signed in stays so."""
+    public_url: str | None = None
+    """The address by which browsers reach the service; an identity provider needs it."""
+    oidc_issuer: str | None = None
+    """The address of an OpenID Connect provider by which people may sign in."""
+    oidc_client_id: str | None = None
+    """What the provider calls this service."""
+    oidc_client_secret: SecretStr | None = None
+    """The secret that the provider gave for it; unset for a public client."""
+    oidc_scopes: str = "openid profile email"
+    """What the provider is asked for."""
+    oidc_user_claim: str = "preferred_username"
+    """The claim that names a user who comes for the first time."""
+    oidc_groups_claim: str = "groups"
+    """The claim that lists the groups of a user."""
+    oidc_roles: dict[str, Literal["service", "member", "manager", "admin"]] = {}
+    """Groups and the roles they have here; of several, the one that may do most."""
+    oidc_departments: dict[str, str] = {}
+    """Groups and the departments they are here; of several, the first by name."""
+    oidc_default_role: Literal["member", "manager"] | None = None
+    """The role of who is in none of those groups; unset, they are refused."""
+
     @field_validator("home", "data_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -206,6 +235,20 @@ _ALLOWED = {
     "engine_queue_s": "seconds above 0",
     "worker_slots": "1 to 1024",
     "readers": "1 to 256",
+    "requests_per_minute": "0 and more",
+    "audio_s_per_day": "0 and more",
+    "stored_bytes": "0 and more",
+    "session_hours": "hours above 0, at most 8760",
+    "public_url": "https://host",
+    "oidc_issuer": "https://host",
+    "oidc_client_id": "a text",
+    "oidc_client_secret": "what the provider gave out",
+    "oidc_scopes": "words, openid among them",
+    "oidc_user_claim": "the name of a claim",
+    "oidc_groups_claim": "the name of a claim",
+    "oidc_roles": 'an object of groups and roles, as {"speech-admins": "admin"}',
+    "oidc_departments": 'an object of groups and departments, as {"sales-team": "sales"}',
+    "oidc_default_role": "member or manager",
 }
 
 

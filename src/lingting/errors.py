@@ -46,6 +46,12 @@
     │  ├─ NotAllowed           access.not_allowed
     │  ├─ LinkSpent            access.link_spent
     │  ├─ TooManyTries         access.too_many_tries
+    │  ├─ LimitReached         limit.reached
+    │  │  ├─ TooManyRequests   limit.requests
+    │  │  ├─ AudioQuotaSpent   limit.audio
+    │  │  └─ StorageQuotaSpent limit.storage
+    │  ├─ UserNotFound         access.user_not_found
+    │  ├─ DepartmentNotFound   access.department_not_found
     │  ├─ KeyNotFound          access.key_not_found
     │  ├─ BindingRefused       service.binding_refused
     │  ├─ ServiceRunning       service.running
@@ -53,7 +59,8 @@
     ├─ BusyError               503  try again later
     │  ├─ ModelLocked          model.locked
     │  ├─ EngineBusy           engine.busy
-    │  └─ StoreBusy            store.busy
+    │  ├─ StoreBusy            store.busy
+    │  └─ ProviderUnreachable  access.provider_unreachable
     └─ FaultError              500  ours, or the machine's
        ├─ EngineFailed         engine.failed
        ├─ EngineRefused        engine.refused
@@ -425,6 +432,56 @@ class TooManyTries(RequestError):
         self.retry_after_s = retry_after_s
 
 
+class LimitReached(RequestError):
+    """Somebody has taken as much as they may for now."""
+
+    code = "limit.reached"
+    status = 429
+    default_next_step = "Wait, then try again."
+
+    def __init__(
+        self, sentence: str, next_step: str | None = None, *, retry_after_s: float = 30.0
+    ) -> None:
+        super().__init__(sentence, next_step)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(LimitReached):
+    """More requests in a minute than the user or the key may send."""
+
+    code = "limit.requests"
+
+
+class AudioQuotaSpent(LimitReached):
+    """As much audio was recognised today as the user may give in a day."""
+
+    code = "limit.audio"
+    default_next_step = "Go on tomorrow (UTC), or ask an administrator for more."
+
+
+class StorageQuotaSpent(LimitReached):
+    """The user keeps as much audio as they may."""
+
+    code = "limit.storage"
+    default_next_step = "Delete and purge recordings, or ask an administrator for more."
+
+
+class UserNotFound(RequestError):
+    """There is no such user, or none that is seen."""
+
+    code = "access.user_not_found"
+    status = 404
+    default_next_step = "See `lingting user list`."
+
+
+class DepartmentNotFound(RequestError):
+    """There is no such department, or none that is seen."""
+
+    code = "access.department_not_found"
+    status = 404
+    default_next_step = "See `lingting department list`."
+
+
 class KeyNotFound(RequestError):
     """No key has this id."""
 
@@ -486,6 +543,13 @@ class StoreBusy(BusyError):
     """Others write to the history, or a backup or purge is under way."""
 
     code = "store.busy"
+
+
+class ProviderUnreachable(BusyError):
+    """The identity provider by which people sign in does not answer as it should."""
+
+    code = "access.provider_unreachable"
+    default_next_step = "Try again; an administrator can sign in with a password."
 
 
 class FaultError(LingtingError):

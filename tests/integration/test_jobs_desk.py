@@ -26,6 +26,7 @@ from lingting.jobs import Desk, FolderWatch, Job, JobOptions, folders
 from lingting.jobs.folders import WATCHED_KEYS, scan_watched
 from lingting.store import Store, database, events, jobs, open_store, work
 from lingting.store.jobs import waiting
+from lingting.store.records import Sight
 from lingting.store.schema import JobGroupRow
 from tests.integration.store_parts import plain_transcript, rich_transcript
 
@@ -227,8 +228,8 @@ def test_batches(desk: Desk) -> None:
     assert kinds(desk, batch_id=batch.id).count("batch.done") == 1
     assert desk.retry_batch(batch.id).counts == {"done": 1, "queued": 3}
     assert {one.id for one in desk.jobs(batch_id=batch.id)} == {one.id for one in (*jobs, late)}
-    assert [one.id for one in desk.batches(owner="li")] == [batch.id]
-    assert desk.batches(owner="bo") == []
+    assert [one.id for one in desk.batches(sight=Sight("li"))] == [batch.id]
+    assert desk.batches(sight=Sight("bo")) == []
     with pytest.raises(BatchNotFound):
         submit(desk, "x", batch_id="nothere")
 
@@ -241,7 +242,7 @@ def test_pages_of_jobs(desk: Desk) -> None:
         found += [one.id for one in page]
         after = page[-1].id
     assert found == made[::-1]
-    assert [one.id for one in desk.jobs(owner="li")] == made[5::-2][:3]
+    assert [one.id for one in desk.jobs(sight=Sight("li"))] == made[5::-2][:3]
 
 
 def test_the_same_request_is_done_once(desk: Desk) -> None:
@@ -334,7 +335,7 @@ def test_events_are_heard_in_order_and_whole(desk: Desk) -> None:
     listener.join()
     assert len(heard) == 45
     assert desk.last_event_id() == heard[-1]
-    assert len(desk.events(owner="a")) == 15
+    assert len(desk.events(sight=Sight("a"))) == 15
 
 
 def forget(session: Any) -> None:

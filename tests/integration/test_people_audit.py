@@ -368,7 +368,10 @@ def test_a_key_ends_and_tells_when_it_was_used(
 
 
 def test_the_api_says_who_it_was(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as service, service.client(user="anna") as client:
+    with (
+        running(tmp_path / "data") as service,
+        service.client("read", "write", user="anna") as client,
+    ):
         sent = client.post("/recordings", files={"file": ("a.wav", b"x")}).json()
         recording = sent["items"][0]["job"]["recording_id"]
         client.delete(f"/recordings/{recording}")

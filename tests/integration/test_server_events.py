@@ -155,7 +155,7 @@ def test_one_look_serves_all_listeners(service: Running) -> None:
 
 
 def event(id: int, owner: str = "a") -> Event:
-    return Event(id, datetime.now(UTC), "job.progress", "j", None, owner)
+    return Event(id, datetime.now(UTC), "job.progress", "j", None, owner, None)
 
 
 class Source:

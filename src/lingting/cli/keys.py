@@ -24,7 +24,9 @@ app = typer.Typer(
 
 Scopes = Annotated[
     list[str] | None,
-    typer.Option("--scope", help="read, write or admin; repeatable. Default: read and write."),
+    typer.Option(
+        "--scope", help="read, write, search, audit or admin; repeatable. Default: read and write."
+    ),
 ]
 
 
@@ -38,6 +40,10 @@ def new(
         int | None,
         typer.Option("--days", min=1, max=36_500, help="How long it works. Default: for ever."),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--per-minute", min=1, help="Requests a minute. Default: its user's."),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Make a key and print it. Only its digest is kept, so it is shown this once.
@@ -47,7 +53,7 @@ def new(
       lingting key new meeting-room --scope write --scope read --user room-3
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _new(out, name, scope, user, days)))
+    raise typer.Exit(exit_code_of(out, lambda: _new(out, name, scope, user, days, limit)))
 
 
 def list_(
@@ -111,11 +117,22 @@ def _opened() -> Iterator[Access]:
         yield Access(store)
 
 
-def _new(output: Output, name: str, scopes: list[str] | None, user: str, days: int | None) -> int:
+def _new(
+    output: Output,
+    name: str,
+    scopes: list[str] | None,
+    user: str,
+    days: int | None,
+    limit: int | None,
+) -> int:
     ends_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with _opened() as access:
         key, secret = access.new_key(
-            name, user=user, scopes=scopes or ("read", "write"), expires_at=ends_at
+            name,
+            user=user,
+            scopes=scopes or ("read", "write"),
+            expires_at=ends_at,
+            limits=None if limit is None else {"requests_per_minute": float(limit)},
         )
     output.note(f"{key.id}: scopes {', '.join(key.scopes)}, user {key.user}; shown this once:")
     output.data(f"{secret}\n")
@@ -130,11 +147,11 @@ def _list(output: Output, json: bool) -> int:
             output.record(record_of(key))
         return DONE
     rows = [
-        (key.id, key.name, key.user, " ".join(key.scopes),
+        (key.id, key.name, key.user, key.role, " ".join(key.scopes),
          *map(local_time, (key.created_at, key.expires_at, key.last_used_at)))
         for key in keys
     ]  # fmt: skip
-    output.table(("id", "name", "user", "scopes", "made", "ends", "used"), rows)
+    output.table(("id", "name", "user", "role", "scopes", "made", "ends", "used"), rows)
     return DONE
 
 

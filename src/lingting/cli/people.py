@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import EllipsisType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.keys import Scopes
 from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output, local_time, record_of
+from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
     from lingting.server.accounts import Accounts
@@ -22,6 +24,8 @@ users = typer.Typer(
 departments = typer.Typer(
     help="Departments that users belong to.", no_args_is_help=True, rich_markup_mode="rich"
 )
+
+_ROLE_HELP = "service, member, manager or admin. Default for a new one: member."
 
 
 def list_users(json: Json = False, verbose: Verbose = False) -> None:
@@ -37,7 +41,11 @@ def list_users(json: Json = False, verbose: Verbose = False) -> None:
 
 def add_user(
     name: Annotated[str, typer.Argument(help="a-z, 0-9, dot, hyphen, underscore.")],
-    scope: Scopes = None,
+    role: Annotated[str | None, typer.Option("--role", help=_ROLE_HELP)] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="Less than the role may; repeatable. Default: all of it."),
+    ] = None,
     department: Annotated[
         str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
     ] = None,
@@ -47,10 +55,51 @@ def add_user(
 
     \b
     Example:
-      lingting user add wang --department sales
+      lingting user add wang --department sales --role manager
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _add_user(out, name, scope, department)))
+    raise typer.Exit(exit_code_of(out, lambda: _add_user(out, name, role, scope, department)))
+
+
+def set_user(
+    name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
+    role: Annotated[str | None, typer.Option("--role", help=_ROLE_HELP)] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="Less than the role may; repeatable."),
+    ] = None,
+    department: Annotated[
+        str | None, typer.Option("--department", metavar="NAME", help="One that was added.")
+    ] = None,
+    no_department: Annotated[
+        bool, typer.Option("--no-department", help="Out of the department.")
+    ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit", metavar="NAME=NUMBER",
+            help="requests_per_minute, audio_s_per_day or stored_bytes; NAME=none: no limit; "
+            "repeatable, in the place of all that were set.",
+        ),
+    ] = None,
+    no_limits: Annotated[
+        bool, typer.Option("--no-limits", help="Those of everybody again.")
+    ] = False,
+    sign_out: Annotated[
+        bool, typer.Option("--sign-out", help="End all of the user's sessions.")
+    ] = False,
+    verbose: Verbose = False,
+) -> None:  # fmt: skip
+    """Change what a user may do; it works within two seconds. What is left out stays.
+
+    \b
+    Examples:
+      lingting user set wang --role manager
+      lingting user set wang --limit requests_per_minute=600 --limit audio_s_per_day=36000
+    """
+    out = Output(verbose=verbose)
+    change = _Change(role, scope, None if no_department else department or ..., limit, no_limits)
+    raise typer.Exit(exit_code_of(out, lambda: _set_user(out, name, change, sign_out)))
 
 
 def disable_user(
@@ -66,6 +115,21 @@ def disable_user(
     """
     out = Output(verbose=verbose)
     raise typer.Exit(exit_code_of(out, lambda: _disable_user(out, name, undo)))
+
+
+def share_department(
+    name: Annotated[str, typer.Argument(help="As listed.", show_default=False)],
+    undo: Annotated[bool, typer.Option("--undo", help="Everybody only their own again.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Let the members of a department read one another's recordings.
+
+    \b
+    Example:
+      lingting department share sales
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _share_department(out, name, not undo)))
 
 
 def list_departments(json: Json = False, verbose: Verbose = False) -> None:
@@ -96,12 +160,42 @@ def add_department(
 USER_COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_users,
     "add": add_user,
+    "set": set_user,
     "disable": disable_user,
 }
 DEPARTMENT_COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_departments,
     "add": add_department,
+    "share": share_department,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What `lingting user set` was told."""
+
+    role: str | None
+    scopes: list[str] | None
+    department: str | EllipsisType | None
+    limits: list[str] | None
+    no_limits: bool
+
+    def parsed_limits(self) -> dict[str, float | None] | None:
+        """Raises OptionInvalid."""
+        if self.no_limits:
+            return {}
+        if not self.limits:
+            return None
+        found: dict[str, float | None] = {}
+        for one in self.limits:
+            name, _, value = one.partition("=")
+            try:
+                found[name] = None if value == "none" else float(value)
+            except ValueError as exc:
+                raise OptionInvalid(
+                    "A limit is NAME=NUMBER, or NAME=none.", "As in requests_per_minute=600."
+                ) from exc
+        return found
 
 
 @contextmanager
@@ -121,16 +215,22 @@ def _list_users(output: Output, json: bool) -> int:
             output.record(record_of(user))
         return DONE
     rows = [
-        (user.name, user.department or "", " ".join(user.scopes),
+        (user.name, user.role, user.department or "", " ".join(user.scopes),
          "yes" if user.has_password else "no",
          local_time(user.created_at), local_time(user.disabled_at))
         for user in found
     ]  # fmt: skip
-    output.table(("name", "department", "scopes", "password", "added", "disabled"), rows)
+    output.table(("name", "role", "department", "scopes", "password", "added", "disabled"), rows)
     return DONE
 
 
-def _add_user(output: Output, name: str, scopes: list[str] | None, department: str | None) -> int:
+def _add_user(
+    output: Output,
+    name: str,
+    role: str | None,
+    scopes: list[str] | None,
+    department: str | None,
+) -> int:
     from lingting.config import settings
     from lingting.server.access import Access
     from lingting.server.accounts import Accounts
@@ -138,10 +238,42 @@ def _add_user(output: Output, name: str, scopes: list[str] | None, department: s
     from lingting.store import open_store
 
     with open_store() as store:
-        Accounts(store).add_user(name, scopes=scopes or ("read", "write"), department=department)
+        Accounts(store).add_user(name, role=role, scopes=scopes or None, department=department)
         token = Access(store).new_link(name)
     output.note(f"{name} sets a password here, within 24 hours:")
     output.data(f"{setup_link(address(settings()), token)}\n")
+    return DONE
+
+
+def _set_user(output: Output, name: str, change: _Change, sign_out: bool) -> int:
+    from lingting.server.accounts import Accounts
+    from lingting.store import open_store
+
+    limits = change.parsed_limits()
+    with open_store() as store:
+        accounts = Accounts(store)
+        made = accounts.change_user(
+            name,
+            role=change.role,
+            scopes=change.scopes or None,
+            department=change.department,
+            limits=limits,
+        )
+        ended = accounts.end_sessions(name) if sign_out else 0
+    place = f", department {made.department}" if made.department else ""
+    output.note(f"{made.name}: {made.role}, scopes {', '.join(made.scopes)}{place}")
+    if sign_out:
+        output.note(f"{ended} sessions ended")
+    return DONE
+
+
+def _share_department(output: Output, name: str, is_shared: bool) -> int:
+    from lingting.server.accounts import Accounts
+    from lingting.store import open_store
+
+    with open_store() as store:
+        Accounts(store).share_department(name, is_shared)
+    output.note("its members read one another's" if is_shared else "everybody reads their own")
     return DONE
 
 
@@ -162,7 +294,10 @@ def _list_departments(output: Output, json: bool) -> int:
         for one in found:
             output.record(record_of(one))
         return DONE
-    output.table(("name", "added"), [(one.name, local_time(one.created_at)) for one in found])
+    rows = [
+        (one.name, "yes" if one.is_shared else "no", local_time(one.created_at)) for one in found
+    ]
+    output.table(("name", "shared", "added"), rows)
     return DONE
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
-from lingting.store import events, glossaries, jobs, work
+from lingting.store import events, glossaries, jobs, people, work
 from lingting.store.records import (
     PRIORITIES,
     Batch,
@@ -19,6 +19,7 @@ from lingting.store.records import (
     Job,
     JobState,
     Priority,
+    Sight,
     WorkerState,
 )
 from lingting.store.store import Store
@@ -59,15 +60,19 @@ class Desk:
         again. A glossary's words become hotwords now; what it holds later changes nothing. Raises
         RequestConflict when that key was for something else, BatchNotFound, GlossaryNotFound,
         OptionInvalid, StoreUnreachable.
+
+        Without ``department`` it is that of the owner, if they are a user of the service.
         """
         _check_priority(priority)
+        given_department = department  # who moves meanwhile sends the same request
+        department = department or self._department_of(owner)
         self.check_glossary(
             options, owner=owner, department=department, idempotency_key=idempotency_key
         )
         blob = audio if isinstance(audio, Blob) else self.store.put(audio)
         asked = _Asked(
             "job", owner, idempotency_key,
-            [blob.digest, name, options.as_dict(), department, batch_id, priority],
+            [blob.digest, name, options.as_dict(), given_department, batch_id, priority],
         )  # fmt: skip
 
         def add(session: _Session, recording_id: str) -> str:
@@ -83,6 +88,10 @@ class Desk:
         if known is None:
             known = self.store.receive(blob, add, name=name, owner=owner, department=department)
         return self.job(known)
+
+    def _department_of(self, owner: str | None) -> str | None:
+        with self.store.database.read() as session:
+            return people.department_of(session, owner)
 
     def check_glossary(
         self,
@@ -146,6 +155,7 @@ class Desk:
         name: str,
         *,
         owner: str | None = None,
+        department: str | None = None,
         priority: Priority = "normal",
         idempotency_key: str | None = None,
     ) -> Batch:
@@ -154,7 +164,14 @@ class Desk:
         asked = _Asked("batch", owner, idempotency_key, [name, priority])
         with events.telling(self.store.database) as session:
             batch_id = asked.once(
-                session, lambda: jobs.add_batch(session, name, owner=owner, priority=priority)
+                session,
+                lambda: jobs.add_batch(
+                    session,
+                    name,
+                    owner=owner,
+                    department=department or people.department_of(session, owner),
+                    priority=priority,
+                ),
             )
         return self.batch(batch_id)
 
@@ -171,15 +188,15 @@ class Desk:
             job_id = jobs.made_for(session, owner=owner, key=idempotency_key)
             return jobs.job(session, job_id or "")
 
-    def counts(self, *, owner: str | None = None) -> dict[JobState, int]:
+    def counts(self, *, sight: Sight | None = None) -> dict[JobState, int]:
         """How many jobs there are in each state but done."""
         with self.store.database.read() as session:
-            return jobs.counts(session, owner=owner)
+            return jobs.counts(session, sight=sight)
 
     def jobs(
         self,
         *,
-        owner: str | None = None,
+        sight: Sight | None = None,
         batch_id: str | None = None,
         recording_id: str | None = None,
         state: JobState | None = None,
@@ -189,7 +206,7 @@ class Desk:
         """A page, the newest first; go on with ``after=page[-1].id``."""
         with self.store.database.read() as session:
             return jobs.jobs(
-                session, owner=owner, batch_id=batch_id, recording_id=recording_id, state=state,
+                session, sight=sight, batch_id=batch_id, recording_id=recording_id, state=state,
                 limit=limit, after=after,
             )  # fmt: skip
 
@@ -198,17 +215,17 @@ class Desk:
         with self.store.database.read() as session:
             return jobs.batch(session, batch_id)
 
-    def batch_owner(self, batch_id: str) -> str | None:
-        """Whose it is, without adding up its jobs. Raises BatchNotFound."""
+    def batch_owner(self, batch_id: str) -> tuple[str | None, str | None]:
+        """Owner and department: whose it is, without adding up its jobs. Raises BatchNotFound."""
         with self.store.database.read() as session:
             return jobs.batch_owner(session, batch_id)
 
     def batches(
-        self, *, owner: str | None = None, limit: int = 50, after: str | None = None
+        self, *, sight: Sight | None = None, limit: int = 50, after: str | None = None
     ) -> list[Batch]:
         """A page, the newest first; go on with ``after=page[-1].id``."""
         with self.store.database.read() as session:
-            return jobs.batches(session, owner=owner, limit=limit, after=after)
+            return jobs.batches(session, sight=sight, limit=limit, after=after)
 
     def workers(self) -> list[WorkerState]:
         """Those that were ever seen and not forgotten, the latest first."""
@@ -303,7 +320,7 @@ class Desk:
         self,
         after: int = 0,
         *,
-        owner: str | None = None,
+        sight: Sight | None = None,
         job_id: str | None = None,
         batch_id: str | None = None,
         limit: int = 500,
@@ -315,7 +332,7 @@ class Desk:
         """
         with self.store.database.read() as session:
             return events.after(
-                session, after, owner=owner, job_id=job_id, batch_id=batch_id, limit=limit
+                session, after, sight=sight, job_id=job_id, batch_id=batch_id, limit=limit
             )
 
     def last_event_id(self) -> int:

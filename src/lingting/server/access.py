@@ -19,10 +19,10 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lingting.errors import (
     KeyNotFound,
@@ -35,14 +35,24 @@ from lingting.errors import (
     StoreUnreachable,
     TooManyTries,
 )
-from lingting.store.records import Actor
+from lingting.store.records import ROLES, Actor, Limits, Role, Sight
 
 if TYPE_CHECKING:
+    from lingting.server.oidc import Person
     from lingting.store import Store
     from lingting.store.people import StoredKey, Ticket, User
 
-SCOPES = ("read", "write", "admin")
-"""``read`` one's own recordings; ``write``: submit, correct, delete; ``admin``: everybody's."""
+SCOPES = ("read", "write", "search", "audit", "admin")
+"""``read`` recordings, their text and jobs, and search them; ``write``: submit, correct, delete;
+``search`` only; ``audit``: read the trail; ``admin``: everything, and everybody's."""
+_IMPLIED = {"search": ("read",)}
+ROLE_SCOPES: Mapping[Role, frozenset[str]] = {
+    "service": frozenset({"read", "write", "search"}),
+    "member": frozenset({"read", "write", "search"}),
+    "manager": frozenset({"read", "write", "search", "audit"}),
+    "admin": frozenset(SCOPES),
+}
+"""The most that a role may do; scopes of a user and of a key can only make it less."""
 ADMINISTRATOR = "admin"
 SESSION_S = 7 * 24 * 3600.0
 LINK_S = 24 * 3600.0
@@ -54,12 +64,20 @@ _REMEMBERED = 10_000
 _KEY = re.compile(r"lk_([0-9a-z]{10})_([A-Za-z0-9_-]{43})")
 _TICKET = re.compile(r"([0-9a-z]{10})\.([A-Za-z0-9_-]{43})")
 _USER = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+_RESERVED = frozenset({"me", "retention", "nobody"})
+"""Names that mean something else in addresses and in the trail."""
 _ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SHORTEST_PASSWORD = 10
 _LONGEST_PASSWORD_BYTES = 1024
 _FREE_TRIES = 5
+_FREE_TRIES_OF_ADDRESS = 20
+_FREE_KEYS_OF_ADDRESS = 60
 _LONGEST_WAIT_S = 900.0
+_FORGIVEN_S = 3600.0
 _MAX_KEY_NAME = 60
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,18 @@ class Principal:
     scopes: frozenset[str]
     by: str
     """What they showed: ``key:<id>`` or ``session:<id>``; fit for logs."""
+    role: Role = "service"
+    department: str | None = None
+    """Theirs: the ``department`` of what they submit."""
+    is_shared: bool = False
+    """The members of their department read one another's."""
+    limits: Limits = NO_LIMITS
+    key_requests_per_minute: float | None = None
+    """Of this key alone."""
+    is_local: bool = False
+    """By the key that the service leaves for its own user."""
+    is_changing: bool = False
+    """They are about to change something, see ``changing``."""
 
     @property
     def actor(self) -> Actor:
@@ -82,17 +112,53 @@ class Principal:
         return "admin" in self.scopes
 
     @property
-    def sees(self) -> str | None:
-        """The owner whose things they see; None for everybody's."""
-        return None if self.is_admin else self.user
+    def sees(self) -> Sight | None:
+        """Whose things they see, or may change if they are ``changing``; None: everybody's."""
+        return None if self.is_admin else Sight(self.user, self._departments())
+
+    def _departments(self) -> frozenset[str]:
+        is_theirs = self.is_manager or (
+            self.role == "member" and self.is_shared and not self.is_changing
+        )
+        return frozenset([self.department] if is_theirs and self.department is not None else [])
+
+    def changing(self) -> Self:
+        """The same for a change: what others only let them read is not among what they see."""
+        return replace(self, is_changing=True)
+
+    def reading(self) -> Self:
+        """The same for looking only."""
+        return replace(self, is_changing=False)
 
     def require(self, scope: str) -> None:
         """Raises NotAllowed without it; ``admin`` may do everything."""
-        if scope not in self.scopes and not self.is_admin:
+        if not self.has_scope(scope):
             raise NotAllowed(f"This needs the scope {scope}.")
 
-    def may_see(self, owner: str | None) -> bool:
-        return self.is_admin or owner == self.user
+    def has_scope(self, scope: str) -> bool:
+        """``admin`` has all of them, and who may read may search."""
+        return scope in _expanded(self.scopes)
+
+    @property
+    def oversees(self) -> frozenset[str] | None:
+        """The departments whose people they look after; None: everybody."""
+        if self.is_admin:
+            return None
+        return frozenset([self.department] if self.is_manager and self.department else [])
+
+    @property
+    def is_manager(self) -> bool:
+        """Of their department, or of more."""
+        return self.role in ("manager", "admin")
+
+    def require_manager(self) -> None:
+        """Raises NotAllowed for whoever looks after nobody."""
+        if not self.is_manager:
+            raise NotAllowed("This is for managers and administrators.")
+
+    def may_see(self, owner: str | None, department: str | None) -> bool:
+        sight = self.sees
+        return sight is None or sight.has(owner, department)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +170,9 @@ class Key:
     user: str
     scopes: tuple[str, ...]
     created_at: datetime
+    role: Role = "service"
+    """The most that it reaches: its user's when it was made."""
+    limits: Mapping[str, float | None] = field(default_factory=dict)
     is_local: bool = False
     """Made by the service for the programs of its own user on this machine."""
     expires_at: datetime | None = None
@@ -114,12 +183,23 @@ class Key:
 class Access:
     """Reads and changes what the store knows about users and keys. For many threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, *, defaults: Limits = NO_LIMITS, session_s: float = SESSION_S
+    ) -> None:
+        """``defaults``: limits of everybody, unless the store has others."""
         self._store = store
+        self._defaults = defaults
+        self._limits = defaults
+        self._session_s = session_s
         self._turn = threading.Lock()
         self._remembered: dict[str, tuple[float, Any]] = {}
         self._used: dict[str, float] = {}
-        self._failures: dict[str, tuple[int, float]] = {}
+        self._strangers = Tries()
+        """Names that no user has: they are as slow as those that one has."""
+        self.addresses = Tries(free=_FREE_TRIES_OF_ADDRESS)
+        """Where wrong passwords come from."""
+        self.guessers = Tries(free=_FREE_KEYS_OF_ADDRESS)
+        """Where keys come from that are none."""
         self._hashing = threading.Lock()
 
     # Who is asking -----------------------------------------------------------------------------
@@ -132,9 +212,10 @@ class Access:
         if matched is not None:
             id = matched[1]
             row = self._known(f"key.{id}", lambda session: people.key(session, id))
+            self._read_limits()
             if row is not None and _is_same(row.sha256, matched[2]) and _is_good(row):
                 self._note_use(row)
-                return _principal(row)
+                return self._principal(row)
         raise SignInNeeded("The key is not valid.")
 
     def remembered(self, given: str) -> Principal | None:
@@ -149,7 +230,7 @@ class Access:
         row = found[1]
         if not _is_same(row.sha256, matched[2]) or not _is_good(row):
             return None
-        return _principal(row)
+        return self._principal(row)
 
     def of_session(self, given: str) -> Principal:
         """Raises SignInNeeded when it has ended."""
@@ -168,8 +249,49 @@ class Access:
                     and user.disabled_at is None
                     and user.password_id == row.password_id
                 ):
-                    return Principal(user.name, frozenset(user.scopes), f"session:{id}")
+                    self._read_limits()
+                    return self._principal_of(user, f"session:{id}")
         raise SignInNeeded("The session has ended.")
+
+    def _principal(self, row: StoredKey) -> Principal:
+        """What the key was made for, as far as its user may still do it."""
+        by, scopes = f"key:{row.id}", _expanded(row.scopes)
+        if row.is_local:
+            return Principal(row.user, scopes, by, row.role, is_local=True)
+        if row.owner is None:
+            role = min(role_of_nobody(row.user), row.role, key=ROLES.index)
+            who = Principal(row.user, ROLE_SCOPES[role], by, role, limits=self._limits)
+        else:
+            who = self._principal_of(row.owner, by)
+            role = min(who.role, row.role, key=ROLES.index)
+        limits = who.limits
+        for name in ("audio_s_per_day", "stored_bytes"):
+            own, least = row.limits.get(name), getattr(limits, name)
+            if own is not None:
+                limits = limits.with_own({name: own if least is None else min(own, least)})
+        return replace(
+            who,
+            scopes=who.scopes & scopes & ROLE_SCOPES[role],
+            role=role,
+            limits=limits,
+            key_requests_per_minute=row.limits.get("requests_per_minute"),
+        )
+
+    def _principal_of(self, user: User, by: str) -> Principal:
+        return Principal(
+            user.name, allowed_scopes(user), by, user.role, user.department, user.is_shared,
+            self._limits.with_own(user.limits),
+        )  # fmt: skip
+
+    def _read_limits(self) -> None:
+        """Those of everybody, as they are now."""
+        from lingting.store import limits
+
+        self._limits = self._defaults.with_own(self._known("limits", limits.set_here))
+
+    def forget_limits(self) -> None:
+        """They were changed a moment ago."""
+        self._forget("limits")
 
     def _known(self, name: str, read: Callable[[Any], Any]) -> Any:
         """A row, read at most every two seconds; what is not there is not remembered."""
@@ -224,16 +346,23 @@ class Access:
         scopes: Iterable[str] = ("read", "write"),
         is_local: bool = False,
         expires_at: datetime | None = None,
+        limits: Mapping[str, float | None] | None = None,
         actor: Actor | None = None,
     ) -> tuple[Key, str]:
-        """A key and what it looks like; nobody can find that out again."""
+        """A key and what it looks like; nobody can find that out again.
+
+        It may never do more than its user's role, and never reaches further than that role does
+        now. Raises OptionInvalid for scopes beyond it.
+        """
         from lingting.store import audit, people
+        from lingting.store.limits import parse_limits
 
         wanted = checked_scopes(scopes)
         label = " ".join(name.split())
         if not 0 < len(label) <= _MAX_KEY_NAME or not label.isprintable():
             raise OptionInvalid(f"A key's name has 1 to {_MAX_KEY_NAME} characters.")
         check_user_name(user)
+        own = parse_limits(limits or {})
         id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
         if expires_at is not None and expires_at <= now:
             raise OptionInvalid("The key would have ended already.")
@@ -241,12 +370,22 @@ class Access:
             owner = people.user(session, user)
             if owner is not None and owner.disabled_at is not None and not is_local:
                 raise OptionInvalid("The user is disabled.", "Enable them first.")
+            role = role_of_nobody(user) if owner is None else owner.role
+            allowed = ROLE_SCOPES[role] if owner is None else allowed_scopes(owner)
+            if is_local:
+                role = "admin"
+            elif beyond := [one for one in wanted if one not in allowed]:
+                raise OptionInvalid(
+                    f"{user} is {role} and may not have the scope {beyond[0]}.",
+                    "Leave it out, or give the user another role.",
+                )
             people.add_key(
-                session, id, name=label, user=user, scopes=wanted, sha256=_digest(secret),
-                now=now, expires_at=expires_at, is_local=is_local,
+                session, id, name=label, user=user, role=role, scopes=wanted, limits=own or None,
+                sha256=_digest(secret), now=now, expires_at=expires_at, is_local=is_local,
             )  # fmt: skip
             audit.note(session, actor, "key.made", "key", id, user=user, scopes=",".join(wanted))
-        return Key(id, label, user, wanted, now, is_local, expires_at), f"lk_{id}_{secret}"
+        made = Key(id, label, user, wanted, now, role, own, is_local, expires_at)
+        return made, f"lk_{id}_{secret}"
 
     def keys(self) -> list[Key]:
         """All of them that were not revoked, the newest first."""
@@ -272,7 +411,9 @@ class Access:
         from lingting.store import audit, people
 
         with self._store.database.write() as session:
-            if people.add_user(session, ADMINISTRATOR, scopes=SCOPES, department=None, now=_now()):
+            if people.add_user(
+                session, ADMINISTRATOR, role="admin", scopes=SCOPES, department=None, now=_now()
+            ):
                 audit.note(session, None, "user.added", "user", ADMINISTRATOR)
             return any(map(is_administrator, people.users(session)))
 
@@ -328,43 +469,125 @@ class Access:
             people.set_password(session, name, hashed, _new_id())
             audit.note(session, Actor(name, f"link:{id}"), "password.set", "user", name)
         self._forget(f"user.{name}")
-        with self._turn:
-            self._failures.pop(name, None)
         return name
 
-    def sign_in(self, user: str, password: str) -> str:
-        """The cookie of a new session. Raises SignInRefused, and TooManyTries after some."""
+    def sign_in(self, user: str, password: str, *, address: str | None = None) -> str:
+        """The cookie of a new session. Raises SignInRefused, and TooManyTries after some.
+
+        A try is counted before the password is looked at, so that many at once gain nothing.
+        ``address`` is where it comes from: whoever tries many names waits as well.
+        """
         from lingting.store import audit, people
 
-        self._check_tries(user)
-        with self._store.database.read() as session:
-            row = people.user(session, user) if _USER.fullmatch(user) else None
-        is_right = self._is_password(row, password)
-        if row is None or not is_right or row.disabled_at is not None:
-            self._note_failure(user)
+        self.addresses.check(address)
+        row = self._begin_try(user)
+        if not self._is_password(row, password) or row is None or row.disabled_at is not None:
+            self.addresses.note_failure(address)
             # Of nobody's name nothing is written: people type passwords into the wrong field.
             name = "" if row is None else row.name
             with self._store.database.write() as session:
                 audit.note(session, Actor(name, "password"), "sign_in.refused", "user", name)
             raise SignInRefused("User or password is wrong.")
-        with self._turn:
-            self._failures.pop(user, None)
-        id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
-        until = now + timedelta(seconds=SESSION_S)
-        ticket = people.Ticket(user, _digest(secret), until, row.password_id)
         with self._store.database.write() as session:
-            people.add_session(session, id, ticket, now=now)
-            audit.note(session, Actor(user, "password"), "sign_in", "user", user, session=id)
+            people.note_failure(session, user, 0, None)
+            return self._begin_session(session, row, "password")
+
+    def sign_in_by_provider(self, person: Person, *, is_mapped: tuple[bool, bool]) -> str:
+        """The cookie of a new session for whom the identity provider vouches for.
+
+        Who comes for the first time becomes a user. ``is_mapped``: whether the provider decides
+        on role and department, which then are what it says each time. Raises SignInRefused.
+        """
+        from lingting.store import audit, people
+
+        with self._store.database.write() as session:
+            people.lock_users(session)
+            user = people.user_of_subject(session, person.subject)
+            actor = Actor(person.name if user is None else user.name, "oidc")
+            department = person.department
+            if department is not None and not people.has_department(session, department):
+                people.add_department(session, department, now=_now())
+                audit.note(session, actor, "department.added", "department", department)
+            if user is None:
+                self._add_person(session, person)
+            elif user.disabled_at is not None:
+                raise SignInRefused("The user is disabled.", "Ask an administrator.")
+            else:
+                values: dict[str, Any] = {}
+                if is_mapped[0] and user.role != person.role:
+                    values |= {"role": person.role, "scopes": list(scopes_of(person.role))}
+                if is_mapped[1] and user.department != department:
+                    values["department"] = department
+                    audit.note(
+                        session, actor, "user.moved", "department", department or "",
+                        user=user.name,
+                    )  # fmt: skip
+                if values:
+                    people.change_user(session, user.name, **values)
+                    audit.note(session, actor, "user.changed", "user", user.name, role=person.role)
+            user = people.user_of_subject(session, person.subject)
+            assert user is not None
+            ticket = self._begin_session(session, user, "oidc")
+        self._forget(f"user.{user.name}")
+        return ticket
+
+    def _add_person(self, session: Any, person: Person) -> None:
+        """A name that somebody here has already is not theirs. Raises SignInRefused."""
+        from lingting.store import audit, people
+
+        if not _USER.fullmatch(person.name) or person.name in _RESERVED:
+            raise SignInRefused("The provider gives you a name that cannot be used here.")
+        is_new = people.add_user(
+            session, person.name, role=person.role, scopes=scopes_of(person.role),
+            department=person.department, now=_now(), subject=person.subject,
+        )  # fmt: skip
+        if not is_new:
+            raise SignInRefused("Another user has your name here already.", "Ask an administrator.")
+        actor = Actor(person.name, "oidc")
+        audit.note(session, actor, "user.added", "user", person.name, role=person.role)
+
+    def _begin_try(self, user: str) -> User | None:
+        """Count it as a failure, until the password was right. Raises TooManyTries."""
+        from lingting.store import people
+
+        now = _now()
+        row = None
+        if _USER.fullmatch(user):
+            with self._store.database.write() as session:
+                row = people.user(session, user, is_locked=True)
+                if row is not None:
+                    _check_lock(row, now)
+                    failures = row.failures + 1
+                    people.note_failure(session, user, failures, now + _wait(failures))
+        if row is None:
+            self._strangers.check(user)
+            self._strangers.note_failure(user)
+        return row
+
+    def _begin_session(self, session: Any, user: User, how: str) -> str:
+        """A ticket that nobody has seen before, whatever the browser brought along."""
+        from lingting.store import audit, people
+
+        id, secret, now = _new_id(), secrets.token_urlsafe(32), _now()
+        until = now + timedelta(seconds=self._session_s)
+        ticket = people.Ticket(user.name, _digest(secret), until, user.password_id)
+        people.add_session(session, id, ticket, now=now)
+        audit.note(session, Actor(user.name, how), "sign_in", "user", user.name, session=id)
         return f"{id}.{secret}"
 
     def sign_out(self, session: str) -> None:
-        """The session ends; one that has ended already is no error."""
-        from lingting.store import people
+        """The session ends; one that has ended already, or is none, is no error."""
+        from lingting.store import audit, people
 
         matched = _TICKET.fullmatch(session)
         if matched is not None:
             with self._store.database.write() as transaction:
+                found = people.session_of(transaction, matched[1])
+                if found is None or not _is_same(found.sha256, matched[2]):
+                    return
                 people.end_session(transaction, matched[1])
+                actor = Actor(found.user, f"session:{matched[1]}")
+                audit.note(transaction, actor, "sign_out", "user", found.user)
             self._forget(f"session.{matched[1]}")
 
     def _is_password(self, row: User | None, password: str) -> bool:
@@ -380,20 +603,44 @@ class Access:
             except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
                 return False
 
-    def _check_tries(self, user: str) -> None:
+
+class Tries:
+    """Failures in a row of whatever has a name, in this process. For many threads."""
+
+    def __init__(self, free: int = _FREE_TRIES) -> None:
+        self._free = free
+        self._turn = threading.Lock()
+        self._failures: dict[str, tuple[int, float]] = {}
+
+    def check(self, name: str | None) -> None:
+        """Raises TooManyTries while they have to wait."""
         with self._turn:
-            failures, until_s = self._failures.get(user, (0, 0.0))
+            failures, until_s = self._failures.get(name or "", (0, 0.0))
         wait_s = until_s - time.monotonic()
-        if failures >= _FREE_TRIES and wait_s > 0:
+        if name is not None and failures >= self._free and wait_s > 0:
             raise TooManyTries("Too many sign-ins failed in a row.", retry_after_s=wait_s)
 
-    def _note_failure(self, user: str) -> None:
+    def note_failure(self, name: str | None) -> None:
+        if name is None:
+            return
+        now_s = time.monotonic()
         with self._turn:
             if len(self._failures) >= _REMEMBERED:
                 self._failures.clear()
-            failures = self._failures.get(user, (0, 0.0))[0] + 1
-            wait_s = min(2.0 ** (failures - _FREE_TRIES), _LONGEST_WAIT_S)
-            self._failures[user] = (failures, time.monotonic() + wait_s)
+            failures, until_s = self._failures.get(name, (0, 0.0))
+            failures = 1 if failures and now_s - until_s > _FORGIVEN_S else failures + 1
+            wait_s = min(2.0 ** (failures - self._free), _LONGEST_WAIT_S)
+            self._failures[name] = (failures, now_s + wait_s)
+
+
+def _wait(failures: int) -> timedelta:
+    return timedelta(seconds=min(2.0 ** (failures - _FREE_TRIES), _LONGEST_WAIT_S))
+
+
+def _check_lock(user: User, now: datetime) -> None:
+    if user.failures >= _FREE_TRIES and user.locked_until is not None and user.locked_until > now:
+        wait_s = (user.locked_until - now).total_seconds()
+        raise TooManyTries("Too many sign-ins failed in a row.", retry_after_s=wait_s)
 
 
 _NOBODY = (
@@ -430,24 +677,47 @@ def _key(row: StoredKey) -> Key:
         user=row.user,
         scopes=row.scopes,
         created_at=row.created_at,
+        role=row.role,
+        limits=row.limits,
         is_local=row.is_local,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
     )
 
 
-def _principal(row: StoredKey) -> Principal:
-    return Principal(row.user, frozenset(row.scopes), f"key:{row.id}")
+def allowed_scopes(user: User) -> frozenset[str]:
+    """What a user may do: of their scopes those that their role has."""
+    return _expanded(user.scopes) & ROLE_SCOPES[user.role]
+
+
+def _expanded(scopes: Iterable[str]) -> frozenset[str]:
+    """With those that they bring along."""
+    there = frozenset(scopes)
+    if "admin" in there:
+        return frozenset(SCOPES)
+    return there | {one for one, bringers in _IMPLIED.items() if not there.isdisjoint(bringers)}
+
+
+def scopes_of(role: Role) -> tuple[str, ...]:
+    """All of a role, without those that others bring along."""
+    return tuple(one for one in SCOPES if one in ROLE_SCOPES[role] and one not in _IMPLIED)
+
+
+def role_of_nobody(name: str) -> Role:
+    """Of a name that is no user: a program's. The administrator may be added later."""
+    return "admin" if name == ADMINISTRATOR else "service"
 
 
 def _is_good(row: StoredKey) -> bool:
     """This machine's own key also when its user is disabled: who reads it owns the database."""
     is_over = row.expires_at is not None and row.expires_at <= _now()
-    return not is_over and (row.is_local or not row.is_user_disabled)
+    is_disabled = row.owner is not None and row.owner.disabled_at is not None
+    return not is_over and (row.is_local or not is_disabled)
 
 
 def is_administrator(user: User) -> bool:
-    return user.password_hash is not None and user.disabled_at is None and "admin" in user.scopes
+    is_here = user.password_hash is not None and user.disabled_at is None
+    return is_here and "admin" in allowed_scopes(user)
 
 
 def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:
@@ -461,7 +731,7 @@ def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:
 
 def check_user_name(user: str) -> None:
     """Raises OptionInvalid."""
-    if not _USER.fullmatch(user):
+    if not _USER.fullmatch(user) or user in _RESERVED:
         raise OptionInvalid(
             "A user's name has 1 to 40 characters of a-z, 0-9, dot, hyphen and underscore."
         )

@@ -21,14 +21,24 @@ from lingting.server.guard import Guard, Patience
 from lingting.server.observing import Observed
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
+    audit,
+    departments,
+    docs,
     events,
     exports,
     glossaries,
     jobs,
+    keys,
     metrics,
+    models,
     recordings,
+    retention,
     state,
     transcripts,
+    users,
+)
+from lingting.server.routes import (
+    settings as settings_routes,
 )
 from lingting.server.service import Service
 
@@ -82,6 +92,14 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         jobs.router,
         events.router,
         glossaries.router,
+        users.router,
+        departments.router,
+        keys.router,
+        settings_routes.router,
+        retention.router,
+        audit.router,
+        models.router,
+        docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from lingting.errors import NotAllowed, SignInNeeded
+from lingting.errors import LingtingError, NotAllowed, SignInNeeded
 from lingting.server.access import Principal
 from lingting.server.service import Service
 
@@ -28,8 +28,52 @@ def cookie_of(service: Service) -> str:
 
 
 async def principal_of(request: Request) -> Principal:
-    """A bearer key, or the cookie of a session. Raises SignInNeeded, NotAllowed."""
+    """A bearer key, or the cookie of a session; a request of theirs is counted.
+
+    Raises SignInNeeded, NotAllowed, TooManyRequests, and TooManyTries for somebody who guesses.
+    """
     service = service_of(request)
+    try:
+        who = await _shown(request, service)
+    except SignInNeeded:
+        if "authorization" in request.headers:
+            await asyncio.to_thread(_note_guess, service, address_of(request))
+        raise
+    service.turnstile.pass_through(who)
+    return who
+
+
+async def is_still(request: Request, who: Principal) -> bool:
+    """Whether what somebody showed is good for the same as when their answer began.
+
+    For answers that take long; a store that is away for a moment ends none of them.
+    """
+    try:
+        return await _shown(request, service_of(request)) == who
+    except (SignInNeeded, NotAllowed):
+        return False
+    except LingtingError:
+        return True
+
+
+def _note_guess(service: Service, address: str | None) -> None:
+    """Raises TooManyTries when this address has shown too many keys that are none.
+
+    Who shows a good one is let in all the same.
+    """
+    service.access.guessers.check(address)
+    service.access.guessers.note_failure(address)
+
+
+def address_of(request: Request) -> str | None:
+    """Where a request comes from; behind a proxy what that says last. None: nobody knows."""
+    if service_of(request).settings.behind_proxy:
+        told = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        return told[:64] or None
+    return None if request.client is None else request.client.host
+
+
+async def _shown(request: Request, service: Service) -> Principal:
     header = request.headers.get("authorization")
     if header is not None:
         kind, _, key = header.partition(" ")
@@ -72,6 +116,23 @@ async def _reader(who: Annotated[Principal, Depends(principal_of)]) -> Principal
 
 async def _writer(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
     who.require("write")
+    return who.changing()
+
+
+async def _overseer(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
+    who.require("read")
+    who.require_manager()
+    return who
+
+
+async def _searcher(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
+    who.require("search")
+    return who
+
+
+async def _auditor(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
+    who.require("audit")
+    who.require_manager()
     return who
 
 
@@ -83,4 +144,9 @@ async def _administrator(who: Annotated[Principal, Depends(principal_of)]) -> Pr
 Reader = Annotated[Principal, Depends(_reader)]
 Writer = Annotated[Principal, Depends(_writer)]
 Administrator = Annotated[Principal, Depends(_administrator)]
+Anybody = Annotated[Principal, Depends(principal_of)]
+Searcher = Annotated[Principal, Depends(_searcher)]
+Overseer = Annotated[Principal, Depends(_overseer)]
+"""A manager, for their department, or an administrator."""
+Auditor = Annotated[Principal, Depends(_auditor)]
 TheService = Annotated[Service, Depends(service_of)]

@@ -18,6 +18,7 @@ from lingting.errors import BusyError, LingtingError
 
 if TYPE_CHECKING:
     from lingting.jobs import Event
+    from lingting.store.records import Sight
 
 log = logging.getLogger("lingting.server")
 
@@ -35,14 +36,14 @@ Read = Callable[[int], "Sequence[Event]"]
 class Wanted:
     """Which events a listener is given."""
 
-    owner: str | None = None
+    sight: Sight | None = None
     """None: everybody's."""
     job_id: str | None = None
     batch_id: str | None = None
 
     def has(self, event: Event) -> bool:
         return (
-            (self.owner is None or event.owner == self.owner)
+            (self.sight is None or self.sight.has(event.owner, event.department))
             and (self.job_id is None or event.job_id == self.job_id)
             and (self.batch_id is None or event.batch_id == self.batch_id)
         )

@@ -15,8 +15,15 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from lingting.errors import BodyInvalid, LingtingError, OptionInvalid, SignInNeeded
-from lingting.server.access import ADMINISTRATOR, SESSION_S
-from lingting.server.asking import TheService, check_same_origin, cookie_of, principal_of
+from lingting.server import oidc
+from lingting.server.access import ADMINISTRATOR
+from lingting.server.asking import (
+    TheService,
+    address_of,
+    check_same_origin,
+    cookie_of,
+    principal_of,
+)
 from lingting.server.problems import headers_of
 from lingting.server.service import Service
 
@@ -44,20 +51,74 @@ async def start(request: Request) -> Response:
         return RedirectResponse("/login", status_code=303)
     return _page(
         "Lingting 聆听",
-        f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>.</p>"
+        f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>: "
+        "<a href=/api/v1/docs>what it can do · 接口说明</a>.</p>"
         "<form method=post action=/logout><button>Sign out · 退出</button></form>",
     )
 
 
 @router.get("/login")
-async def login_page() -> Response:
-    return _login()
+async def login_page(service: TheService) -> Response:
+    return _login(service)
 
 
-def _login(user: str = ADMINISTRATOR, problem: LingtingError | None = None) -> Response:
+@router.get("/login/oidc")
+async def begin_oidc(service: TheService) -> Response:
+    """Off to the identity provider, with a cookie that only this browser can bring back."""
+    try:
+        begun = await service.provider.begin()
+    except LingtingError as error:
+        return _login(service, error)
+    response = RedirectResponse(begun.address, status_code=303)
+    response.set_cookie(
+        _oidc_cookie(service), begun.cookie, max_age=int(oidc.PATIENCE_S), path="/",
+        secure=service.is_secure, httponly=True, samesite="lax",
+    )  # fmt: skip
+    return response
+
+
+@router.get(oidc.CALLBACK)
+async def finish_oidc(request: Request, service: TheService) -> Response:
+    """Back from the identity provider."""
+    settings = service.settings
+    try:
+        person = await service.provider.finish(
+            request.cookies.get(_oidc_cookie(service)), dict(request.query_params)
+        )
+        is_mapped = bool(settings.oidc_roles), bool(settings.oidc_departments)
+        ticket = await asyncio.to_thread(
+            lambda: service.access.sign_in_by_provider(person, is_mapped=is_mapped)
+        )
+    except LingtingError as error:
+        response = _login(service, error)
+    else:
+        # Not a redirect: a browser that comes from elsewhere would not send the new cookie along.
+        response = _page(
+            "Signed in · 已登录", "<p><a href=/>Go on · 继续</a></p>",
+            head="<meta http-equiv=refresh content='0;url=/'>",
+        )  # fmt: skip
+        await _give_session(request, service, ticket, response)
+    response.delete_cookie(
+        _oidc_cookie(service), path="/", secure=service.is_secure, httponly=True, samesite="lax"
+    )
+    return response
+
+
+def _oidc_cookie(service: Service) -> str:
+    return f"{cookie_of(service)}_oidc"
+
+
+def _login(
+    service: Service, problem: LingtingError | None = None, user: str = ADMINISTRATOR
+) -> Response:
+    elsewhere = (
+        "<p><a href=/login/oidc>Sign in with your organisation · 用单位账号登录</a></p>"
+        if service.provider.is_set_up
+        else ""
+    )
     return _page(
         "Sign in · 登录",
-        "<form method=post action=/login>"
+        elsewhere + "<form method=post action=/login>"
         f'<label>User · 用户<input name=user value="{escape(user)}" autocomplete=username required>'
         "</label><label>Password · 密码<input name=password type=password "
         "autocomplete=current-password required></label><button>Sign in · 登录</button></form>",
@@ -71,10 +132,13 @@ async def login(request: Request, service: TheService) -> Response:
     form = await _fields(request)
     user, password = form.get("user", "").strip().lower(), form.get("password", "")
     try:
-        ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
+        async with service.signing_in:
+            ticket = await asyncio.to_thread(
+                lambda: service.access.sign_in(user, password, address=address_of(request))
+            )
     except LingtingError as error:
-        return _login(user, error)
-    return _signed_in(service, ticket)
+        return _login(service, error, user)
+    return await signed_in(request, service, ticket)
 
 
 @router.post("/logout")
@@ -127,25 +191,36 @@ async def setup(request: Request, service: TheService) -> Response:
     try:
         if password != form.get("again", ""):
             raise OptionInvalid("The two passwords are not the same.", "Type them again.")
-        user = await asyncio.to_thread(lambda: service.access.set_password(token, password))
-        ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
+        async with service.signing_in:
+            user = await asyncio.to_thread(lambda: service.access.set_password(token, password))
+            ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
     except LingtingError as error:
         return _setup(token, user, error)
-    return _signed_in(service, ticket)
+    return await signed_in(request, service, ticket)
 
 
-def _signed_in(service: Service, ticket: str) -> Response:
+async def signed_in(request: Request, service: Service, ticket: str) -> Response:
+    """The browser gets the new session's cookie; the one that it brought ends, whosever it was."""
     response = RedirectResponse("/", status_code=303)
+    await _give_session(request, service, ticket, response)
+    return response
+
+
+async def _give_session(
+    request: Request, service: Service, ticket: str, response: Response
+) -> None:
+    brought = request.cookies.get(cookie_of(service))
+    if brought is not None:
+        await asyncio.to_thread(lambda: service.access.sign_out(brought))
     response.set_cookie(
         cookie_of(service),
         ticket,
-        max_age=int(SESSION_S),
+        max_age=int(service.settings.session_hours * 3600),
         path="/",
         secure=service.is_secure,
         httponly=True,
         samesite="strict",
     )
-    return response
 
 
 async def _fields(request: Request) -> dict[str, str]:
@@ -162,12 +237,14 @@ async def _fields(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in found.items()}
 
 
-def _page(title: str, body: str, problem: LingtingError | None = None) -> Response:
+def _page(
+    title: str, body: str, problem: LingtingError | None = None, *, head: str = ""
+) -> Response:
     told = "" if problem is None else f"<p class=bad role=alert>{escape(str(problem))}</p>"
     html = (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width,initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>{told}{body}"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{head}<h1>{escape(title)}</h1>{told}{body}"
     )
     headers = {} if problem is None else headers_of(problem)
     return HTMLResponse(html, 200 if problem is None else problem.status, headers)

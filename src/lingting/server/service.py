@@ -12,8 +12,12 @@ from lingting.server.access import Access, Principal
 from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
+from lingting.server.limits import Turnstile
 from lingting.server.metrics import Metrics, Scrape
+from lingting.server.oidc import Provider
+from lingting.server.readings import Readings
 from lingting.server.uploads import Uploads
+from lingting.store.records import Limits
 
 if TYPE_CHECKING:
     from lingting.jobs import Desk, Event
@@ -22,6 +26,18 @@ if TYPE_CHECKING:
 EVENTS_AT_ONCE = 500
 _EXPORTS = 2
 """At a time: a writer has the whole transcript in memory."""
+
+_SIGN_INS = 2
+"""At a time: each hashes for a while, and must not take the threads of everybody else."""
+
+
+def default_limits(settings: Settings) -> Limits:
+    """Of everybody, as the program was set up; 0 is no limit."""
+    return Limits(
+        settings.requests_per_minute or None,
+        settings.audio_s_per_day or None,
+        settings.stored_bytes or None,
+    )
 
 
 class Service:
@@ -39,7 +55,11 @@ class Service:
         self.readiness = Readiness(self)
         self.metrics = Metrics()
         self.scrape = Scrape(self)
+        self.turnstile = Turnstile()
+        self.provider = Provider(settings)
+        self.readings = Readings()
         self.exporting = asyncio.Semaphore(_EXPORTS)
+        self.signing_in = asyncio.Semaphore(_SIGN_INS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
@@ -77,7 +97,11 @@ class Service:
         else:
             url = None if now.database_url is None else now.database_url.get_secret_value()
             store = open_store(now.data_folder, url=url)
-        return store, Desk(store), Access(store)
+        return (
+            store,
+            Desk(store),
+            Access(store, defaults=default_limits(now), session_s=now.session_hours * 3600.0),
+        )
 
     def _events(self, after: int) -> Sequence[Event]:
         return self.desk.events(after, limit=EVENTS_AT_ONCE)

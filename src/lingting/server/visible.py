@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from lingting.errors import RecordingNotFound
+from lingting.errors import LingtingError, NotAllowed, RecordingNotFound
 from lingting.server.access import Principal
 from lingting.server.service import Service
 from lingting.store import Recording
 
 
 def recording_of(service: Service, who: Principal, id: str) -> Recording:
-    """By its whole id. Raises RecordingNotFound, for somebody else's too."""
+    """By its whole id. Raises RecordingNotFound, for somebody else's too.
+
+    Raises NotAllowed for one that is to be changed and that they may only read.
+    """
+    missing = RecordingNotFound("The history holds no recording with this id.")
     found = service.store.recording(id)
-    if found.id != id or not who.may_see(found.owner):
-        raise RecordingNotFound("The history holds no recording with this id.")
+    if found.id != id:
+        raise missing
+    check_seen(who, found.owner, found.department, missing)
     return found
+
+
+def check_seen(
+    who: Principal, owner: str | None, department: str | None, missing: LingtingError
+) -> None:
+    """Raises ``missing`` for what they do not see, and NotAllowed for what they may only read."""
+    if not who.may_see(owner, department):
+        if who.is_changing and who.reading().may_see(owner, department):
+            raise NotAllowed("It is somebody else's, and may only be read.")
+        raise missing

@@ -29,6 +29,7 @@ from lingting.store.records import (
     Receipt,
     Recording,
     Revision,
+    Sight,
     WorkerState,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "RetentionReport",
     "RetentionRule",
     "Revision",
+    "Sight",
     "Store",
     "WorkerState",
     "all_recordings",

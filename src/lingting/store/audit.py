@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -31,7 +31,7 @@ from lingting.store import changes
 from lingting.store.database import LastAct, at_the_end, lock
 from lingting.store.records import Actor, AuditEntry
 from lingting.store.rows import storable
-from lingting.store.schema import AuditRow, SettingRow
+from lingting.store.schema import AuditRow, SettingRow, UserRow
 
 _HEAD = "audit.head"
 _PENDING = "lingting_audit"
@@ -136,8 +136,12 @@ def entries(
     before: int | None = None,
     action: str | None = None,
     object_id: str | None = None,
+    departments: Collection[str] | None = None,
 ) -> list[AuditEntry]:
-    """A page, the newest first; go on with ``before=page[-1].id``."""
+    """A page, the newest first; go on with ``before=page[-1].id``.
+
+    ``departments``: only what their users did.
+    """
     query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
     if before is not None:
         query = query.where(AuditRow.id < before)
@@ -145,6 +149,9 @@ def entries(
         query = query.where(AuditRow.action == action)
     if object_id is not None:
         query = query.where(AuditRow.object_id == object_id)
+    if departments is not None:
+        theirs = select(UserRow.name).where(UserRow.department.in_(sorted(departments)))
+        query = query.where(AuditRow.actor.in_(theirs), AuditRow.by != "local")
     return [AuditEntry(**_fields(row)) for row in session.scalars(query)]
 
 

@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 
 from lingting.store import changes
 from lingting.store.database import Database, LastAct, at_the_end, lock
-from lingting.store.records import ACTIVE, Event
-from lingting.store.schema import JobEventRow, JobRow
+from lingting.store.queries import seen_by
+from lingting.store.records import ACTIVE, Event, Sight
+from lingting.store.schema import BatchRow, JobEventRow, JobRow
 
 _PENDING = "lingting_events"
 _BATCHES = "lingting_batches"
@@ -30,27 +31,29 @@ def of_job(session: Session, row: JobRow, kind: str, **data: Any) -> None:
     session.info.setdefault(_PENDING, []).append(
         {
             "at": changes.now(), "kind": kind, "job_id": row.id, "batch_id": row.batch_id,
-            "owner": row.owner, "data": data,
+            "owner": row.owner, "department": row.department, "data": data,
         }
     )  # fmt: skip
 
 
 def of_ended_batches(session: Session, rows: Iterable[JobRow]) -> None:
     """Remember to tell ``batch.done`` for those of their batches that have nothing left to do."""
-    batches = session.info.setdefault(_BATCHES, {})
-    batches.update({row.batch_id: row.owner for row in rows if row.batch_id is not None})
+    batches = session.info.setdefault(_BATCHES, set())
+    batches.update({row.batch_id for row in rows if row.batch_id is not None})
 
 
 def _write_pending(session: Session) -> None:
     lock(session, "job_events")
     pending: list[dict[str, Any]] = session.info.pop(_PENDING)
-    for batch_id, owner in session.info.pop(_BATCHES, {}).items():
+    for batch_id in sorted(session.info.pop(_BATCHES, ())):
         left = select(JobRow.id).where(JobRow.batch_id == batch_id, JobRow.state.in_(ACTIVE))
         if session.scalar(left.limit(1)) is None:
+            batch = session.get_one(BatchRow, batch_id)
             pending.append(
                 {
                     "at": changes.now(), "kind": "batch.done", "job_id": None,
-                    "batch_id": batch_id, "owner": owner, "data": {},
+                    "batch_id": batch_id, "owner": batch.owner, "department": batch.department,
+                    "data": {},
                 }
             )  # fmt: skip
     session.execute(insert(JobEventRow), pending)
@@ -60,23 +63,24 @@ def after(
     session: Session,
     last: int,
     *,
-    owner: str | None,
+    sight: Sight | None,
     job_id: str | None,
     batch_id: str | None,
     limit: int,
 ) -> list[Event]:
     """What happened behind the event ``last``, in order."""
-    query = select(JobEventRow).where(JobEventRow.id > last)
-    if owner is not None:
-        query = query.where(JobEventRow.owner == owner)
+    query = select(JobEventRow).where(JobEventRow.id > last, seen_by(sight, JobEventRow))
     if job_id is not None:
         query = query.where(JobEventRow.job_id == job_id)
     if batch_id is not None:
         query = query.where(JobEventRow.batch_id == batch_id)
     return [
-        Event(row.id, row.at, row.kind, row.job_id, row.batch_id, row.owner or None, row.data)
+        Event(
+            row.id, row.at, row.kind, row.job_id, row.batch_id, row.owner or None,
+            row.department, row.data,
+        )
         for row in session.scalars(query.order_by(JobEventRow.id).limit(limit))
-    ]
+    ]  # fmt: skip
 
 
 def last_id(session: Session) -> int:

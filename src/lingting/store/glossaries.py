@@ -1,8 +1,8 @@
 """Glossaries: names and terms to expect, under a name that a request can give.
 
-One is a person's own, or it has no owner and is for all (of a department, where it names one). Who
-asks for a name gets their own before the one for all. A glossary keeps its latest words only: a job
-takes them over when it is submitted, so later changes do not reach it.
+One is a person's own, or it has no owner and is for a department, or for all. Who asks for a name
+gets their own before the department's, and that before the one for all. A glossary keeps its latest
+words only: a job takes them over when it is submitted, so later changes do not reach it.
 
 As text a glossary has one word or term a line; empty lines and those that begin with ``#`` are left
 out, and a backslash at the beginning makes the rest plain: ``\\#hashtag``.
@@ -68,7 +68,9 @@ class Glossaries:
         department: str | None = None,
         actor: Actor | None = None,
     ) -> Glossary:
-        """Make the glossary of this name and owner, or replace its words and department.
+        """Make the glossary of this name and owner, or replace its words.
+
+        Without an owner it is for the department, or for all.
 
         ``based_on`` is the revision that was read, 0 where there was none. Raises RevisionConflict
         when somebody was quicker, OptionInvalid for words or a name that cannot be. Here and below,
@@ -79,17 +81,18 @@ class Glossaries:
             raise OptionInvalid("A person's own glossary has no department.", "Drop one of them.")
         with self._database.write() as session:
             lock(session, f"glossaries:{owner or ''}")
-            row = _own_row(session, name, owner)
+            department = None if department is None else storable(department)
+            row = _own_row(session, name, owner, department)
             _check_current(row, based_on)
             now = changes.now()
             if row is None:
                 _check_room(session, owner)
                 row = GlossaryRow(
-                    id=changes.new_id(), name=name, owner=owner, revision=0, created_at=now
-                )
+                    id=changes.new_id(), name=name, owner=owner, department=department,
+                    revision=0, created_at=now,
+                )  # fmt: skip
                 session.add(row)
             row.words = list(words)
-            row.department = None if department is None else storable(department)
             row.revision += 1
             row.changed_at = now
             session.flush()
@@ -99,18 +102,42 @@ class Glossaries:
             )  # fmt: skip
             return _glossary(row, len(words), words)
 
+    def everybodys(self) -> list[Glossary]:
+        """All there are, by name, without their words."""
+        with self._database.read() as session:
+            rows = session.execute(
+                select(GlossaryRow, func.json_array_length(GlossaryRow.words))
+                .order_by(GlossaryRow.name, GlossaryRow.id)
+            )  # fmt: skip
+            return [_glossary(row, count) for row, count in rows]
+
+    def of_id(self, id: str) -> Glossary:
+        """Whosever it is. Raises GlossaryNotFound."""
+        with self._database.read() as session:
+            row = session.get(GlossaryRow, _plain(id))
+            if row is None:
+                raise _not_found()
+            return _glossary(row, len(row.words), tuple(row.words))
+
     def delete(
-        self, name_or_id: str, *, owner: str | None = None, actor: Actor | None = None
+        self,
+        name_or_id: str,
+        *,
+        owner: str | None = None,
+        department: str | None = None,
+        actor: Actor | None = None,
     ) -> Glossary:
-        """Remove a glossary of exactly this owner; None: one for all. It is returned once more.
+        """Remove a glossary of exactly this owner; None: one of the department, or for all.
+
+        It is returned once more.
 
         Jobs that use it keep its words. Raises GlossaryNotFound.
         """
         with self._database.write() as session:
             lock(session, f"glossaries:{owner or ''}")
             plain = _plain(name_or_id)
-            row = _own_row(session, plain, owner) or session.get(GlossaryRow, plain)
-            if row is None or row.owner != owner:
+            row = _own_row(session, plain, owner, department) or session.get(GlossaryRow, plain)
+            if row is None or (row.owner, row.department) != (owner, department):
                 raise _not_found()
             found = _glossary(row, len(row.words), tuple(row.words))
             session.delete(row)
@@ -126,7 +153,9 @@ def find(
     row = session.scalars(
         select(GlossaryRow)
         .where(_seen(owner, department), or_(GlossaryRow.name == plain, GlossaryRow.id == plain))
-        .order_by(GlossaryRow.name != plain, GlossaryRow.owner.is_(None))
+        .order_by(
+            GlossaryRow.name != plain, GlossaryRow.owner.is_(None), GlossaryRow.department.is_(None)
+        )
         .limit(1)
     ).first()
     if row is None:
@@ -190,10 +219,14 @@ def _seen(owner: str | None, department: str | None) -> ColumnElement[bool]:
     return for_all if owner is None else or_(GlossaryRow.owner == owner, for_all)
 
 
-def _own_row(session: Session, name: str, owner: str | None) -> GlossaryRow | None:
+def _own_row(
+    session: Session, name: str, owner: str | None, department: str | None
+) -> GlossaryRow | None:
     return session.scalars(
         select(GlossaryRow).where(
-            GlossaryRow.name == name, GlossaryRow.owner.is_not_distinct_from(owner)
+            GlossaryRow.name == name,
+            GlossaryRow.owner.is_not_distinct_from(owner),
+            GlossaryRow.department.is_not_distinct_from(department),
         )
     ).one_or_none()
 

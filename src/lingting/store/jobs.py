@@ -24,7 +24,17 @@ from lingting import log, tracing
 from lingting.errors import BatchNotFound, JobFinished, JobNotFound, RequestConflict
 from lingting.store import changes, events, shares
 from lingting.store.database import lock
-from lingting.store.records import ACTIVE, FINISHED, PRIORITIES, Batch, Job, JobState, Priority
+from lingting.store.queries import seen_by
+from lingting.store.records import (
+    ACTIVE,
+    FINISHED,
+    PRIORITIES,
+    Batch,
+    Job,
+    JobState,
+    Priority,
+    Sight,
+)
 from lingting.store.rows import storable
 from lingting.store.schema import BatchRow, JobRequestRow, JobRow, RecordingRow, WorkerRow
 from lingting.transcript import Failure
@@ -44,17 +54,19 @@ def add_job(
     """A queued job, or a paused one in a paused batch; its id. Raises RecordingNotFound."""
     changes.locked_transcript(session, recording_id)  # a purge comes before or behind it
     batch = None if batch_id is None else _batch_row(session, batch_id, is_kept=True)
+    recording = session.get_one(RecordingRow, recording_id)
     row = JobRow(
         id=changes.new_id(),
         recording_id=recording_id,
         batch_id=batch_id,
         owner=owner or "",
+        department=recording.department,
         state="paused" if batch is not None and batch.is_paused else "queued",
         priority=PRIORITIES.index(priority),
         options=dict(options),
         created_at=changes.now(),
         done_s=0.0,
-        total_s=session.get_one(RecordingRow, recording_id).duration_s,
+        total_s=recording.duration_s,
         attempts=0,
         crashes=0,
         epoch=0,
@@ -68,11 +80,19 @@ def add_job(
     return row.id
 
 
-def add_batch(session: Session, name: str, *, owner: str | None, priority: Priority) -> str:
+def add_batch(
+    session: Session,
+    name: str,
+    *,
+    owner: str | None,
+    department: str | None = None,
+    priority: Priority,
+) -> str:
     row = BatchRow(
         id=changes.new_id(),
         name=storable(name),
         owner=owner or "",
+        department=department,
         priority=PRIORITIES.index(priority),
         created_at=changes.now(),
         is_paused=False,
@@ -104,11 +124,9 @@ def made_for(session: Session, *, owner: str | None, key: str) -> str | None:
     return row.subject_id if row is not None and row.kind == "job" else None
 
 
-def counts(session: Session, *, owner: str | None) -> dict[JobState, int]:
+def counts(session: Session, *, sight: Sight | None) -> dict[JobState, int]:
     """How many jobs are in each state but done, of which there may be very many."""
-    query = select(JobRow.state, func.count()).where(JobRow.state != "done")
-    if owner is not None:
-        query = query.where(JobRow.owner == owner)
+    query = select(JobRow.state, func.count()).where(JobRow.state != "done", seen_by(sight, JobRow))
     found = session.execute(query.group_by(JobRow.state))
     return {cast(JobState, state): count for state, count in found}
 
@@ -239,7 +257,7 @@ def job(session: Session, job_id: str) -> Job:
 def jobs(
     session: Session,
     *,
-    owner: str | None,
+    sight: Sight | None,
     batch_id: str | None,
     recording_id: str | None,
     state: JobState | None,
@@ -247,9 +265,7 @@ def jobs(
     after: str | None,
 ) -> list[Job]:
     """The newest first, behind the job ``after``."""
-    query = _named_jobs()
-    if owner is not None:
-        query = query.where(JobRow.owner == owner)
+    query = _named_jobs().where(seen_by(sight, JobRow))
     if batch_id is not None:
         query = query.where(JobRow.batch_id == _batch_row(session, batch_id).id)
     if recording_id is not None:
@@ -274,16 +290,15 @@ def batch(session: Session, batch_id: str) -> Batch:
     return _batches(session, [_batch_row(session, batch_id)])[0]
 
 
-def batch_owner(session: Session, batch_id: str) -> str | None:
-    """Raises BatchNotFound."""
-    return _batch_row(session, batch_id).owner or None
+def batch_owner(session: Session, batch_id: str) -> tuple[str | None, str | None]:
+    """Owner and department. Raises BatchNotFound."""
+    row = _batch_row(session, batch_id)
+    return row.owner or None, row.department
 
 
-def batches(session: Session, *, owner: str | None, limit: int, after: str | None) -> list[Batch]:
+def batches(session: Session, *, sight: Sight | None, limit: int, after: str | None) -> list[Batch]:
     """The newest first, behind the batch ``after``."""
-    query = select(BatchRow)
-    if owner is not None:
-        query = query.where(BatchRow.owner == owner)
+    query = select(BatchRow).where(seen_by(sight, BatchRow))
     if after is not None:
         last = _batch_row(session, after)
         time = BatchRow.created_at
@@ -308,6 +323,7 @@ def _shown(found: Row[JobRow, str], pace: _Pace) -> Job:
         recording_id=row.recording_id,
         batch_id=row.batch_id,
         owner=row.owner or None,
+        department=row.department,
         name=name,
         state=cast(JobState, row.state),
         priority=PRIORITIES[row.priority],
@@ -370,6 +386,7 @@ def _shown_batch(row: BatchRow, sums: list[_Sum], pace: _Pace) -> Batch:
         id=row.id,
         name=row.name,
         owner=row.owner or None,
+        department=row.department,
         priority=PRIORITIES[row.priority],
         created_at=row.created_at,
         state=state,

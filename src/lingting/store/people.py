@@ -6,14 +6,16 @@ digests are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from lingting.store.database import lock
+from lingting.store.records import Role
 from lingting.store.schema import DepartmentRow, KeyRow, LinkRow, SessionRow, UserRow
 
 
@@ -21,7 +23,16 @@ from lingting.store.schema import DepartmentRow, KeyRow, LinkRow, SessionRow, Us
 class User:
     name: str
     department: str | None
+    is_shared: bool
+    """The members of the department read one another's."""
+    role: Role
     scopes: tuple[str, ...]
+    limits: Mapping[str, float | None]
+    """Those that are not everybody's."""
+    subject: str | None
+    failures: int
+    """Wrong passwords in a row."""
+    locked_until: datetime | None
     password_hash: str | None
     password_id: str | None
     created_at: datetime
@@ -33,14 +44,17 @@ class StoredKey:
     id: str
     name: str
     user: str
+    role: Role
+    """Its user's when it was made."""
     scopes: tuple[str, ...]
+    limits: Mapping[str, float | None]
+    owner: User | None
+    """None for a name that is no user of the service."""
     sha256: str
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
     is_local: bool
-    is_user_disabled: bool
-    """A name that is no user of the service is not disabled either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,8 @@ class Ticket:
 class Department:
     name: str
     created_at: datetime
+    is_shared: bool = False
+    """Its members read one another's recordings."""
 
 
 # Users -----------------------------------------------------------------------------------------
@@ -65,27 +81,38 @@ class Department:
 def user(session: Session, name: str, *, is_locked: bool = False) -> User | None:
     """``is_locked``: nobody else changes it until the transaction ends."""
     row = session.get(UserRow, name, with_for_update=is_locked, populate_existing=is_locked)
-    return None if row is None else _user(row)
+    return None if row is None else _user(row, _is_shared(session, row.department))
 
 
 def users(session: Session) -> list[User]:
-    return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
+    return [_user(*found) for found in session.execute(_USERS.order_by(UserRow.name))]
+
+
+def user_of_subject(session: Session, subject: str) -> User | None:
+    """Whom an identity provider calls so."""
+    found = session.execute(_USERS.where(UserRow.subject == subject)).one_or_none()
+    return None if found is None else _user(*found)
 
 
 def add_user(
     session: Session,
     name: str,
     *,
+    role: Role,
     scopes: Sequence[str],
     department: str | None,
     now: datetime,
+    subject: str | None = None,
 ) -> bool:
     """A user without a password; False when the name is taken."""
     lock(session, "users")  # of two who add the same name, the second finds it
     if session.get(UserRow, name) is not None:
         return False
     session.add(
-        UserRow(name=name, scopes=list(scopes), department=department, created_at=now)
+        UserRow(
+            name=name, role=role, scopes=list(scopes), department=department, subject=subject,
+            created_at=now,
+        )
     )  # fmt: skip
     session.flush()
     return True
@@ -96,7 +123,7 @@ def set_password(session: Session, name: str, password_hash: str, password_id: s
     session.execute(
         update(UserRow)
         .where(UserRow.name == name)
-        .values(password_hash=password_hash, password_id=password_id)
+        .values(password_hash=password_hash, password_id=password_id, failures=0, locked_until=None)
     )
     session.execute(delete(SessionRow).where(SessionRow.user == name))
 
@@ -106,16 +133,50 @@ def set_disabled(session: Session, name: str, at: datetime | None) -> None:
     session.execute(update(UserRow).where(UserRow.name == name).values(disabled_at=at))
 
 
+def change_user(session: Session, name: str, **values: Any) -> None:
+    """``role``, ``department``, ``scopes``, ``limits``, ``subject``; the others stay."""
+    session.execute(update(UserRow).where(UserRow.name == name).values(**values))
+
+
+def note_failure(session: Session, name: str, failures: int, until: datetime | None) -> None:
+    """Wrong passwords in a row, and when the next one is looked at; 0 behind a right one."""
+    session.execute(
+        update(UserRow).where(UserRow.name == name).values(failures=failures, locked_until=until)
+    )
+
+
+def end_sessions(session: Session, name: str) -> int:
+    """All of a user's; how many."""
+    found = session.execute(delete(SessionRow).where(SessionRow.user == name))
+    return int(getattr(found, "rowcount", 0))
+
+
 def lock_users(session: Session) -> None:
     """Whoever counts administrators is the only one who does until the transaction ends."""
     lock(session, "users")
 
 
-def _user(row: UserRow) -> User:
+def _is_shared(session: Session, department: str | None) -> bool:
+    found = None if department is None else session.get(DepartmentRow, department)
+    return found is not None and found.is_shared
+
+
+_USERS = select(UserRow, DepartmentRow.is_shared).outerjoin(
+    DepartmentRow, DepartmentRow.name == UserRow.department
+)
+
+
+def _user(row: UserRow, is_shared: bool | None) -> User:
     return User(
         name=row.name,
         department=row.department,
+        is_shared=bool(is_shared),
+        role=cast(Role, row.role),
         scopes=tuple(row.scopes),
+        limits=row.limits or {},
+        subject=row.subject,
+        failures=row.failures,
+        locked_until=row.locked_until,
         password_hash=row.password_hash,
         password_id=row.password_id,
         created_at=row.created_at,
@@ -123,12 +184,19 @@ def _user(row: UserRow) -> User:
     )
 
 
+def department_of(session: Session, name: str | None) -> str | None:
+    """Where a user belongs; None too for a name that is none."""
+    if name is None:
+        return None
+    return session.scalar(select(UserRow.department).where(UserRow.name == name))
+
+
 # Departments -----------------------------------------------------------------------------------
 
 
 def departments(session: Session) -> list[Department]:
     rows = session.scalars(select(DepartmentRow).order_by(DepartmentRow.name))
-    return [Department(row.name, row.created_at) for row in rows]
+    return [Department(row.name, row.created_at, row.is_shared) for row in rows]
 
 
 def has_department(session: Session, name: str) -> bool:
@@ -142,6 +210,15 @@ def add_department(session: Session, name: str, *, now: datetime) -> bool:
         return False
     session.add(DepartmentRow(name=name, created_at=now))
     session.flush()
+    return True
+
+
+def set_shared(session: Session, name: str, is_shared: bool) -> bool:
+    """False when there is no such department."""
+    row = session.get(DepartmentRow, name, with_for_update=True)
+    if row is None:
+        return False
+    row.is_shared = is_shared
     return True
 
 
@@ -166,7 +243,9 @@ def add_key(
     *,
     name: str,
     user: str,
+    role: Role,
     scopes: Sequence[str],
+    limits: Mapping[str, float | None] | None,
     sha256: str,
     now: datetime,
     expires_at: datetime | None,
@@ -177,7 +256,9 @@ def add_key(
             id=id,
             name=name,
             user=user,
+            role=role,
             scopes=list(scopes),
+            limits=dict(limits) if limits else None,
             sha256=sha256,
             created_at=now,
             expires_at=expires_at,
@@ -201,24 +282,27 @@ def note_key_used(session: Session, id: str, *, now: datetime) -> None:
 
 
 _KEYS = (
-    select(KeyRow, UserRow.disabled_at)
+    select(KeyRow, UserRow, DepartmentRow.is_shared)
     .outerjoin(UserRow, UserRow.name == KeyRow.user)
+    .outerjoin(DepartmentRow, DepartmentRow.name == UserRow.department)
     .where(KeyRow.revoked_at.is_(None))
 )
 
 
-def _key(row: KeyRow, disabled_at: datetime | None) -> StoredKey:
+def _key(row: KeyRow, owner: UserRow | None, is_shared: bool | None) -> StoredKey:
     return StoredKey(
         id=row.id,
         name=row.name,
         user=row.user,
+        role=cast(Role, row.role),
         scopes=tuple(row.scopes),
+        limits=row.limits or {},
+        owner=None if owner is None else _user(owner, is_shared),
         sha256=row.sha256,
         created_at=row.created_at,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
         is_local=row.is_local,
-        is_user_disabled=disabled_at is not None,
     )
 
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, select, true, union
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
-from lingting.store.records import Cursor, Hit, Recording, Revision
+from lingting.store.records import Cursor, Hit, Recording, Revision, Sight
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, transcript_of
 from lingting.store.schema import (
     BlobRow,
@@ -36,6 +36,21 @@ _LONGEST_ID = 16
 _HOLE = 8
 """So many rows are rather read and left out than asked for apart."""
 _RUNS_A_QUERY = 100
+
+
+def seen_by(sight: Sight | None, rows: Any = RecordingRow) -> ColumnElement[bool]:
+    """The where-clause for what somebody sees; ``rows`` is a table with owner and department."""
+    return or_(*_ways_to_see(sight, rows))
+
+
+def _ways_to_see(sight: Sight | None, rows: Any) -> list[ColumnElement[bool]]:
+    """Each of them is answered from an index of its own."""
+    if sight is None:
+        return [true()]
+    return [
+        rows.owner == sight.user,
+        *(rows.department == one for one in sorted(sight.departments)),
+    ]
 
 
 def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
@@ -61,7 +76,7 @@ def page(
     limit: int,
     is_deleted: bool,
     tag: str | None,
-    owner: str | None = None,
+    sight: Sight | None = None,
 ) -> list[Recording]:
     """The newest recordings, or those that come behind ``after``.
 
@@ -69,7 +84,7 @@ def page(
     """
     time: Any = RecordingRow.created_at
     id: Any = RecordingRow.id
-    picked = select(RecordingRow.id)
+    picked = select(RecordingRow.id, RecordingRow.created_at)
     if tag is not None:  # a tag knows when its recording was kept, so its pages need no sorting
         time, id = TagRow.created_at, TagRow.recording_id
         picked = picked.join(TagRow, TagRow.recording_id == RecordingRow.id).where(
@@ -77,11 +92,10 @@ def page(
         )
     deleted = RecordingRow.deleted_at
     picked = picked.where(deleted.is_not(None) if is_deleted else deleted.is_(None))
-    if owner is not None:
-        picked = picked.where(RecordingRow.owner == owner)
     if after is not None:
         picked = picked.where(time <= after.created_at, or_(time < after.created_at, id < after.id))
-    ids = session.scalars(picked.order_by(time.desc(), id.desc()).limit(limit)).all()
+    picked = picked.order_by(time.desc(), id.desc()).limit(limit)
+    ids = session.scalars(_merged(picked, _ways_to_see(sight, RecordingRow), limit)).all()
     found = {
         one.id: one
         for one in _shown(
@@ -89,6 +103,20 @@ def page(
         )
     }
     return [found[id] for id in ids]
+
+
+def _merged(picked: Any, ways: Sequence[ColumnElement[bool]], limit: int) -> Any:
+    """Ids of a page that is seen in several ways: a page of each, and of them the newest.
+
+    One query with "or" in it would sort everything that anybody of a department ever gave.
+    """
+    if len(ways) == 1:
+        return picked.where(ways[0])
+    pages = [picked.where(way).subquery() for way in ways]
+    found = union(*(select(one.c.id, one.c.created_at) for one in pages)).subquery()
+    return (
+        select(found.c.id).order_by(found.c.created_at.desc(), found.c.id.desc()).limit(limit)
+    )  # fmt: skip
 
 
 def recording(session: Session, recording_id: str) -> Recording:
@@ -279,7 +307,14 @@ def transcript(session: Session, revision: RevisionRow) -> Transcript:
     return transcript_of(revision.facts, (one for _, _, one in found))
 
 
-def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | None) -> list[Hit]:
+def search(
+    session: Session,
+    text: str,
+    *,
+    limit: int,
+    after: tuple[int, int] | None,
+    sight: Sight | None = None,
+) -> list[Hit]:
     """Segments of current transcripts that hold ``text``, the newest first.
 
     ``after`` is ``(segment_id, position)`` of the last hit of the page before. It reads every
@@ -300,7 +335,11 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
             ),
         )
         .join(RecordingRow, RecordingRow.id == TranscriptRow.recording_id)
-        .where(RecordingRow.deleted_at.is_(None), SegmentRow.text.icontains(text, autoescape=True))
+        .where(
+            RecordingRow.deleted_at.is_(None),
+            SegmentRow.text.icontains(text, autoescape=True),
+            seen_by(sight),
+        )
         .order_by(SegmentRow.id.desc(), RevisionSegmentRow.position)
         .limit(limit)
     )  # fmt: skip
@@ -318,12 +357,12 @@ def search(session: Session, text: str, *, limit: int, after: tuple[int, int] | 
     ]
 
 
-def tags(session: Session) -> list[tuple[str, int]]:
+def tags(session: Session, *, sight: Sight | None = None) -> list[tuple[str, int]]:
     """Every tag with the number of its recordings, deleted ones left out."""
     query = (
         select(TagRow.tag, func.count())
         .join(RecordingRow, RecordingRow.id == TagRow.recording_id)
-        .where(RecordingRow.deleted_at.is_(None))
+        .where(RecordingRow.deleted_at.is_(None), seen_by(sight))
         .group_by(TagRow.tag)
         .order_by(TagRow.tag)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,6 +13,36 @@ Origin = Literal["machine", "human"]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 Priority = Literal["high", "normal", "low"]
 AudioState = Literal["pending", "removed", "shared"]
+Role = Literal["service", "member", "manager", "admin"]
+"""Who sees more stands behind: ``ROLES.index`` compares them."""
+ROLES: tuple[Role, ...] = ("service", "member", "manager", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose things somebody sees: their own, and those of departments. None is everybody's."""
+
+    user: str
+    departments: frozenset[str] = frozenset()
+
+    def has(self, owner: str | None, department: str | None) -> bool:
+        """Whether a thing of this owner and department is among them."""
+        return owner == self.user or department in self.departments
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: as much as they like."""
+
+    requests_per_minute: float | None = None
+    audio_s_per_day: float | None = None
+    """Seconds of audio that are recognised in a day of UTC."""
+    stored_bytes: float | None = None
+    """Of audio that is kept, deleted recordings too until they are purged."""
+
+    def with_own(self, given: Mapping[str, float | None]) -> Limits:
+        """The same, with what is named in its place."""
+        return replace(self, **{name: one for name, one in given.items() if hasattr(self, name)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +203,8 @@ class Job:
     recording_id: str
     batch_id: str | None
     owner: str | None
+    department: str | None
+    """The recording's."""
     name: str
     """The recording's."""
     state: JobState
@@ -206,6 +238,7 @@ class Batch:
     id: str
     name: str
     owner: str | None
+    department: str | None
     priority: Priority
     created_at: datetime
     state: JobState
@@ -231,6 +264,7 @@ class Event:
     job_id: str | None
     batch_id: str | None
     owner: str | None
+    department: str | None
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

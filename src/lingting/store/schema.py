@@ -10,7 +10,7 @@
     recordings ──< jobs ──< job_groups        batches ──< jobs
     job_events   job_requests   job_shares   workers
 
-    departments ──< users ──< sessions, links        keys        audit
+    departments ──< users ──< sessions, links        keys        audit        usage
 
 - A **blob** is content: its digest is its key, many recordings may share it.
 - A **segment** row never changes. A revision is a list of segments, so correcting one of 5,000
@@ -46,6 +46,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.engine.interfaces import Dialect
@@ -100,6 +101,7 @@ class RecordingRow(Base):
         Index("recordings_by_time", "deleted_at", "created_at", "id"),
         Index("recordings_by_digest", "digest"),
         Index("recordings_by_owner", "owner", "deleted_at", "created_at", "id"),
+        Index("recordings_by_department", "department", "deleted_at", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -222,12 +224,14 @@ class BatchRow(Base):
     __table_args__ = (
         Index("batches_by_time", "created_at", "id"),
         Index("batches_of_owner", "owner", "created_at", "id"),
+        Index("batches_of_department", "department", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     owner: Mapped[str] = mapped_column(Text)
     """Here and in jobs: "" where nobody is named, because it is a part of keys."""
+    department: Mapped[str | None] = mapped_column(Text)
     priority: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     is_paused: Mapped[bool]
@@ -239,6 +243,7 @@ class JobRow(Base):
         Index("jobs_queue", "state", "priority", "owner", "created_at", "id"),
         Index("jobs_by_time", "created_at", "id"),
         Index("jobs_of_owner", "owner", "created_at", "id"),
+        Index("jobs_of_department", "department", "created_at", "id"),
         Index("jobs_of_batch", "batch_id", "state"),
         Index("jobs_of_recording", "recording_id"),
         CheckConstraint(
@@ -251,6 +256,8 @@ class JobRow(Base):
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"))
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"))
     owner: Mapped[str] = mapped_column(Text)
+    department: Mapped[str | None] = mapped_column(Text)
+    """The recording's."""
     state: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int]
     """0 is the first to be served."""
@@ -302,6 +309,7 @@ class JobEventRow(Base):
     job_id: Mapped[str | None] = mapped_column(String(16))
     batch_id: Mapped[str | None] = mapped_column(String(16))
     owner: Mapped[str] = mapped_column(Text)
+    department: Mapped[str | None] = mapped_column(Text)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
@@ -349,14 +357,25 @@ class DepartmentRow(Base):
 
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    is_shared: Mapped[bool] = mapped_column(server_default=false())
+    """Its members read one another's recordings."""
 
 
 class UserRow(Base):
     __tablename__ = "users"
+    __table_args__ = (Index("users_subject", "subject", unique=True),)
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     department: Mapped[str | None] = mapped_column(ForeignKey("departments.name"))
+    role: Mapped[str] = mapped_column(String(16), server_default="member")
     scopes: Mapped[list[str]] = mapped_column(JSON)
+    limits: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Those that are not everybody's, see ``store.limits``; None: none."""
+    subject: Mapped[str | None] = mapped_column(Text)
+    """Who they are for the identity provider: its address, a space and their id there."""
+    failures: Mapped[int] = mapped_column(server_default="0")
+    """Wrong passwords in a row."""
+    locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     password_hash: Mapped[str | None] = mapped_column(Text)
     password_id: Mapped[str | None] = mapped_column(String(16))
     """Another with each password; a session of another one has ended."""
@@ -371,6 +390,9 @@ class KeyRow(Base):
     name: Mapped[str] = mapped_column(String(60))
     user: Mapped[str] = mapped_column(String(40))
     """Not a reference: a program's key may belong to a name that nobody signs in with."""
+    role: Mapped[str] = mapped_column(String(16), server_default="member")
+    """Its user's when it was made: a key never reaches further than on that day."""
+    limits: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     scopes: Mapped[list[str]] = mapped_column(JSON)
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -418,12 +440,27 @@ class AuditRow(Base):
     sha256: Mapped[str] = mapped_column(String(64))
 
 
+class UsageRow(Base):
+    """What was recognised for somebody on a day, in UTC; kept when recordings are purged."""
+
+    __tablename__ = "usage"
+
+    user: Mapped[str] = mapped_column(Text, primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    audio_s: Mapped[float] = mapped_column(Double)
+
+
 class GlossaryRow(Base):
     __tablename__ = "glossaries"
     __table_args__ = (
         UniqueConstraint("owner", "name", name="glossaries_name"),
         Index(
             "glossaries_for_all", "name", unique=True,
+            sqlite_where=text("owner is null and department is null"),
+            postgresql_where=text("owner is null and department is null"),
+        ),
+        Index(
+            "glossaries_of_department", "department", "name", unique=True,
             sqlite_where=text("owner is null"), postgresql_where=text("owner is null"),
         ),
     )  # fmt: skip

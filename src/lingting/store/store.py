@@ -32,6 +32,7 @@ from lingting.store.records import (
     Receipt,
     Recording,
     Revision,
+    Sight,
 )
 from lingting.store.retention import RetentionReport, RetentionRule, parse_rules
 from lingting.store.rows import storable, storable_name, transcript_of
@@ -129,15 +130,15 @@ class Store:
         after: Cursor | None = None,
         is_deleted: bool = False,
         tag: str | None = None,
-        owner: str | None = None,
+        sight: Sight | None = None,
     ) -> list[Recording]:
         """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``.
 
-        ``owner``: only theirs.
+        ``sight``: only what is seen with it.
         """
         with self.database.read() as session:
             return queries.page(
-                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, owner=owner
+                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, sight=sight
             )
 
     def recording(self, recording_id: str) -> Recording:
@@ -192,7 +193,12 @@ class Store:
             return queries.revisions(session, queries.whole_id(session, recording_id))
 
     def search(
-        self, wanted: str, *, limit: int = 50, after: tuple[int, int] | None = None
+        self,
+        wanted: str,
+        *,
+        limit: int = 50,
+        after: tuple[int, int] | None = None,
+        sight: Sight | None = None,
     ) -> list[Hit]:
         """Segments whose text holds ``wanted``, see ``queries.search``.
 
@@ -202,7 +208,7 @@ class Store:
         if not wanted:
             raise OptionInvalid("Nothing is searched for.", "Give at least one character.")
         with self.database.read() as session:
-            return queries.search(session, wanted, limit=limit, after=after)
+            return queries.search(session, wanted, limit=limit, after=after, sight=sight)
 
     def peaks(self, digest: str) -> bytes | None:
         """What ``keep`` was given for this audio."""
@@ -283,19 +289,28 @@ class Store:
             return made
 
     def tag(
-        self, recording_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+        self,
+        recording_id: str,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        actor: Actor | None = None,
     ) -> Recording:
         """Add and remove tags; a tag that is there already, or not there, is no error."""
         added, removed = ({changes.parse_tag(one) for one in tags} for tags in (add, remove))
         with self.database.write() as session:
             row = changes.locked_recording(session, recording_id)
             changes.change_tags(session, row, added, removed)
+            audit.note(
+                session, actor, "recording.tagged", "recording", row.id,
+                added=len(added), removed=len(removed),
+            )  # fmt: skip
             return queries.recording(session, row.id)
 
-    def tags(self) -> list[tuple[str, int]]:
+    def tags(self, *, sight: Sight | None = None) -> list[tuple[str, int]]:
         """Every tag in use with the number of its recordings."""
         with self.database.read() as session:
-            return queries.tags(session)
+            return queries.tags(session, sight=sight)
 
     def delete(self, recording_id: str, *, actor: Actor | None = None) -> Recording:
         """Out of the history, and all there still: ``undo`` brings it back.

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from lingting.store import changes, events, shares
+from lingting.store import changes, events, limits, shares
 from lingting.store.database import lock
 from lingting.store.records import PRIORITIES, Claim, WorkerState
 from lingting.store.schema import (
@@ -231,6 +231,7 @@ def finish(
     row.state, row.worker_id, row.finished_at = "done", None, changes.now()
     row.revision, row.error = revision, None
     row.done_s = row.total_s = transcript.duration_s
+    limits.note_audio(session, row.owner, transcript.duration_s)
     events.of_job(session, row, "job.done", revision=revision, duration_s=transcript.duration_s)
     events.of_ended_batches(session, [row])
     return revision

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService
 from lingting.server.downloads import disposition
+from lingting.server.readings import note_given
 from lingting.server.routes.transcripts import Number
 from lingting.server.service import Service
 from lingting.server.visible import recording_of
@@ -43,6 +44,7 @@ def _export(
     recording = recording_of(service, who, id)
     chosen = FORMATS[format.value]
     title = "".join(char for char in Path(recording.name).stem if char.isprintable())
+    note_given(service, who, "transcript.exported", recording.id, format=chosen.name)
     transcript = service.store.transcript(id, revision)
     data = write(transcript, chosen.name, words=words, title=title)
     name = disposition(recording.name, suffix=chosen.suffix)

@@ -14,6 +14,7 @@ from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.service import Service
 from lingting.server.views import After, BatchPage, JobPage, Limit
+from lingting.server.visible import check_seen
 
 router = APIRouter(tags=["jobs"])
 
@@ -55,7 +56,7 @@ def list_jobs(
     if batch is not None:
         check_batch(service, who, batch)
     found = service.desk.jobs(
-        owner=who.sees, batch_id=batch, recording_id=recording, state=state, limit=limit,
+        sight=who.sees, batch_id=batch, recording_id=recording, state=state, limit=limit,
         after=after,
     )  # fmt: skip
     return JobPage(found, found[-1].id if len(found) == limit else None)
@@ -91,7 +92,7 @@ def list_batches(
     service: TheService, who: Reader, limit: Limit = 50, after: After = None
 ) -> BatchPage:
     """A page, the newest first."""
-    found = service.desk.batches(owner=who.sees, limit=limit, after=after)
+    found = service.desk.batches(sight=who.sees, limit=limit, after=after)
     return BatchPage(found, found[-1].id if len(found) == limit else None)
 
 
@@ -99,7 +100,11 @@ def list_batches(
 def open_batch(service: TheService, who: Writer, body: NewBatch, key: Key = None) -> Batch:
     """A name for recordings that belong together; give its id with each upload."""
     return service.desk.open_batch(
-        body.name, owner=who.user, priority=body.priority, idempotency_key=key
+        body.name,
+        owner=who.user,
+        department=who.department,
+        priority=body.priority,
+        idempotency_key=key,
     )
 
 
@@ -122,12 +127,11 @@ def change_batch(service: TheService, who: Writer, id: str, action: Action) -> B
 def job_of(service: Service, who: Principal, id: str) -> Job:
     """Somebody else's is not there."""
     job = service.desk.job(id)
-    if not who.may_see(job.owner):
-        raise JobNotFound("There is no job with this id.")
+    check_seen(who, job.owner, job.department, JobNotFound("There is no job with this id."))
     return job
 
 
 def check_batch(service: Service, who: Principal, id: str) -> None:
     """Raises BatchNotFound, for somebody else's too."""
-    if not who.may_see(service.desk.batch_owner(id)):
-        raise BatchNotFound("There is no batch with this id.")
+    owner, department = service.desk.batch_owner(id)
+    check_seen(who, owner, department, BatchNotFound("There is no batch with this id."))

@@ -18,7 +18,9 @@ from lingting.jobs import Job, JobOptions, Priority
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.downloads import disposition, media_type, parse_range
+from lingting.server.limits import check_quotas
 from lingting.server.problems import problem
+from lingting.server.readings import note_read
 from lingting.server.routes.jobs import Key, check_batch
 from lingting.server.service import Service
 from lingting.server.uploads import Form, Part
@@ -185,9 +187,13 @@ class _Wish:
         self.name = self.digest = None
 
     def check(self) -> None:
-        """Before a byte is kept: options, and that batch and glossary are there for them."""
+        """Before a byte is kept: quotas and options, and that batch and glossary are there."""
+        check_quotas(self.service, self.who)
         self.service.desk.check_glossary(
-            self.options(), owner=self.who.user, idempotency_key=self._file_key()
+            self.options(),
+            owner=self.who.user,
+            department=self.who.department,
+            idempotency_key=self._file_key(),
         )
         batch = self.fields.get("batch")
         if batch is not None and batch != self.checked_batch:
@@ -204,11 +210,13 @@ class _Wish:
         return self.key
 
     def submit(self, blob: Any, name: str) -> Job:
+        check_quotas(self.service, self.who, blob.size_bytes)
         return self.service.desk.submit(
             blob,
             name=name,
             options=self.options(),
             owner=self.who.user,
+            department=self.who.department,
             batch_id=self.fields.get("batch"),
             priority=self.fields.get("priority", "normal"),
             idempotency_key=self._file_key(),
@@ -267,7 +275,7 @@ def list_recordings(
 ) -> RecordingPage:
     """A page of the history, the newest first."""
     found = service.store.recordings(
-        limit=limit, after=parse_cursor(after), is_deleted=deleted, tag=tag, owner=who.sees
+        limit=limit, after=parse_cursor(after), is_deleted=deleted, tag=tag, sight=who.sees
     )
     return RecordingPage(found, cursor_text(found[-1]) if len(found) == limit else None)
 
@@ -305,6 +313,7 @@ def audio(request: Request, service: TheService, who: Reader, id: str) -> Respon
     kind = media_type(found.name)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
+    note_read(service, who, "audio.read", id)
     stream = service.store.blobs.open_range(found.digest, start, end)
     return _FileResponse(stream, status, headers, kind)
 
@@ -335,7 +344,7 @@ def peaks(service: TheService, who: Reader, id: str) -> Response:
 def tag(service: TheService, who: Writer, id: str, body: Tags) -> Recording:
     """Add and remove tags."""
     recording_of(service, who, id)
-    return service.store.tag(id, add=body.add, remove=body.remove)
+    return service.store.tag(id, add=body.add, remove=body.remove, actor=who.actor)
 
 
 @router.post("/recordings/{id}/jobs", status_code=202)
@@ -346,6 +355,7 @@ def transcribe_again(
     recording_of(service, who, id)
     if body.batch is not None:
         check_batch(service, who, body.batch)
+    check_quotas(service, who)
     return service.desk.resubmit(
         id,
         JobOptions.from_dict(body.options),

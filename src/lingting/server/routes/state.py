@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from lingting import __version__
-from lingting.server.asking import Reader, TheService
+from lingting.server.asking import Anybody, Reader, TheService
 from lingting.server.health import engine_addresses, engine_client
 from lingting.server.views import Status
 
@@ -38,7 +38,7 @@ async def status(service: TheService, who: Reader) -> Status:
     """Parts, workers and engine hosts. Workers and hosts are shown to administrators."""
     ready = await service.readiness.as_dict()
     counts: dict[str, int] = dict(
-        (await asyncio.to_thread(lambda: service.desk.counts(owner=who.sees))).items()
+        (await asyncio.to_thread(lambda: service.desk.counts(sight=who.sees))).items()
     )
     workers: list[dict[str, Any]] = []
     engines: list[dict[str, Any]] = []
@@ -51,7 +51,7 @@ async def status(service: TheService, who: Reader) -> Status:
 
 
 @router.get("/openapi.json", include_in_schema=False)
-async def openapi(request: Request, who: Reader) -> JSONResponse:
+async def openapi(request: Request, who: Anybody) -> JSONResponse:
     """This API in the form of OpenAPI 3.1."""
     del who
     return JSONResponse(request.app.openapi())

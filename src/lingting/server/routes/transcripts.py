@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from lingting.errors import BodyInvalid, OptionInvalid
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.readings import note_read
 from lingting.server.service import Service
 from lingting.server.views import RevisionList, RevisionNumber
 from lingting.server.visible import recording_of
@@ -101,6 +102,7 @@ def show_transcript(
     """The transcript as JSON, sent as it is read; `segments` come last. Word times are in it."""
     recording_of(service, who, id)
     number, _, head = service.store.head(id, revision)
+    note_read(service, who, "transcript.read", id, revision=number)
     segments = service.store.segments(id, number)
     return StreamingResponse(
         _json(head, number, segments),
@@ -133,6 +135,7 @@ def list_segments(
     """A page of segments in order."""
     recording_of(service, who, id)
     number, total, _ = service.store.head(id, revision)
+    note_read(service, who, "transcript.read", id, revision=number)
     found = list(service.store.segments(id, number, start=start, limit=limit))
     behind = start + len(found)
     return SegmentPage(number, total, found, behind if found and behind < total else None)

@@ -1,0 +1,288 @@
+"""Looking after a service from Python: people, keys, limits, retention and the audit trail.
+
+>>> with Client() as client:
+...     client.admin.add_user("wang", role="member", department="sales")
+...     secret = client.admin.make_key("laptop", user="wang", days=90).secret
+
+Most of it needs an administrator's key; managers see what is their department's. Whatever the
+service refuses is raised as the error it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lingting.store.records import AuditEntry, Limits, Recording, Role
+
+if TYPE_CHECKING:
+    from lingting.client import Client
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    name: str
+    department: str | None
+    role: Role
+    scopes: tuple[str, ...]
+    created_at: datetime
+    disabled_at: datetime | None
+    has_password: bool
+    has_single_sign_on: bool
+    limits: Mapping[str, float | None]
+    """Those that are not everybody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Whose key the client has, and how much of what is limited they have taken."""
+
+    user: str
+    by: str
+    role: Role
+    scopes: tuple[str, ...]
+    department: str | None
+    limits: Limits
+    used: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    name: str
+    created_at: datetime
+    is_shared: bool
+    """Its members read one another's recordings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    id: str
+    name: str
+    user: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    role: Role
+    limits: Mapping[str, float | None]
+    is_local: bool
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    key: Key
+    secret: str
+    """Shown this once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    name: str
+    value: Any
+    is_changeable: bool
+    is_set_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Rules in their JSON form, and what they would do now."""
+
+    rules: tuple[Mapping[str, Any], ...]
+    due_to_delete: int
+    due_to_purge: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    items: tuple[AuditEntry, ...]
+    next: int | None
+    """Give it as ``before`` for the next page; None behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What reading the whole trail showed; keep ``anchor`` somewhere else."""
+
+    is_whole: bool
+    rows: int
+    anchor: str
+    bad_id: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    id: str
+    task: str | None
+    languages: tuple[str, ...]
+    licence: str | None
+    size_bytes: int | None
+    installed: str
+    hosts: tuple[str, ...]
+    """What each engine host that has it says of it."""
+    waiting_s: float
+
+
+class Administration:
+    """``Client.admin``."""
+
+    def __init__(self, client: Client) -> None:
+        self._ask = client.ask
+
+    def me(self) -> Me:
+        """Whose key this is."""
+        told = self._ask("GET", "/users/me")
+        return _made(Me, {**told, "limits": Limits(**told["limits"])})
+
+    # Users and departments ---------------------------------------------------------------------
+
+    def users(self) -> list[User]:
+        """By name; a manager is told those of the department."""
+        return [_made(User, one) for one in self._ask("GET", "/users")["items"]]
+
+    def user(self, name: str) -> User:
+        """Raises UserNotFound."""
+        return _made(User, self._ask("GET", "/users", name))
+
+    def add_user(
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        scopes: Sequence[str] | None = None,
+        department: str | None = None,
+    ) -> User:
+        """A member without a password, unless told otherwise; see ``link``."""
+        body = {"name": name, "role": role, "scopes": scopes, "department": department}
+        return _made(User, self._ask("POST", "/users", json=body))
+
+    def change_user(
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        scopes: Sequence[str] | None = None,
+        department: str | EllipsisType | None = ...,
+        limits: Mapping[str, float | None] | None = None,
+    ) -> User:
+        """What is left out stays; works within two seconds. ``department=None``: in none."""
+        body: dict[str, Any] = {"role": role, "scopes": scopes, "limits": limits}
+        body = {key: one for key, one in body.items() if one is not None}
+        if department is not ...:
+            body["department"] = department
+        return _made(User, self._ask("PATCH", "/users", name, json=body))
+
+    def disable_user(self, name: str) -> User:
+        """Sessions and keys end; what the user gave stays."""
+        return _made(User, self._ask("POST", "/users", name, "disable"))
+
+    def enable_user(self, name: str) -> User:
+        return _made(User, self._ask("POST", "/users", name, "enable"))
+
+    def link(self, name: str) -> str:
+        """The path, with its secret, by which the user sets a password: once, in 24 hours."""
+        return str(self._ask("POST", "/users", name, "link")["path"])
+
+    def end_sessions(self, name: str) -> int:
+        """Sign somebody out everywhere; how many sessions."""
+        return int(self._ask("DELETE", "/users", name, "sessions")["ended"])
+
+    def departments(self) -> list[Department]:
+        """One's own; for administrators all of them."""
+        return [_made(Department, one) for one in self._ask("GET", "/departments")["items"]]
+
+    def add_department(self, name: str, *, is_shared: bool = False) -> Department:
+        body = {"name": name, "is_shared": is_shared}
+        return _made(Department, self._ask("POST", "/departments", json=body))
+
+    def share_department(self, name: str, is_shared: bool) -> Department:
+        """Whether its members read one another's recordings. Raises DepartmentNotFound."""
+        body = {"is_shared": is_shared}
+        return _made(Department, self._ask("PATCH", "/departments", name, json=body))
+
+    # Keys --------------------------------------------------------------------------------------
+
+    def keys(self) -> list[Key]:
+        """Those one looks after, the newest first, without their secrets."""
+        return [_made(Key, one) for one in self._ask("GET", "/keys")["items"]]
+
+    def make_key(
+        self,
+        name: str,
+        *,
+        user: str | None = None,
+        scopes: Sequence[str] = ("read", "write"),
+        days: int | None = None,
+        limits: Mapping[str, float | None] | None = None,
+    ) -> MadeKey:
+        """A key that may do no more than its user. Raises NotAllowed, OptionInvalid."""
+        body = {
+            "name": name, "user": user, "scopes": list(scopes), "days": days, "limits": limits,
+        }  # fmt: skip
+        told = self._ask("POST", "/keys", json=body)
+        return MadeKey(_made(Key, told["key"]), told["secret"])
+
+    def revoke_key(self, id: str) -> Key:
+        """It works no longer, within two seconds everywhere. Raises KeyNotFound."""
+        return _made(Key, self._ask("DELETE", "/keys", id))
+
+    # The service -------------------------------------------------------------------------------
+
+    def settings(self) -> list[Setting]:
+        """All of them as they are in force; secrets are only told to be set."""
+        return [_made(Setting, one) for one in self._ask("GET", "/settings")["items"]]
+
+    def change_settings(self, **values: float | None) -> list[Setting]:
+        """Limits of everybody; None takes back what was set, 0 is no limit."""
+        told = self._ask("PATCH", "/settings", json=values)
+        return [_made(Setting, one) for one in told["items"]]
+
+    def retention(self) -> Retention:
+        return _made(Retention, self._ask("GET", "/retention"))
+
+    def set_retention(self, rules: Sequence[Mapping[str, Any]]) -> Retention:
+        """Take the place of all rules."""
+        return _made(Retention, self._ask("PUT", "/retention", json={"rules": list(rules)}))
+
+    def hold(self, recording_id: str) -> Recording:
+        """A legal hold: neither deleted nor purged."""
+        return _made(Recording, self._ask("POST", "/recordings", recording_id, "hold"))
+
+    def release(self, recording_id: str) -> Recording:
+        return _made(Recording, self._ask("POST", "/recordings", recording_id, "release"))
+
+    def audit(
+        self,
+        *,
+        limit: int = 50,
+        before: int | None = None,
+        action: str | None = None,
+        object_id: str | None = None,
+    ) -> AuditPage:
+        """What was done, the newest first."""
+        asked = {"limit": limit, "before": before, "action": action, "object": object_id}
+        params = {key: one for key, one in asked.items() if one is not None}
+        told = self._ask("GET", "/audit", params=params)
+        return AuditPage(tuple(_made(AuditEntry, one) for one in told["items"]), told["next"])
+
+    def verify_audit(self, anchor: str | None = None) -> Verdict:
+        """Whether the trail is whole, and still has the row of an earlier ``anchor``."""
+        params = {} if anchor is None else {"anchor": anchor}
+        return _made(Verdict, self._ask("GET", "/audit", "verify", params=params))
+
+    def models(self) -> list[ModelState]:
+        """The catalogue's, and what engine hosts serve besides."""
+        return [_made(ModelState, one) for one in self._ask("GET", "/models")["items"]]
+
+
+def _made(cls: type[T], row: Mapping[str, Any]) -> T:
+    """Lists of the wire are tuples here."""
+    from lingting.client import made
+
+    return made(cls, {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})

@@ -1,0 +1,83 @@
+"""Who did what: the trail, and whether it is whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from lingting.errors import NotAllowed
+from lingting.server.asking import Auditor, TheService
+from lingting.server.views import Limit
+from lingting.store import AuditEntry
+
+router = APIRouter(tags=["audit"])
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    items: Sequence[AuditEntry]
+    next: int | None
+    """Give it as ``before`` for the next page; null behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What reading the whole trail showed."""
+
+    is_whole: bool
+    rows: int
+    """How many are as they were written, from the first on."""
+    anchor: str
+    """The newest id and digest, to be kept elsewhere and given next time."""
+    bad_id: int | None
+    """The first row that is not as it was written, or is not there."""
+    reason: str
+
+
+@router.get("/audit")
+def list_audit(
+    service: TheService,
+    who: Auditor,
+    limit: Limit = 50,
+    before: Annotated[int | None, Query(ge=1, le=1 << 62)] = None,
+    action: Annotated[str | None, Query(max_length=40)] = None,
+    object: Annotated[str | None, Query(max_length=100, description="Only about this id.")] = None,
+) -> AuditPage:
+    """What was done, the newest first. A manager is told what people of the department did."""
+    from lingting.store import audit
+
+    with service.store.database.read() as session:
+        found = audit.entries(
+            session, limit=limit, before=before, action=action, object_id=object,
+            departments=who.oversees if not _sees_all(who) else None,
+        )  # fmt: skip
+    return AuditPage(found, found[-1].id if len(found) == limit else None)
+
+
+@router.get("/audit/verify")
+def verify_audit(
+    service: TheService,
+    who: Auditor,
+    anchor: Annotated[str | None, Query(max_length=100, description="An earlier one.")] = None,
+) -> Verdict:
+    """Read every row: the first that was changed, removed or moved is named."""
+    from lingting.store import audit
+
+    if not _sees_all(who):
+        raise NotAllowed("This is for administrators.")
+    with _ONE_AT_A_TIME, service.store.database.read() as session:
+        found = audit.verify(session, anchor)
+    return Verdict(
+        found.bad_id is None, found.rows, found.anchor, found.bad_id, found.reason
+    )  # fmt: skip
+
+
+def _sees_all(who: Auditor) -> bool:
+    """An administrator, by a key with the scope `audit` too."""
+    return who.is_admin or who.role == "admin"

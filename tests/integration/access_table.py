@@ -1,0 +1,167 @@
+"""Who may do what, route by route: the table that ``test_access_table`` holds the service to.
+
+A route that is not here fails the test, and so does a row without a route. A row is the policy of
+the route and a request that succeeds for whoever may make it, about things of the user *owner* in
+the department *sales*; ``{…}`` of the path is filled from what the test has made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ACTORS = (
+    "nobody", "admin", "manager", "owner", "reader", "searcher", "colleague", "partner", "machine",
+    "other_manager", "stranger",
+)  # fmt: skip
+"""``reader`` and ``searcher`` are the owner with less of a key; ``manager``, ``colleague`` and
+``machine`` (a service) are of the same department; ``partner`` is the owner's colleague when the
+department is shared; the last two are of another department."""
+
+OK, NO_KEY, FORBIDDEN, HIDDEN = "ok", 401, 403, 404
+
+
+def _policy(default: str | int, **others: str | int) -> dict[str, str | int]:
+    return {"nobody": NO_KEY, **dict.fromkeys(ACTORS[1:], default), **others}
+
+
+POLICIES: Mapping[str, Mapping[str, str | int]] = {
+    # anybody, without a key
+    "open": dict.fromkeys(ACTORS, OK),
+    # whoever has a key, whatever it is for
+    "signed": _policy(OK),
+    # the scope read, and the scope write: about one's own things, or lists of what one sees
+    "read": _policy(OK, searcher=FORBIDDEN),
+    "search": _policy(OK),
+    "write": _policy(OK, reader=FORBIDDEN, searcher=FORBIDDEN),
+    # one thing of the owner's: to look at, to change, to hold
+    "see": _policy(
+        HIDDEN, admin=OK, manager=OK, owner=OK, reader=OK, searcher=FORBIDDEN, partner=OK
+    ),
+    "change": _policy(
+        HIDDEN, admin=OK, manager=OK, owner=OK, reader=FORBIDDEN, searcher=FORBIDDEN,
+        partner=FORBIDDEN,
+    ),
+    "hold": _policy(
+        HIDDEN, admin=OK, manager=OK, owner=FORBIDDEN, reader=FORBIDDEN, searcher=FORBIDDEN,
+        partner=FORBIDDEN,
+    ),
+    # one's own only, but for administrators
+    "private": _policy(
+        HIDDEN, admin=OK, owner=OK, reader=OK, searcher=FORBIDDEN
+    ),
+    "asked": _policy(HIDDEN, owner=OK, reader=OK, searcher=FORBIDDEN),
+    "mine": _policy(HIDDEN, owner=OK, reader=FORBIDDEN, searcher=FORBIDDEN),
+    # whoever looks after somebody: people, their keys, the trail
+    "oversee": _policy(FORBIDDEN, admin=OK, manager=OK, other_manager=OK),
+    "look_after": _policy(FORBIDDEN, admin=OK, manager=OK, other_manager=HIDDEN),
+    "end_key": _policy(
+        HIDDEN, admin=OK, manager=OK, owner=OK, reader=FORBIDDEN, searcher=FORBIDDEN
+    ),
+    "make_key": _policy(FORBIDDEN, admin=OK),
+    "sign_out": _policy(FORBIDDEN, admin=OK, owner=OK),
+    "admin": _policy(FORBIDDEN, admin=OK),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    policy: str
+    json: Any = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    files: Any = None
+    data: Any = None
+    first: str = ""
+    """What is done to the recording before: deleted, held."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """For other parts of the path than those of the thing itself."""
+    is_endless: bool = False
+
+
+_CORRECTION = {
+    "based_on": 1,
+    "transcript": {
+        "segments": [{"start_s": 0.0, "end_s": 1.0, "text": "x", "spoken": "x"}],
+        "duration_s": 1.0,
+    },
+}
+_JOB = {"values": {"action": "pause"}}
+
+ROWS: Mapping[str, Row] = {
+    "GET /healthz": Row("open"),
+    "HEAD /healthz": Row("open"),
+    "GET /readyz": Row("open"),
+    "GET /metrics": Row("open"),  # to this machine, or with its own token: test_server_metrics
+    "GET /": Row("open"),
+    "GET /login": Row("open"),
+    "GET /login/oidc": Row("open"),
+    "GET /login/oidc/callback": Row("open"),
+    "POST /login": Row("open", data={"user": "x", "password": "y"}),
+    "POST /logout": Row("open"),
+    "GET /setup": Row("open"),
+    "POST /setup": Row("open", data={"token": "x"}),
+    "GET /api/v1/status": Row("read"),
+    "GET /api/v1/openapi.json": Row("signed"),
+    "GET /api/v1/docs": Row("signed"),
+    "POST /api/v1/recordings": Row("write", files={"file": ("a.mp3", b"sound")}),
+    "GET /api/v1/recordings": Row("read"),
+    "GET /api/v1/recordings/{id}": Row("see"),
+    "GET /api/v1/recordings/{id}/audio": Row("see"),
+    "HEAD /api/v1/recordings/{id}/audio": Row("see"),
+    "GET /api/v1/recordings/{id}/peaks": Row("see"),
+    "POST /api/v1/recordings/{id}/tags": Row("change", json={"add": ["a"]}),
+    "POST /api/v1/recordings/{id}/jobs": Row("change", json={}),
+    "DELETE /api/v1/recordings/{id}": Row("change"),
+    "POST /api/v1/recordings/{id}/undo": Row("change", first="deleted"),
+    "POST /api/v1/recordings/{id}/purge": Row("change", first="deleted"),
+    "POST /api/v1/recordings/{id}/hold": Row("hold"),
+    "POST /api/v1/recordings/{id}/release": Row("hold", first="held"),
+    "GET /api/v1/transcripts/{id}": Row("see"),
+    "GET /api/v1/transcripts/{id}/segments": Row("see"),
+    "GET /api/v1/transcripts/{id}/revisions": Row("see"),
+    "PUT /api/v1/transcripts/{id}": Row("change", json=_CORRECTION),
+    "PATCH /api/v1/transcripts/{id}": Row(
+        "change", json={"based_on": 1, "segments": [{"position": 0, "text": "x"}]}
+    ),
+    "POST /api/v1/transcripts/{id}/restore": Row("change", json={"revision": 1}),
+    "GET /api/v1/exports/{id}/{format}": Row("see", values={"format": "txt"}),
+    "GET /api/v1/jobs": Row("read"),
+    "GET /api/v1/jobs/submitted": Row("asked", headers={"Idempotency-Key": "k"}),
+    "GET /api/v1/jobs/{id}": Row("see"),
+    "POST /api/v1/jobs/{id}/{action}": Row("change", **_JOB),  # type: ignore[arg-type]
+    "GET /api/v1/batches": Row("read"),
+    "POST /api/v1/batches": Row("write", json={"name": "b"}),
+    "GET /api/v1/batches/{id}": Row("see"),
+    "POST /api/v1/batches/{id}/{action}": Row("change", **_JOB),  # type: ignore[arg-type]
+    "GET /api/v1/events": Row("read", is_endless=True),
+    "GET /api/v1/glossaries": Row("read"),
+    "GET /api/v1/glossaries/{name}": Row("private"),
+    "PUT /api/v1/glossaries/{name}": Row("write", json={"words": ["x"]}, values={"name": "new"}),
+    "DELETE /api/v1/glossaries/{name}": Row("mine"),
+    "GET /api/v1/users": Row("oversee"),
+    "GET /api/v1/users/me": Row("signed"),
+    "POST /api/v1/users": Row("admin", json={"name": "newcomer"}),
+    "GET /api/v1/users/{name}": Row("look_after"),
+    "PATCH /api/v1/users/{name}": Row("admin", json={"limits": {}}),
+    "POST /api/v1/users/{name}/disable": Row("admin", values={"name": "spare"}),
+    "POST /api/v1/users/{name}/enable": Row("admin", values={"name": "spare"}),
+    "POST /api/v1/users/{name}/link": Row("admin", values={"name": "spare"}),
+    "DELETE /api/v1/users/{name}/sessions": Row("sign_out"),
+    "GET /api/v1/departments": Row("signed"),
+    "POST /api/v1/departments": Row("admin", json={"name": "new"}),
+    "PATCH /api/v1/departments/{name}": Row(
+        "admin", json={"is_shared": False}, values={"name": "law"}
+    ),
+    "GET /api/v1/keys": Row("signed"),
+    "POST /api/v1/keys": Row("make_key", json={"name": "more", "scopes": ["read"]}),
+    "DELETE /api/v1/keys/{id}": Row("end_key"),
+    "GET /api/v1/settings": Row("admin"),
+    "PATCH /api/v1/settings": Row("admin", json={"audio_s_per_day": None}),
+    "GET /api/v1/retention": Row("admin"),
+    "PUT /api/v1/retention": Row("admin", json={"rules": []}),
+    "GET /api/v1/audit": Row("oversee"),
+    "GET /api/v1/audit/verify": Row("admin"),
+    "GET /api/v1/models": Row("read"),
+}
