@@ -26,10 +26,12 @@ from lingting.cli import (
     models,
     people,
     retention,
+    search,
     serve,
     speech,
     submit,
     transcribe,
+    webhooks,
     worker,
 )
 from lingting.cli.failures import exit_code_of
@@ -67,6 +69,7 @@ for _name, _command in models.COMMANDS.items():
 app.add_typer(history.app, name="history")
 for _name, _command in history.COMMANDS.items():
     _add(history.app, _name, _command)
+_add(app, "search", search.search)
 app.add_typer(glossary.app, name="glossary")
 for _name, _command in glossary.COMMANDS.items():
     _add(glossary.app, _name, _command)
@@ -84,6 +87,7 @@ for _group, _name_of_group, _commands_of_group in (
     (people.users, "user", people.USER_COMMANDS),
     (people.departments, "department", people.DEPARTMENT_COMMANDS),
     (audit.app, "audit", audit.COMMANDS),
+    (webhooks.app, "webhook", webhooks.COMMANDS),
 ):
     app.add_typer(_group, name=_name_of_group)
     for _name, _command in _commands_of_group.items():

@@ -19,6 +19,7 @@ from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
 from lingting.server.observing import Observed
+from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
     audit,
@@ -26,6 +27,7 @@ from lingting.server.routes import (
     docs,
     events,
     exports,
+    from_url,
     glossaries,
     jobs,
     keys,
@@ -33,9 +35,12 @@ from lingting.server.routes import (
     models,
     recordings,
     retention,
+    search,
     state,
     transcripts,
+    uploads,
     users,
+    webhooks,
 )
 from lingting.server.routes import (
     settings as settings_routes,
@@ -59,6 +64,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
         anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
         sweeping = asyncio.create_task(_sweep(service), name="sweep")
+        service.sender.start()
         try:
             yield
         finally:
@@ -66,6 +72,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
             await service.broker.close()
+            await asyncio.to_thread(service.sender.close)
             await asyncio.to_thread(service.close)
 
     app = FastAPI(
@@ -92,6 +99,10 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         jobs.router,
         events.router,
         glossaries.router,
+        search.router,
+        uploads.router,
+        from_url.router,
+        webhooks.router,
         users.router,
         departments.router,
         keys.router,
@@ -102,6 +113,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
+    app.include_router(openai.router, prefix="/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
     app.add_middleware(Observed, metrics=service.metrics)
     return app
@@ -114,6 +126,8 @@ async def _sweep(service: Service) -> None:
             removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
             if removed:
                 log.warning("removed half-written uploads", extra={"files": removed})
+            await service.resumables.sweep()
+            await asyncio.to_thread(lambda: openai.remove_passing(service.store))
         except LingtingError as error:
             log.warning("sweep failed", extra={"code": error.code})
         await asyncio.sleep(_SWEEP_EVERY_S)

@@ -15,7 +15,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -163,6 +163,35 @@ class BucketBlobs:
     def remove_leftovers(self) -> int:
         """Those on this machine. Parts of an upload that was killed are the bucket's to remove."""
         return remove_dead(self._incoming)
+
+    # Parts of uploads, see ``partials`` --------------------------------------------------------
+
+    def put_object(self, key: str, stream: IO[bytes]) -> None:
+        """Under a name that is no digest's. Raises StoreUnreachable."""
+        with _asking():
+            try:
+                self._files.put(key, stream, chunk_size=_PART_BYTES, max_concurrency=2)
+            except FileNotFoundError as exc:
+                raise _no_bucket() from exc
+
+    def open_object(self, key: str) -> IO[bytes] | None:
+        """All of it, in memory; None when it is not there."""
+        with _asking():
+            try:
+                return io.BytesIO(self._files.get(key).bytes())
+            except FileNotFoundError:
+                return None
+
+    def remove_object(self, key: str) -> None:
+        with _asking(), contextlib.suppress(FileNotFoundError):
+            self._answers.delete(key)
+
+    def objects_older_than(self, prefix: str, age_s: float) -> Iterator[str]:
+        """Keys below a prefix, by the clock of the bucket."""
+        before = datetime.now(UTC) - timedelta(seconds=age_s)
+        with _asking():
+            for page in self._answers.list(prefix):
+                yield from (one["path"] for one in page if one["last_modified"] < before)
 
     # Copies ------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lingting.errors import OptionInvalid, RecordingNotFound, StoreBusy
+from lingting.errors import RecordingNotFound, StoreBusy
 from lingting.store import audit, changes, checking, keeping, purging, queries, retention, settings
 from lingting.store.blobs import BlobStore
 from lingting.store.database import Database
@@ -27,7 +27,6 @@ from lingting.store.records import (
     Blob,
     Checkup,
     Cursor,
-    Hit,
     Kept,
     Receipt,
     Recording,
@@ -100,13 +99,16 @@ class Store:
         name: str,
         owner: str | None = None,
         department: str | None = None,
+        is_fresh: bool = False,
     ) -> T:
         """Keep a recording that nobody has transcribed yet, and do ``then`` with its id.
 
         Both are one transaction. The same audio under the same name of the same owner is the same
-        recording, as in ``keep``.
+        recording, as in ``keep``, unless it ``is_fresh``.
         """
-        return keeping.receive(self, audio, then, name=name, owner=owner, department=department)
+        return keeping.receive(
+            self, audio, then, name=name, owner=owner, department=department, is_fresh=is_fresh
+        )
 
     def discard(self, digest: str) -> bool:
         """Remove audio that no recording has, such as of an upload that was refused.
@@ -191,24 +193,6 @@ class Store:
         """Every state of the transcript, the oldest first."""
         with self.database.read() as session:
             return queries.revisions(session, queries.whole_id(session, recording_id))
-
-    def search(
-        self,
-        wanted: str,
-        *,
-        limit: int = 50,
-        after: tuple[int, int] | None = None,
-        sight: Sight | None = None,
-    ) -> list[Hit]:
-        """Segments whose text holds ``wanted``, see ``queries.search``.
-
-        Letters match whatever their case, beyond ASCII on Postgres only.
-        """
-        wanted = storable(wanted.strip())
-        if not wanted:
-            raise OptionInvalid("Nothing is searched for.", "Give at least one character.")
-        with self.database.read() as session:
-            return queries.search(session, wanted, limit=limit, after=after, sight=sight)
 
     def peaks(self, digest: str) -> bytes | None:
         """What ``keep`` was given for this audio."""

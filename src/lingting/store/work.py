@@ -125,13 +125,13 @@ def _take_up(session: Session, row: JobRow, digest: str, worker_id: str) -> Clai
     events.of_job(session, row, "job.started", attempt=row.attempts)
     session.flush()
     groups = 0 if is_first else _count_groups(session, row.id)
-    return _claim_of(row, digest, groups)
+    return _claim(row, digest, groups)
 
 
-def _claim_of(row: JobRow, digest: str, groups: int) -> Claim:
+def _claim(row: JobRow, digest: str, groups: int) -> Claim:
     return Claim(
         row.id, row.epoch, row.recording_id, digest, row.options, groups,
-        row.request_id, row.traceparent,
+        PRIORITIES[row.priority], row.request_id, row.traceparent,
     )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def reopen(
     row.worker_id = worker_id
     digest = session.get_one(RecordingRow, row.recording_id).digest
     groups = _count_groups(session, job_id)
-    found = _claim_of(row, digest, groups)
+    found = _claim(row, digest, groups)
     state = session.scalar(
         select(JobGroupRow.state)
         .where(JobGroupRow.job_id == job_id)
