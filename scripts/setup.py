@@ -60,6 +60,7 @@ def main() -> int:
     profile, venv = PROFILES[arguments.profile], arguments.venv.absolute()
     if arguments.profile == "test":
         have_postgres()
+        have_nginx()
     if is_done(venv, profile):
         return 0
     make_venv(venv)
@@ -145,6 +146,15 @@ def have_postgres() -> None:
     say("Installing postgresql, whose programs the tests start.")
     if installed("postgresql"):
         say("It could not be installed; the tests on Postgres will be left out and say so.")
+
+
+def have_nginx() -> None:
+    """Tests start it with the configuration of deploy/, or say that it is not there."""
+    if shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin") or not can_install():
+        return
+    say("Installing nginx, which a test puts in front of the service.")
+    if installed("nginx-light"):
+        say("It could not be installed; the tests with nginx will be left out and say so.")
 
 
 def can_install() -> bool:

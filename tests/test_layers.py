@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (
-    "errors config transcript joining languages durable search outbound",
+    "errors config transcript joining languages durable log tracing search outbound",
     "audio text models store",
     "vad engines speakers",
     "pipeline host",
@@ -34,6 +34,7 @@ OWNERS = {
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise", "lingting.search.folding"),
+    "opentelemetry": ("lingting.tracing",),
     "pydantic": ("lingting.config", "lingting.server"),
     "pydantic_settings": ("lingting.config",),
     "prometheus_client": ("lingting.host", "lingting.server"),

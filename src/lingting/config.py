@@ -84,6 +84,12 @@ class Settings(BaseSettings):
     """The key sent to a server that recognises for us; it is never shown."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """The least severe log records that are written."""
+    log_format: Literal["auto", "json", "human"] = "auto"
+    """How log records are written; auto: for people on a terminal, else as JSON lines."""
+    metrics_token: SecretStr | None = None
+    """What Prometheus shows at `/metrics`; unset, only this machine reads them, by no proxy."""
+    otel_endpoint: str | None = None
+    """Where traces go (OTLP over HTTP); unset, nothing is traced."""
     blob_url: str | None = None
     """An S3-compatible store for the audio, instead of a folder in the data folder."""
     blob_cache_bytes: int = Field(default=10 * 1024**3, ge=0)
@@ -227,6 +233,9 @@ _ALLOWED = {
     "threads": "1 to 1024",
     "remote_key": "what the server's owner gave out",
     "log_level": "debug, info, warning or error",
+    "log_format": "auto, json or human",
+    "metrics_token": "what Prometheus sends as a bearer token",
+    "otel_endpoint": "http://host:4318/v1/traces",
     "blob_url": "s3://bucket/prefix",
     "blob_cache_bytes": "0 and more",
     "host": "an address of this machine",

@@ -99,6 +99,7 @@ ROWS: Mapping[str, Row] = {
     "GET /healthz": Row("open"),
     "HEAD /healthz": Row("open"),
     "GET /readyz": Row("open"),
+    "GET /metrics": Row("open"),  # to this machine, or with its own token: test_server_metrics
     "GET /": Row("open"),
     "GET /login": Row("open"),
     "GET /login/oidc": Row("open"),

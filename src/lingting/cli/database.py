@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -124,11 +125,13 @@ def _backup(output: Output, file: Path, force: bool) -> int:
     from lingting.cli.display import size
     from lingting.store import open_store
     from lingting.store.backup import back_up
+    from lingting.store.figures import BACKUP_SETTING
 
     if file.exists() and not force:
         raise OptionInvalid("The backup file exists already.", "Name another, or give --force.")
     with open_store() as store:
         report = back_up(store, file)
+        store.set_setting(BACKUP_SETTING, round(time.time()))
     output.note(
         f"{report.recordings} recordings, {report.blobs} pieces of audio, "
         f"{size(report.size_bytes)} are in {shown(str(file))}"

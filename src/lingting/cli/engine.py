@@ -7,10 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lingting import log
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.loading import EngineRequest, automatic_model, check_runnable, make_ready
 from lingting.cli.options import Verbose
@@ -105,6 +107,7 @@ def engine(
 
 
 def _run(output: Output, request: _Request) -> int:
+    from lingting import tracing
     from lingting.config import settings
     from lingting.host import Host, HostOptions
     from lingting.host.serving import check_packages, serve
@@ -117,13 +120,14 @@ def _run(output: Output, request: _Request) -> int:
         threads=request.threads if request.threads is not None else values.threads,
     )
     models = _ready_models(output, request.models or (values.model,), wanted.device)
+    tracing.configure(values.otel_endpoint, "engine")
     key = values.remote_key.get_secret_value() if values.remote_key is not None else None
     host = Host(
         lambda name, device: _loaded(name, device, wanted),
         models,
         HostOptions(queue_s=values.engine_queue_s, idle_s=request.unload_after_s or None, key=key),
         clear=clear_memory,
-        tell=_teller(output),
+        tell=_teller(output, level=values.log_level, form=values.log_format),
     )
     listeners = _listening(request.listen or (f"unix:{values.engine_socket}",), key)
     try:
@@ -136,6 +140,7 @@ def _run(output: Output, request: _Request) -> int:
     finally:
         for listener in listeners:
             listener.close()
+        tracing.close()
     return DONE
 
 
@@ -193,6 +198,7 @@ def clear_memory() -> None:
 
 _SENTENCES = {
     "host.listening": "Listening on {address}",
+    "host.answered": "{clips} clips answered after {took_ms} ms",
     "host.draining": "Stopping: {audio_s} s of audio are still waiting …",
     "host.hangs": "{model} has been at one batch for {seconds} s: this process ends.",
     "host.stopped": "Stopped.",
@@ -202,19 +208,27 @@ _SENTENCES = {
     "model.unloaded": "{model} is unloaded.",
     "memory.lack": "Memory ran out with {audio_s} s of audio in {model}: {step}.",
 }
+_DETAILS = frozenset({"host.answered"})
+"""One for each request: with LINGTING_LOG_LEVEL=info or debug only."""
 _BAD = frozenset({"host.hangs", "model.failed", "memory.lack", "incident"})
 
 
-def _teller(output: Output) -> Any:
+def _teller(output: Output, *, level: str = "warning", form: log.Form = "auto") -> Any:
     """Events as sentences for people, as JSON lines for programs. They hold no content."""
+
+    has_details = level in ("debug", "info")
+    is_for_people = output.has_terminal if form == "auto" else form == "human"
 
     def tell(event: Mapping[str, Any]) -> None:
         name = str(event["event"])
-        if output.is_quiet and name not in _BAD:
+        is_bad = name in _BAD
+        if (output.is_quiet and not is_bad) or (name in _DETAILS and not has_details):
             return
         sentence = _SENTENCES.get(name)
-        if sentence is None or not output.has_terminal:
-            output.log(event)
+        if sentence is None or not is_for_people:
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            grade = "warning" if is_bad else "info"
+            output.log({"at": at, "level": grade, **log.fields(), **event})
         else:
             output.warn(sentence.format_map(event))
 

@@ -222,15 +222,19 @@ def missing_models(now: Settings) -> list[str]:
 
 
 def _web(output: Output, given: dict[str, Any], supervised: bool) -> int:
+    from lingting import log, tracing
     from lingting.config import settings
-    from lingting.server import logs
     from lingting.server.serving import run_web
 
     now = settings(**_given(given))
-    logs.configure(now.log_level)
+    log.configure(now.log_level, now.log_format)
+    tracing.configure(now.otel_endpoint, "web")
     if not supervised:
         _welcome(output, now)
-    run_web(now)
+    try:
+        run_web(now)
+    finally:
+        tracing.close()
     return DONE
 
 

@@ -58,16 +58,17 @@ def worker(
 
 
 def _worker(slots: int | None, readers: int | None) -> int:
-    from lingting import models
+    from lingting import models, tracing
     from lingting.config import settings
     from lingting.jobs.folders import scan_watched
     from lingting.jobs.worker import Chore, Worker, WorkerOptions
-    from lingting.server.logs import configure
+    from lingting.log import configure
     from lingting.store import open_store
 
     given = {"worker_slots": slots, "readers": readers}
     now = settings(**{name: one for name, one in given.items() if one is not None})
-    configure(now.log_level)
+    configure(now.log_level, now.log_format)
+    tracing.configure(now.otel_endpoint, "worker")
     stop = threading.Event()
 
     def ask_to_stop(signum: int, _: object) -> None:
@@ -97,7 +98,9 @@ def _worker(slots: int | None, readers: int | None) -> int:
             chores=chores,
         )
         if not made.run(stop):
+            tracing.close()
             os._exit(DONE)  # threads wait for an engine that does not answer
+    tracing.close()
     return DONE
 
 

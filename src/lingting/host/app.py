@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
+from lingting import log, tracing
 from lingting.engines.base import EngineFacts
 from lingting.engines.envelope import (
     CONTENT_TYPE,
@@ -177,7 +178,10 @@ class HostApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        answer = Answering(send)
+        with log.bound(request=_request_id(scope)):
+            await self._answer(scope, receive, Answering(send))
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: Answering) -> None:
         try:
             await self._route(scope, receive, answer)
         except Gone:
@@ -214,7 +218,9 @@ class HostApp:
             self._check_key(scope, headers)
         if path == _TRANSCRIPTIONS:
             _check_method(method, "POST")
-            await self._transcribe(headers, receive, answer)
+            parent = headers.get(tracing.HEADER.encode(), b"").decode("latin-1")
+            with tracing.span("engine", parent=parent) as span:
+                await self._transcribe(headers, receive, answer, span)
         elif path in self._PAGES:
             _check_method(method, "GET")
             await self._PAGES[path](self, answer)
@@ -245,7 +251,11 @@ class HostApp:
             )
 
     async def _transcribe(
-        self, headers: dict[bytes, bytes], receive: Receive, answer: Answering
+        self,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        answer: Answering,
+        span: tracing.Span,
     ) -> None:
         host = self.host
         if host.is_draining:
@@ -253,10 +263,11 @@ class HostApp:
         # Nobody holds the body but who reads it: it is freed before its clips' turn comes.
         kind = headers.get(b"content-type", b"")
         if kind == _OURS:
-            await self._clips(await self._body(headers, receive), receive, answer)
+            job = await self._clips(await self._body(headers, receive), receive, answer)
         else:
             form = await self._read_form(kind, await self._body(headers, receive))
-            await self._form(form, receive, answer)
+            job = await self._form(form, receive, answer)
+        self._tell_answered(job, span)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytearray:
         """All of it, in memory, bounded. Raises Gone, AudioTooLong or EngineBusy."""
@@ -291,7 +302,7 @@ class HostApp:
         finally:
             self._bodies_bytes -= len(body)
 
-    async def _clips(self, body: bytearray, receive: Receive, answer: Answering) -> None:
+    async def _clips(self, body: bytearray, receive: Receive, answer: Answering) -> Job:
         """What a Lingting caller sends: errors of single clips are part of the answer."""
         try:
             request = read_request(body)
@@ -303,6 +314,7 @@ class HostApp:
         del request, body  # the job lets go of each clip's samples
         await self._wait_for(model, job, receive, answer)
         await answer.body(write_answer(job.results(), job.batches))
+        return job
 
     async def _read_form(self, kind: bytes, body: bytearray) -> Form:
         """In a thread: a clip may have to be resampled."""
@@ -313,7 +325,7 @@ class HostApp:
             self.host.metrics.refused("invalid")
             raise
 
-    async def _form(self, form: Form, receive: Receive, answer: Answering) -> None:
+    async def _form(self, form: Form, receive: Receive, answer: Answering) -> Job:
         """What an OpenAI client sends: one clip, whose error is the request's."""
         model = self.host.find(form.request.model)
         job = self.host.submit(model, form.request.lane, form.request.clips)
@@ -323,6 +335,21 @@ class HostApp:
             raise heard.error
         content_type, page = answer_of(form, heard)
         await answer.body(page, content_type)
+        return job
+
+    def _tell_answered(self, job: Job, span: tracing.Span) -> None:
+        took_s = time.monotonic() - job.arrived_s
+        span.set_attribute("lingting.clips", len(job.batches))
+        span.set_attribute("lingting.lane", job.lane)
+        span.set_attribute("lingting.batches", max(job.batches, default=0))
+        self.host.tell(
+            {
+                "event": "host.answered",
+                "clips": len(job.batches),
+                "lane": job.lane,
+                "took_ms": round(took_s * 1000),
+            }
+        )
 
     async def _wait_for(
         self, model: HostedModel, job: Job, receive: Receive, beaten: Answering | None
@@ -439,6 +466,13 @@ def _tell_all(jobs: list[Job]) -> None:
     for job in jobs:
         if job.waiter is not None:
             job.waiter.tell(_DONE)
+
+
+def _request_id(scope: Scope) -> str | None:
+    """Whose work it is, where the caller says so; a host makes none up."""
+    wanted = log.REQUEST_HEADER.lower().encode()
+    given = next((value for name, value in scope["headers"] if name == wanted), None)
+    return None if given is None else log.taken_request_id(given.decode("latin-1"))
 
 
 def _check_method(method: str, wanted: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -33,6 +34,7 @@ class Metrics:
         self._loads = self._counter("loads", "Models loaded, or not.", (*model, "outcome"))
         self._queue_n = self._gauge("queue_clips", "Clips waiting.", clip)
         self._queue_s = self._gauge("queue_audio_seconds", "Seconds of audio waiting.", clip)
+        self._memory = self._gauge("resident_bytes", "Memory of the host.", ())
         self._states = self._gauge(
             "model_state", "1 for the state a model is in.", ("model", "state")
         )
@@ -92,4 +94,14 @@ class Metrics:
             for lane, clips, seconds in lanes:
                 self._queue_n.labels(name, lane).set(clips)
                 self._queue_s.labels(name, lane).set(seconds)
+        self._memory.set(_resident_bytes())
         return generate_latest(self._registry)
+
+
+def _resident_bytes() -> int:
+    """As Linux says; 0 elsewhere."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -559,8 +559,14 @@ class HostedModel:
                 "model": self.name,
                 "step": step,
                 "audio_s": round(seconds, 1),
+                "requests": self._requests(),
             }
         )
+
+    def _requests(self) -> list[str]:
+        """Whose clips are in the batch."""
+        jobs = [entry.item.job for entry in self._taken if entry.item is not None]
+        return sorted({job.request for job in jobs if job.request is not None})
 
 
 def _clip_of(entry: Entry[Place]) -> Clip:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lingting.engines.base import Clip, Hypothesis
 from lingting.errors import LingtingError
+from lingting.log import request_id
 
 if TYPE_CHECKING:
     from lingting.host.lanes import Entry
@@ -25,12 +26,14 @@ class Job:
         "is_dropped",
         "lane",
         "left",
+        "request",
         "waiter",
     )
 
     def __init__(self, clips: Sequence[Clip], lane: str, arrived_s: float) -> None:
         self.clips: list[Clip | None] = list(clips)
         self.lane = lane
+        self.request = request_id()
         self.arrived_s = arrived_s
         self.first_batch = 0
         """The number of the batch that was the next one when this came."""

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from lingting import log as logs
+from lingting import tracing
 from lingting.errors import AudioCrashes, FaultError, LingtingError
 from lingting.jobs.exchange import Part
 from lingting.jobs.options import JobOptions
@@ -72,6 +74,8 @@ class JobRun:
         self._epoch = epoch
         self._fresh_claim = fresh
         self._claim: Claim | None = None
+        self._span: tracing.Begun | None = None
+        self._groups = 0
         self._recording: OpenRecording | None = None
         self._ahead: Future[Part] | None = None
         self._audio = ExitStack()
@@ -80,8 +84,21 @@ class JobRun:
 
     def step(self) -> Ending:
         """The next group, stored; or the end of the job."""
+        with logs.bound(job=self._job_id):
+            ending = self._told_step()
+        if ending != "going" and self._span is not None:
+            self._span.end(**{"lingting.ending": ending, "lingting.groups": self._groups})
+        return ending
+
+    def _told_step(self) -> Ending:
         try:
-            return self._step()
+            self._check_stop()
+            self._open()
+            assert self._claim is not None
+            logs.add(request=self._claim.request_id)
+            with tracing.span("group", parent=self._span_of(self._claim).traceparent) as span:
+                span.set_attribute("lingting.group", self._groups)
+                return self._step()
         except ClaimLost:
             log.info("claim lost", extra={"job": self._job_id, "epoch": self._epoch})
             return "lost"
@@ -116,10 +133,14 @@ class JobRun:
             recording.close()
         self._audio.close()
 
+    def _span_of(self, claim: Claim) -> tracing.Begun:
+        """Of this claim; what was done for the job before has spans of its own."""
+        if self._span is None:
+            told: dict[str, str | int] = {"lingting.job": claim.job_id}
+            self._span = tracing.begin("job", parent=claim.traceparent, **told)
+        return self._span
+
     def _step(self) -> Ending:
-        if self._tools.stop.is_set():
-            raise Stopping
-        self._open()
         self._begin_again_with_another_model()
         part = self._read()
         try:

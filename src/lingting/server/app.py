@@ -18,6 +18,7 @@ from lingting.errors import LingtingError
 from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
+from lingting.server.observing import Observed
 from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
@@ -30,6 +31,7 @@ from lingting.server.routes import (
     glossaries,
     jobs,
     keys,
+    metrics,
     models,
     recordings,
     retention,
@@ -86,6 +88,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
     app.state.service = service
     problems.install(app)
     app.include_router(state.open_router)
+    app.include_router(metrics.router)
     app.include_router(pages)
     signed_in = [Depends(principal_of)]
     for router in (
@@ -112,6 +115,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.include_router(openai.router, prefix="/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
+    app.add_middleware(Observed, metrics=service.metrics)
     return app
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 
 from lingting.errors import BodyTooLarge, BodyTooSlow, LingtingError
+from lingting.server.observing import route_of
 from lingting.server.problems import answered, headers_of, incident, log
 from lingting.server.protocol import ABORT
 
@@ -228,13 +229,12 @@ class _Exchange:
     def note(self) -> None:
         """One line for the log, with the route and not the address: that may hold a token."""
         if log.isEnabledFor(logging.INFO):
-            route = getattr(self._scope.get("route"), "path", None)
             took_ms = round((time.monotonic() - self._arrived_s) * 1000)
             log.info(
                 "request",
                 extra={
-                    "method": self._scope["method"], "route": route, "status": self._status,
-                    "took_ms": took_ms,
+                    "method": self._scope["method"], "route": route_of(self._scope),
+                    "status": self._status, "took_ms": took_ms,
                 },
             )  # fmt: skip
 

@@ -29,6 +29,7 @@ from lingting.errors import (
     RequestError,
     SignInNeeded,
 )
+from lingting.server.observing import note_error
 from lingting.server.openai import shape
 
 log = logging.getLogger("lingting.server")
@@ -65,6 +66,7 @@ def incident(path: str, exc: BaseException) -> dict[str, Any]:
 
 def problem(error: LingtingError) -> dict[str, str]:
     """The inner object. A fault is logged and shown by its incident id."""
+    note_error(error.code)
     if not isinstance(error, FaultError):
         return {"code": error.code, "message": error.sentence, "next_step": error.next_step}
     incident = secrets.token_hex(4)
@@ -80,6 +82,7 @@ def problem(error: LingtingError) -> dict[str, str]:
 def unforeseen(exc: BaseException) -> dict[str, str]:
     """Logged by type and place only: the message of a foreign exception may quote a transcript."""
     incident = secrets.token_hex(4)
+    note_error("fault.unknown")
     frames = traceback.extract_tb(exc.__traceback__)[-_FRAMES:]
     log.error(
         "incident",

@@ -13,6 +13,7 @@ from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
 from lingting.server.limits import Turnstile
+from lingting.server.metrics import Metrics, Scrape
 from lingting.server.oidc import Provider
 from lingting.server.openai.names import Models
 from lingting.server.openai.waiting import Doors
@@ -61,6 +62,8 @@ class Service:
         self.sender = Sender(self)
         self.broker = Broker(self._events, lambda: self.desk.last_event_id(), settings.run_folder)
         self.readiness = Readiness(self)
+        self.metrics = Metrics()
+        self.scrape = Scrape(self)
         self.models = Models(self)
         self.doors = Doors()
         self.turnstile = Turnstile()

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
@@ -125,7 +126,8 @@ class Uploads:
 
     def run(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Do something of an upload in a thread. Each upload needs one at a time."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        run = copy_context().run  # the request's id goes along
+        return asyncio.get_running_loop().run_in_executor(self._threads, run, work, *arguments)
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:

@@ -20,6 +20,7 @@ from typing import Any, cast
 from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from lingting import log, tracing
 from lingting.errors import BatchNotFound, JobFinished, JobNotFound, RequestConflict
 from lingting.store import changes, events, shares
 from lingting.store.database import lock
@@ -69,6 +70,8 @@ def add_job(
         attempts=0,
         crashes=0,
         epoch=0,
+        request_id=log.request_id(),
+        traceparent=tracing.parent_now(),
     )
     shares.welcome(session, row.owner)
     session.add(row)

@@ -285,6 +285,9 @@ class Claim:
     groups: int
     """How many groups of it are stored already."""
     priority: Priority = "normal"
+    request_id: str | None = None
+    traceparent: str | None = None
+    """Of the request that asked for it."""
 
 
 Reach = Literal["own", "department", "all"]

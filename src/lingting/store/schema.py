@@ -296,6 +296,9 @@ class JobRow(Base):
     worker_id: Mapped[str | None] = mapped_column(String(64))
     error: Mapped[dict[str, str] | None] = mapped_column(JSON)
     revision: Mapped[int | None]
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    traceparent: Mapped[str | None] = mapped_column(String(64))
+    """Which request asked for it: its lines in the logs, and its trace."""
 
 
 class JobGroupRow(Base):

@@ -129,8 +129,10 @@ def _take_up(session: Session, row: JobRow, digest: str, worker_id: str) -> Clai
 
 
 def _claim(row: JobRow, digest: str, groups: int) -> Claim:
-    priority = PRIORITIES[row.priority]
-    return Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups, priority)
+    return Claim(
+        row.id, row.epoch, row.recording_id, digest, row.options, groups,
+        PRIORITIES[row.priority], row.request_id, row.traceparent,
+    )  # fmt: skip
 
 
 def _count_groups(session: Session, job_id: str) -> int:

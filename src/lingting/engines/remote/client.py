@@ -28,6 +28,7 @@ from typing import Any
 
 import httpx
 
+from lingting import log, tracing
 from lingting.engines.remote.address import Address
 from lingting.engines.remote.options import RemoteOptions
 from lingting.errors import (
@@ -111,7 +112,9 @@ class Client:
 
     def _asked(self, method: str, path: str, content: Mapping[str, Any]) -> Answer:
         """The first answer that is not "later"; waits in between."""
-        headers = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" else {}
+        headers = {**log.request_headers(), **tracing.headers()}
+        if method == "POST":
+            headers["Idempotency-Key"] = uuid.uuid4().hex
         error: LingtingError = EngineFailed("The engine was closed.", "Make a new one.")
         for attempt in range(self._options.attempts):
             if self._closed.is_set():

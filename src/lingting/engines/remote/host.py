@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 from urllib.parse import quote
 
+from lingting import log, tracing
 from lingting.engines.base import Clip, EngineFacts, Hypothesis
 from lingting.engines.clips import check_clip
 from lingting.engines.envelope import (
@@ -164,7 +166,10 @@ class HostEngine:
             yield from (self._patiently(part, lane) for part in given)
             return
         with ThreadPoolExecutor(min(len(given), self._options.concurrency)) as pool:
-            yield from pool.map(lambda part: self._patiently(part, lane), given)
+            under_way = [
+                pool.submit(copy_context().run, self._patiently, part, lane) for part in given
+            ]
+            yield from (one.result() for one in under_way)
 
     def _patiently(self, clips: list[Clip], lane: str | None) -> list[Hypothesis]:
         """Again while the host is busy or away, only what has no answer yet."""
@@ -201,7 +206,8 @@ class HostEngine:
     def answer(self, clips: Sequence[Clip], *, lane: str | None = None) -> Answer:
         """As :meth:`ask`, with after how many batches each clip came."""
         body = write_request(clips, lane=check_lane(lane or self._lane), model=self._model)
-        reply = self._link.ask("POST", _TRANSCRIPTIONS, body, _HEADERS)
+        headers = {**_HEADERS, **log.request_headers(), **tracing.headers()}
+        reply = self._link.ask("POST", _TRANSCRIPTIONS, body, headers)
         if reply.status != 200:
             raise error_of(reply, self.shown)
         return read_answer(reply.body, len(clips))

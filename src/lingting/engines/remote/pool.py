@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
@@ -217,7 +218,10 @@ class EnginePool:
     ) -> Iterator[tuple[list[int], list[Hypothesis]]]:
         """Each share at its host; all but the first in other threads."""
         given = [(member, [clips[at] for at in positions]) for member, positions in shares]
-        others = [self._threads.submit(self._ask, *one, lane) for one in given[1:]]
+        others = [
+            self._threads.submit(copy_context().run, self._ask, member, part, lane)
+            for member, part in given[1:]
+        ]
         yield shares[0][1], self._ask(*given[0], lane)
         for (_, positions), other in zip(shares[1:], others, strict=True):
             yield positions, other.result()
