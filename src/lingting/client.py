@@ -44,7 +44,17 @@ from lingting.store.hits import (
     SearchFilters,
     SearchPage,
 )
-from lingting.store.records import Batch, Event, Glossary, Job, Receipt, Recording
+from lingting.store.records import (
+    Attempt,
+    Batch,
+    Delivery,
+    Event,
+    Glossary,
+    Job,
+    Receipt,
+    Recording,
+    Webhook,
+)
 from lingting.transcript import Failure, Transcript
 
 if TYPE_CHECKING:
@@ -63,6 +73,7 @@ _UNREACHABLE_S = 60.0
 _AGAIN_S = 1.0
 _BUSY_TRIES = 8
 _COPY_BYTES = 1 << 20
+_RESUMED_S = 600.0
 _TIMES = frozenset(
     {
         "created_at",
@@ -72,8 +83,11 @@ _TIMES = frozenset(
         "purged_at",
         "at",
         "changed_at",
-        "held_at",
+        "failing_since",
         "disabled_at",
+        "old_secret_until",
+        "next_at",
+        "held_at",
         "expires_at",
         "last_used_at",
     }
@@ -135,11 +149,19 @@ class Client:
         idempotency_key: str | None = None,
         sha256: str | None = None,
         on_sent: OnSent | None = None,
+        resumable: bool = False,
     ) -> Job:
         """Send one recording; it is durable there when this returns.
 
         ``options`` are those of ``JobOptions``. With ``sha256`` the service checks what arrived.
+        ``resumable`` goes on behind a cut, for ten minutes without any progress; called again with
+        the same file, name and options, also by another process, it goes on where it was.
         """
+        if resumable:
+            return self._submit_resumable(
+                audio, name=name, options=options, batch_id=batch_id, priority=priority,
+                idempotency_key=idempotency_key, sha256=sha256, on_sent=on_sent,
+            )  # fmt: skip
         if isinstance(audio, Path):
             with open_path(str(audio)) as stream:
                 return self.submit(
@@ -162,6 +184,62 @@ class Client:
             headers=_keyed(idempotency_key),
         )
         return _job(answer["items"][0]["job"])
+
+    def _submit_resumable(
+        self,
+        audio: Path | IO[bytes],
+        *,
+        name: str | None,
+        options: Mapping[str, Any] | None,
+        batch_id: str | None,
+        priority: str,
+        idempotency_key: str | None,
+        sha256: str | None,
+        on_sent: OnSent | None,
+    ) -> Job:
+        from lingting.resuming import send_resumable
+
+        if not isinstance(audio, Path):
+            raise OptionInvalid("A resumable upload is of a file.", "Give its path.")
+        if idempotency_key is not None and (known := self.submitted(idempotency_key)) is not None:
+            return known
+        form: dict[str, Any] = {
+            "name": _text(name or audio.name),
+            "batch": batch_id,
+            "priority": priority,
+            "sha256": sha256 or digest_of(audio),
+            **_fields(options or {}),
+        }
+        return _job(
+            send_resumable(
+                self._send,
+                audio,
+                {name: one for name, one in form.items() if one is not None},
+                idempotency_key=idempotency_key,
+                on_sent=on_sent,
+                patience_s=_RESUMED_S,
+            )
+        )
+
+    def submit_url(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        batch_id: str | None = None,
+        priority: str = "normal",
+        idempotency_key: str | None = None,
+        timeout_s: float = 700.0,
+    ) -> Job:
+        """Let the service fetch a recording, from a host that its operator allows."""
+        body = {
+            "url": url, "name": name, "options": dict(options or {}), "batch": batch_id,
+            "priority": priority,
+        }  # fmt: skip
+        headers, timeout = _keyed(idempotency_key), httpx.Timeout(timeout_s, connect=10.0)
+        path = "/recordings/from-url"
+        return _job(self._json("POST", path, json=body, headers=headers, timeout=timeout))
 
     def submitted(self, idempotency_key: str) -> Job | None:
         """The job that ``submit`` with this key made before, so that nothing is sent again."""
@@ -399,6 +477,72 @@ class Client:
         asked = _given({"for_all": for_all or None, "department": department})
         return _glossary(self._json("DELETE", f"/glossaries/{_part(name)}", params=asked))
 
+    # Webhooks ----------------------------------------------------------------------------------
+
+    def webhooks(self) -> list[Webhook]:
+        """One's own; those of a department for its manager, all for administrators."""
+        return [_webhook(one) for one in self._json("GET", "/webhooks")["items"]]
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        """Raises WebhookNotFound."""
+        return _webhook(self._json("GET", f"/webhooks/{_id(webhook_id)}"))
+
+    def add_webhook(
+        self,
+        url: str,
+        events: Iterable[str],
+        *,
+        reach: str = "own",
+        department: str | None = None,
+        includes_text: bool = False,
+        note: str = "",
+    ) -> tuple[Webhook, str]:
+        """A new one and its secret, which is told here only. Raises AddressRefused."""
+        body = {
+            "url": url, "events": list(events), "reach": reach, "department": department,
+            "includes_text": includes_text, "note": note,
+        }  # fmt: skip
+        return _secret(self._json("POST", "/webhooks", json=body))
+
+    def change_webhook(self, webhook_id: str, **changes: Any) -> Webhook:
+        """``url``, ``events``, ``includes_text``, ``note``, ``is_active``."""
+        return _webhook(self._json("PATCH", f"/webhooks/{_id(webhook_id)}", json=changes))
+
+    def rotate_webhook(self, webhook_id: str) -> tuple[Webhook, str]:
+        """Another secret; the one before signs as well for a day."""
+        return _secret(self._json("POST", f"/webhooks/{_id(webhook_id)}/rotate"))
+
+    def delete_webhook(self, webhook_id: str) -> Webhook:
+        return _webhook(self._json("DELETE", f"/webhooks/{_id(webhook_id)}"))
+
+    def test_webhook(self, webhook_id: str) -> Delivery:
+        """Have the message ``webhook.test`` sent; ask for the delivery to see what became of it."""
+        return _delivery(self._json("POST", f"/webhooks/{_id(webhook_id)}/test"))
+
+    def deliveries(
+        self,
+        webhook_id: str,
+        *,
+        state: str | None = None,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[Delivery]:
+        """A page, the newest first; go on with ``before=page[-1].id``."""
+        asked = _given({"state": state, "limit": limit, "before": before})
+        found = self._json("GET", f"/webhooks/{_id(webhook_id)}/deliveries", params=asked)
+        return [_delivery(one) for one in found["items"]]
+
+    def delivery(self, webhook_id: str, delivery_id: int) -> Delivery:
+        """Raises WebhookNotFound."""
+        path = f"/webhooks/{_id(webhook_id)}/deliveries/{int(delivery_id)}"
+        return _delivery(self._json("GET", path))
+
+    def replay(self, webhook_id: str, delivery_id: int | None = None) -> int:
+        """Send one again, or all that failed; how many."""
+        one = "" if delivery_id is None else f"/deliveries/{int(delivery_id)}"
+        found = self._json("POST", f"/webhooks/{_id(webhook_id)}{one}/replay")
+        return int(found["deliveries"])
+
     def status(self) -> dict[str, Any]:
         """Parts, workers, engine hosts and jobs of the service."""
         found: dict[str, Any] = self._json("GET", "/status")
@@ -511,6 +655,12 @@ def _check(answer: httpx.Response) -> None:
             f"What answered is no service of ours (status {answer.status_code})."
         ) from None
     raise _error(code, message, next_step, answer)
+
+
+def error_of(code: str, message: str) -> LingtingError:
+    """The error with this code; a service can know others."""
+    classes = {cls.code: cls for cls in _tree(LingtingError)}
+    return classes.get(code, RequestError)(message)
 
 
 def _error(code: str, message: str, next_step: str, answer: httpx.Response) -> LingtingError:
@@ -657,3 +807,15 @@ def _found(row: Mapping[str, Any]) -> FoundRecording:
 def _glossary(row: Mapping[str, Any]) -> Glossary:
     words = row["words"]
     return _made(Glossary, {**row, "words": None if words is None else tuple(words)})
+
+
+def _webhook(row: Mapping[str, Any]) -> Webhook:
+    return _made(Webhook, {**row, "events": tuple(row["events"])})
+
+
+def _secret(row: Mapping[str, Any]) -> tuple[Webhook, str]:
+    return _webhook(row["webhook"]), str(row["secret"])
+
+
+def _delivery(row: Mapping[str, Any]) -> Delivery:
+    return _made(Delivery, {**row, "log": tuple(_made(Attempt, one) for one in row["log"])})

@@ -16,6 +16,7 @@ import hashlib
 import os
 import tempfile
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,6 +104,16 @@ class Settings(BaseSettings):
     """The key for that service; unset, the one that the service of this user leaves here."""
     max_upload_bytes: int = Field(default=4 * 1024**3, ge=1024)
     """The largest file that is taken, in bytes."""
+    open_uploads: int = Field(default=32, ge=1, le=10_000)
+    """Unfinished resumable uploads that one user may have."""
+    upload_expires_s: float = Field(default=24 * 3600.0, ge=60, allow_inf_nan=False)
+    """An unfinished resumable upload is removed when nothing came for it for so many seconds."""
+    url_hosts: tuple[str, ...] = ()
+    """Hosts that recordings may be fetched from by address; unset, none."""
+    url_timeout_s: float = Field(default=600.0, gt=0, le=86_400)
+    """How long fetching one recording by address may take, in seconds."""
+    outbound_networks: tuple[str, ...] = ()
+    """Internal networks that webhooks and fetched addresses may lie in; unset, none."""
     engines: tuple[str, ...] = ()
     """Addresses of the engine hosts that share the work; unset, the one on this machine."""
     model: str = "auto"
@@ -146,6 +157,13 @@ class Settings(BaseSettings):
     """Groups and the departments they are here; of several, the first by name."""
     oidc_default_role: Literal["member", "manager"] | None = None
     """The role of who is in none of those groups; unset, they are refused."""
+
+    @field_validator("outbound_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ip_network(one)
+        return value
 
     @field_validator("home", "data_dir")
     @classmethod
@@ -219,6 +237,11 @@ _ALLOWED = {
     "server": "http://host:port",
     "server_key": "a key of that service",
     "max_upload_bytes": "1024 and more",
+    "open_uploads": "1 to 10000",
+    "upload_expires_s": "60 and more",
+    "url_hosts": 'a list of hosts, as ["media.example.org", "*.example.com"]',
+    "url_timeout_s": "seconds above 0, at most 86400",
+    "outbound_networks": 'a list of networks, as ["10.1.0.0/16"]',
     "engines": 'a list of addresses, as ["unix:/run/a.sock", "http://gpu:8000"]',
     "model": "a model's name",
     "device": "auto, cpu, cuda, cuda:1 or mps",

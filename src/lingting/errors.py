@@ -20,6 +20,7 @@
     │  ├─ LanguageUnsupported  language.unsupported
     │  ├─ ModelUnknown         model.unknown
     │  ├─ ModelNotInstalled    model.not_installed
+    │  ├─ ModelCannot          model.cannot
     │  ├─ ExtraMissing         install.extra_missing
     │  ├─ ManifestInvalid      manifest.invalid
     │  ├─ OutputUnwritable     output.unwritable
@@ -30,6 +31,7 @@
     │  ├─ GlossaryNotFound     store.glossary_not_found
     │  ├─ JobNotFound          job.not_found
     │  ├─ JobFinished          job.finished
+    │  ├─ JobCancelled         job.cancelled
     │  ├─ BatchNotFound        batch.not_found
     │  ├─ RequestConflict      request.conflict
     │  ├─ StoreNotEmpty        store.not_empty
@@ -41,6 +43,16 @@
     │  ├─ PathUnknown          request.path_unknown
     │  ├─ MethodUnknown        request.method_unknown
     │  ├─ RangeInvalid         request.range_invalid
+    │  ├─ AddressRefused       address.refused
+    │  ├─ AddressFailed        address.failed
+    │  ├─ UploadNotFound       upload.not_found
+    │  ├─ UploadGone           upload.gone
+    │  ├─ UploadConflict       upload.conflict
+    │  ├─ UploadDamaged        upload.checksum_mismatch
+    │  ├─ UploadsTooMany       upload.too_many
+    │  ├─ UploadProtocol       upload.protocol
+    │  ├─ UploadType           upload.content_type
+    │  ├─ WebhookNotFound      webhook.not_found
     │  ├─ SignInNeeded         access.sign_in_needed
     │  ├─ SignInRefused        access.sign_in_refused
     │  ├─ NotAllowed           access.not_allowed
@@ -89,6 +101,8 @@ class LingtingError(Exception):
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
     default_next_step: ClassVar[str] = "Run again with --verbose and report the incident."
+    param: str | None = None
+    """The field of a request that it is about, where somebody knows."""
 
     def __init__(self, sentence: str, next_step: str | None = None) -> None:
         super().__init__(sentence)
@@ -225,6 +239,13 @@ class ModelNotInstalled(RequestError):
     default_next_step = "Run `lingting models pull` with its name."
 
 
+class ModelCannot(RequestError):
+    """Something that no model which is here can do."""
+
+    code = "model.cannot"
+    default_next_step = "Ask without it."
+
+
 class ExtraMissing(RequestError):
     """An optional package is needed; the sentence names the extra to install."""
 
@@ -299,6 +320,14 @@ class JobFinished(RequestError):
     code = "job.finished"
     status = 409
     default_next_step = "See `lingting jobs show` with its id for its state."
+
+
+class JobCancelled(RequestError):
+    """Somebody cancelled the job while its text was waited for."""
+
+    code = "job.cancelled"
+    status = 410
+    default_next_step = "Send the recording again if its text is still wanted."
 
 
 class BatchNotFound(RequestError):
@@ -384,6 +413,86 @@ class RangeInvalid(RequestError):
     code = "request.range_invalid"
     status = 416
     default_next_step = "Ask for bytes inside the recording."
+
+
+class AddressRefused(RequestError):
+    """An address that this service does not ask: wrong form, host, port, or an internal one."""
+
+    code = "address.refused"
+    status = 403
+    default_next_step = "Name a public https address, or ask the operator; see docs/uploads.md."
+
+
+class AddressFailed(RequestError):
+    """An address that may be asked does not answer as it should."""
+
+    code = "address.failed"
+    status = 422
+    default_next_step = "Check the address, or send the file itself."
+
+
+class UploadNotFound(RequestError):
+    """There is no upload with this id."""
+
+    code = "upload.not_found"
+    status = 404
+    default_next_step = "Begin a new upload."
+
+
+class UploadGone(RequestError):
+    """An upload that was ended, refused at its end, or too old."""
+
+    code = "upload.gone"
+    status = 410
+    default_next_step = "Begin a new upload."
+
+
+class UploadConflict(RequestError):
+    """The piece does not begin where the upload has come to."""
+
+    code = "upload.conflict"
+    status = 409
+    default_next_step = "Ask with HEAD where to go on."
+
+
+class UploadDamaged(RequestError):
+    """A piece is not the one whose checksum was sent with it; it was thrown away."""
+
+    code = "upload.checksum_mismatch"
+    status = 460
+    default_next_step = "Send the piece again."
+
+
+class UploadsTooMany(RequestError):
+    """This user has too many unfinished uploads."""
+
+    code = "upload.too_many"
+    status = 429
+    default_next_step = "Finish or end some of them, or wait until they are too old."
+
+
+class UploadProtocol(RequestError):
+    """The request speaks another version of the protocol of resumable uploads."""
+
+    code = "upload.protocol"
+    status = 412
+    default_next_step = "Send `Tus-Resumable: 1.0.0`."
+
+
+class UploadType(RequestError):
+    """A piece of an upload that is not announced as one."""
+
+    code = "upload.content_type"
+    status = 415
+    default_next_step = "Send `Content-Type: application/offset+octet-stream`."
+
+
+class WebhookNotFound(RequestError):
+    """There is no webhook, or no delivery, with this id."""
+
+    code = "webhook.not_found"
+    status = 404
+    default_next_step = "See `lingting webhook list`."
 
 
 class SignInNeeded(RequestError):
@@ -627,3 +736,14 @@ class ServiceUnreachable(FaultError):
     status = 502
     retryable = True
     default_next_step = "Start it with `lingting serve`, or check LINGTING_SERVER."
+
+
+def by_code(code: str) -> type[LingtingError] | None:
+    """The class with this code."""
+    classes = [LingtingError]
+    while classes:
+        found = classes.pop()
+        if found.code == code:
+            return found
+        classes += found.__subclasses__()
+    return None

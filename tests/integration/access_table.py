@@ -19,7 +19,7 @@ ACTORS = (
 ``machine`` (a service) are of the same department; ``partner`` is the owner's colleague when the
 department is shared; the last two are of another department."""
 
-OK, NO_KEY, FORBIDDEN, HIDDEN = "ok", 401, 403, 404
+OK, CANNOT, NO_KEY, FORBIDDEN, HIDDEN = "ok", 400, 401, 403, 404
 
 
 def _policy(default: str | int, **others: str | int) -> dict[str, str | int]:
@@ -53,6 +53,7 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     ),
     "asked": _policy(HIDDEN, owner=OK, reader=OK, searcher=FORBIDDEN),
     "mine": _policy(HIDDEN, owner=OK, reader=FORBIDDEN, searcher=FORBIDDEN),
+    "own_hook": _policy(HIDDEN, admin=OK, owner=OK, reader=FORBIDDEN, searcher=FORBIDDEN),
     # whoever looks after somebody: people, their keys, the trail
     "oversee": _policy(FORBIDDEN, admin=OK, manager=OK, other_manager=OK),
     "look_after": _policy(FORBIDDEN, admin=OK, manager=OK, other_manager=HIDDEN),
@@ -62,6 +63,8 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     "make_key": _policy(FORBIDDEN, admin=OK),
     "sign_out": _policy(FORBIDDEN, admin=OK, owner=OK),
     "admin": _policy(FORBIDDEN, admin=OK),
+    # whoever may write is told that no model can do it
+    "cannot": _policy(CANNOT, reader=FORBIDDEN, searcher=FORBIDDEN),
 }  # fmt: skip
 
 
@@ -87,6 +90,9 @@ _CORRECTION = {
         "duration_s": 1.0,
     },
 }
+_TUS = {"Tus-Resumable": "1.0.0"}
+_PIECE = {**_TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+_HOOK = {"url": "https://hooks.example.invalid/", "events": ["job.done"]}
 _JOB = {"values": {"action": "pause"}}
 
 ROWS: Mapping[str, Row] = {
@@ -101,6 +107,17 @@ ROWS: Mapping[str, Row] = {
     "POST /logout": Row("open"),
     "GET /setup": Row("open"),
     "POST /setup": Row("open", data={"token": "x"}),
+    "GET /v1/models": Row("read"),
+    "GET /v1/models/{name:path}": Row("read", values={"name": "whisper-1"}),
+    "POST /v1/audio/transcriptions": Row(
+        "write",
+        data={"model": "gpt-4o-transcribe", "stream": "true"},
+        files={"file": ("a.mp3", b"sound")},
+        is_endless=True,
+    ),
+    "POST /v1/audio/translations": Row(
+        "cannot", data={"model": "whisper-1"}, files={"file": ("a.mp3", b"sound")}
+    ),
     "GET /api/v1/status": Row("read"),
     "GET /api/v1/openapi.json": Row("signed"),
     "GET /api/v1/docs": Row("signed"),
@@ -164,4 +181,23 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/audit": Row("oversee"),
     "GET /api/v1/audit/verify": Row("admin"),
     "GET /api/v1/models": Row("read"),
+    "OPTIONS /api/v1/uploads": Row("read"),
+    "GET /api/v1/uploads": Row("read"),
+    "POST /api/v1/uploads": Row("write", headers={**_TUS, "Upload-Length": "9"}),
+    "HEAD /api/v1/uploads/{id}": Row("mine", headers=_TUS),
+    "GET /api/v1/uploads/{id}": Row("mine"),
+    "PATCH /api/v1/uploads/{id}": Row("mine", headers=_PIECE),
+    "DELETE /api/v1/uploads/{id}": Row("mine", headers=_TUS),
+    "POST /api/v1/recordings/from-url": Row("write", json={"url": "{served}/a.mp3"}),
+    "GET /api/v1/webhooks": Row("read"),
+    "POST /api/v1/webhooks": Row("write", json=_HOOK),
+    "GET /api/v1/webhooks/{id}": Row("private"),
+    "PATCH /api/v1/webhooks/{id}": Row("own_hook", json={"note": "x"}),
+    "DELETE /api/v1/webhooks/{id}": Row("own_hook"),
+    "POST /api/v1/webhooks/{id}/rotate": Row("own_hook"),
+    "POST /api/v1/webhooks/{id}/test": Row("own_hook"),
+    "POST /api/v1/webhooks/{id}/replay": Row("own_hook"),
+    "GET /api/v1/webhooks/{id}/deliveries": Row("private"),
+    "GET /api/v1/webhooks/{id}/deliveries/{delivery}": Row("private"),
+    "POST /api/v1/webhooks/{id}/deliveries/{delivery}/replay": Row("own_hook"),
 }

@@ -31,6 +31,7 @@ from lingting.cli import (
     speech,
     submit,
     transcribe,
+    webhooks,
     worker,
 )
 from lingting.cli.failures import exit_code_of
@@ -86,6 +87,7 @@ for _group, _name_of_group, _commands_of_group in (
     (people.users, "user", people.USER_COMMANDS),
     (people.departments, "department", people.DEPARTMENT_COMMANDS),
     (audit.app, "audit", audit.COMMANDS),
+    (webhooks.app, "webhook", webhooks.COMMANDS),
 ):
     app.add_typer(_group, name=_name_of_group)
     for _name, _command in _commands_of_group.items():

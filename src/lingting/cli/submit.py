@@ -54,6 +54,7 @@ class _Request:
     priority: str
     options: dict[str, Any]
     recursive: bool
+    resumable: bool
     force: bool
     watch: bool
     json: bool
@@ -86,6 +87,10 @@ def submit(
     channels: ChannelsOption = Channels.mix,
     beam_size: BeamSize = None,
     recursive: Recursive = True,
+    resumable: Annotated[
+        bool,
+        typer.Option("--resumable/--no-resumable", help="Go on behind a cut, also when run again."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Do again what was submitted before.")
     ] = False,
@@ -105,6 +110,7 @@ def submit(
     Examples:
       lingting submit talk.mp3 --language zh
       lingting submit lectures/ --batch lectures --watch
+      lingting submit congress.mkv --resumable
     """
     out = Output(quiet=quiet, verbose=verbose)
 
@@ -116,7 +122,9 @@ def submit(
             hotwords=read_hotwords(hotword or (), hotwords_file), prompt=prompt,
             beam_size=beam_size, channels=channels.value, glossary=glossary,
         ).as_dict()  # fmt: skip
-        request = _Request(files, batch, priority.value, options, recursive, force, watch, json)
+        request = _Request(
+            files, batch, priority.value, options, recursive, resumable, force, watch, json
+        )
         return _submit(out, request, server, key)
 
     raise typer.Exit(exit_code_of(out, work))
@@ -196,6 +204,7 @@ class _Sender:
                 idempotency_key=key,
                 sha256=digest,
                 on_sent=progress.sent,
+                resumable=self._request.resumable,
             )
         )
         return job, True

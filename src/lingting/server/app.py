@@ -18,6 +18,7 @@ from lingting.errors import LingtingError
 from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
+from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
     audit,
@@ -25,6 +26,7 @@ from lingting.server.routes import (
     docs,
     events,
     exports,
+    from_url,
     glossaries,
     jobs,
     keys,
@@ -34,7 +36,9 @@ from lingting.server.routes import (
     search,
     state,
     transcripts,
+    uploads,
     users,
+    webhooks,
 )
 from lingting.server.routes import (
     settings as settings_routes,
@@ -58,6 +62,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
         anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
         sweeping = asyncio.create_task(_sweep(service), name="sweep")
+        service.sender.start()
         try:
             yield
         finally:
@@ -65,6 +70,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
             await service.broker.close()
+            await asyncio.to_thread(service.sender.close)
             await asyncio.to_thread(service.close)
 
     app = FastAPI(
@@ -91,6 +97,9 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         events.router,
         glossaries.router,
         search.router,
+        uploads.router,
+        from_url.router,
+        webhooks.router,
         users.router,
         departments.router,
         keys.router,
@@ -101,6 +110,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
+    app.include_router(openai.router, prefix="/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
     return app
 
@@ -112,6 +122,8 @@ async def _sweep(service: Service) -> None:
             removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
             if removed:
                 log.warning("removed half-written uploads", extra={"files": removed})
+            await service.resumables.sweep()
+            await asyncio.to_thread(lambda: openai.remove_passing(service.store))
         except LingtingError as error:
             log.warning("sweep failed", extra={"code": error.code})
         await asyncio.sleep(_SWEEP_EVERY_S)

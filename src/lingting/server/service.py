@@ -14,7 +14,11 @@ from lingting.server.guard import Patience
 from lingting.server.health import Readiness
 from lingting.server.limits import Turnstile
 from lingting.server.oidc import Provider
+from lingting.server.openai.names import Models
+from lingting.server.openai.waiting import Doors
 from lingting.server.readings import Readings
+from lingting.server.resumable import Resumables
+from lingting.server.sender import Sender
 from lingting.server.uploads import Uploads
 from lingting.store.records import Limits
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from lingting.store import Store
 
 EVENTS_AT_ONCE = 500
+FETCHES_AT_ONCE = 4
+"""Recordings that are fetched by address at a time; each holds the place of an upload."""
 _EXPORTS = 2
 """At a time: a writer has the whole transcript in memory."""
 
@@ -50,8 +56,13 @@ class Service:
         self.settings = settings
         self.patience = patience or Patience()
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
-        self.broker = Broker(self._events, lambda: self.desk.last_event_id())
+        self.fetches = asyncio.Semaphore(FETCHES_AT_ONCE)
+        self.resumables = Resumables(self)
+        self.sender = Sender(self)
+        self.broker = Broker(self._events, lambda: self.desk.last_event_id(), settings.run_folder)
         self.readiness = Readiness(self)
+        self.models = Models(self)
+        self.doors = Doors()
         self.turnstile = Turnstile()
         self.provider = Provider(settings)
         self.readings = Readings()

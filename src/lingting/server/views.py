@@ -12,6 +12,7 @@ from fastapi import Query
 
 from lingting.errors import OptionInvalid
 from lingting.store import Batch, Cursor, Glossary, Job, Recording, Revision
+from lingting.store.records import Delivery, Webhook
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
@@ -66,6 +67,53 @@ class Taken:
 @dataclass(frozen=True, slots=True)
 class TakenList:
     items: Sequence[Taken]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadView:
+    """A resumable upload."""
+
+    id: str
+    location: str
+    state: str
+    """open, done, failed or ended."""
+    kind: str
+    """whole, partial or final."""
+    size_bytes: int
+    received_bytes: int
+    created_at: datetime
+    expires_at: datetime
+    job: Job | None
+    error: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadList:
+    items: Sequence[UploadView]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookList:
+    items: Sequence[Webhook]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecret:
+    webhook: Webhook
+    secret: str
+    """Shown here and nowhere else; give it to the receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    items: Sequence[Delivery]
+    next: int | None
+    """Give it as ``before`` for the next page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    deliveries: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid
-from lingting.store import changes
+from lingting.store import changes, outbox
 from lingting.store.database import LastAct, at_the_end, lock
 from lingting.store.records import Actor, AuditEntry
 from lingting.store.rows import storable
@@ -87,6 +87,8 @@ def note(
             "object_id": object_id, "details": details,
         }
     )  # fmt: skip
+    if object_kind == "recording":
+        outbox.of_note(session, action, object_id, details)
 
 
 def _write_pending(session: Session) -> None:

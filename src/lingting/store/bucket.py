@@ -15,10 +15,10 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from lingting.errors import (
@@ -164,6 +164,35 @@ class BucketBlobs:
         """Those on this machine. Parts of an upload that was killed are the bucket's to remove."""
         return remove_dead(self._incoming)
 
+    # Parts of uploads, see ``partials`` --------------------------------------------------------
+
+    def put_object(self, key: str, stream: IO[bytes]) -> None:
+        """Under a name that is no digest's. Raises StoreUnreachable."""
+        with _asking():
+            try:
+                self._files.put(key, stream, chunk_size=_PART_BYTES, max_concurrency=2)
+            except FileNotFoundError as exc:
+                raise _no_bucket() from exc
+
+    def open_object(self, key: str) -> IO[bytes] | None:
+        """To be read once from its beginning; None when it is not there."""
+        with _asking():
+            try:
+                return cast("IO[bytes]", _Streamed(iter(self._files.get(key).stream(_PART_BYTES))))
+            except FileNotFoundError:
+                return None
+
+    def remove_object(self, key: str) -> None:
+        with _asking(), contextlib.suppress(FileNotFoundError):
+            self._answers.delete(key)
+
+    def objects_older_than(self, prefix: str, age_s: float) -> Iterator[str]:
+        """Keys below a prefix, by the clock of the bucket."""
+        before = datetime.now(UTC) - timedelta(seconds=age_s)
+        with _asking():
+            for page in self._answers.list(prefix):
+                yield from (one["path"] for one in page if one["last_modified"] < before)
+
     # Copies ------------------------------------------------------------------------------------
 
     def _held(self, digest: str, is_read_again: bool) -> IO[bytes]:
@@ -229,6 +258,26 @@ class BucketBlobs:
                 for _ in self._answers.list(key_of(digest)):  # fails for a missing bucket
                     pass
                 raise StoreDamaged("Audio that was kept is missing.") from exc
+
+
+class _Streamed(io.RawIOBase):
+    """What comes piece by piece, as a file that is read."""
+
+    def __init__(self, pieces: Iterator[Any]) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        if not self._left:
+            with _asking():
+                self._left = memoryview(bytes(next(self._pieces, b"")))
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
 
 
 def _client(url: str, *, timeout_s: float, retries: int, retry_s: float) -> S3Store:

@@ -18,7 +18,7 @@ from sqlalchemy import Select, delete, func, insert, literal, select, text, upda
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, RecordingHeld, RecordingNotFound, RevisionConflict
-from lingting.store import indexing, queries
+from lingting.store import indexing, outbox, queries
 from lingting.store.database import lock
 from lingting.store.records import AudioState, Blob, Origin, Receipt
 from lingting.store.rows import (
@@ -307,6 +307,7 @@ def _remove_recording(session: Session, recording_id: str, author: str | None) -
     )
     session.add(receipt)
     indexing.forget(session, transcript_id)
+    outbox.of_recording(session, "recording.purged", row)
     for statement in (
         delete(RevisionSegmentRow).where(RevisionSegmentRow.revision_id.in_(of_transcript)),
         delete(WordsRow).where(WordsRow.segment_id.in_(segments)),

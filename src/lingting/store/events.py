@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from lingting.store import changes
+from lingting.store import changes, outbox
 from lingting.store.database import Database, LastAct, at_the_end, lock
 from lingting.store.queries import seen_by
 from lingting.store.records import ACTIVE, Event, Sight
@@ -57,6 +57,7 @@ def _write_pending(session: Session) -> None:
                 }
             )  # fmt: skip
     session.execute(insert(JobEventRow), pending)
+    outbox.of_events(session, pending)
 
 
 def after(

@@ -284,6 +284,94 @@ class Claim:
     options: Mapping[str, Any]
     groups: int
     """How many groups of it are stored already."""
+    priority: Priority = "normal"
+
+
+Reach = Literal["own", "department", "all"]
+DeliveryState = Literal["pending", "done", "failed"]
+UploadState = Literal["open", "done", "failed", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address that is told what happens; its secret is shown when it is made and not again."""
+
+    id: str
+    owner: str
+    reach: Reach
+    """Whose events it hears: its owner's, those of ``department``, or everybody's."""
+    department: str | None
+    url: str
+    note: str
+    events: tuple[str, ...]
+    includes_text: bool
+    """Messages hold transcript text and not ids alone."""
+    created_at: datetime
+    changed_at: datetime
+    failing_since: datetime | None
+    """The first failure behind the last success."""
+    disabled_at: datetime | None
+    disabled_for: str | None
+    """user, failures (for too long) or gone (it answered 410)."""
+    old_secret_until: datetime | None
+    """Until then the secret before the current one signs as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to deliver something."""
+
+    at: datetime
+    status: int | None
+    """What the receiver answered; None when it did not."""
+    error: str | None
+    """Code of the error that kept it from answering."""
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Something a webhook is told. Holds ids and counts."""
+
+    id: int
+    webhook_id: str
+    message_id: str
+    """What the receiver sees as ``webhook-id``: the same in every attempt."""
+    kind: str
+    at: datetime
+    data: Mapping[str, Any]
+    state: DeliveryState
+    attempts: int
+    next_at: datetime | None
+    finished_at: datetime | None
+    log: tuple[Attempt, ...]
+    """The oldest first, at most thirty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A resumable upload."""
+
+    id: str
+    owner: str
+    department: str | None
+    size_bytes: int
+    received_bytes: int
+    state: UploadState
+    kind: Literal["whole", "partial", "final"]
+    asked: Mapping[str, Any]
+    """Name, options, batch and priority of the job it becomes; ``metadata`` as it was sent."""
+    sha256: str | None
+    key: str | None
+    job_id: str | None
+    error: Failure | None
+    created_at: datetime
+    changed_at: datetime
+    expires_at: datetime
+
+    @property
+    def is_complete(self) -> bool:
+        return self.received_bytes == self.size_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@
     recordings ──< jobs ──< job_groups        batches ──< jobs
     job_events   job_requests   job_shares   workers
 
+    webhooks ──< webhook_deliveries        uploads ──< upload_parts
+
     departments ──< users ──< sessions, links        keys        audit        usage
 
 - A **blob** is content: its digest is its key, many recordings may share it.
@@ -19,6 +21,9 @@
   ever read and replaced together, and a page of segments does not have to step over them.
 - What is deleted has ``deleted_at``; only ``purge`` removes rows, and leaves a **receipt**.
 - **audit** rows are chained by their digests, see ``audit``; they hold ids and counts only.
+- A **delivery** is written in the transaction of what it tells, see ``outbox``; it holds ids and
+  counts only.
+- An **upload** has come as far as its parts go; they name files beside the blobs (``partials``).
 - A **job** is one attempt to transcribe a recording. What was heard of it so far is in its groups,
   which are removed when the transcript is stored.
 
@@ -488,3 +493,101 @@ class GlossaryRow(Base):
     """How often it was written."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class WebhookRow(Base):
+    __tablename__ = "webhooks"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    """Who made it."""
+    reach: Mapped[str] = mapped_column(String(16))
+    """Whose events: own, department or all."""
+    department: Mapped[str | None] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    note: Mapped[str] = mapped_column(Text)
+    events: Mapped[list[str]] = mapped_column(JSON)
+    includes_text: Mapped[bool]
+    secret: Mapped[str] = mapped_column(Text)
+    """As it is: a signature needs it."""
+    old_secret: Mapped[str | None] = mapped_column(Text)
+    old_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """The first failure behind the last success."""
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_for: Mapped[str | None] = mapped_column(String(16))
+    """user, failures or gone."""
+
+
+class DeliveryRow(Base):
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index("webhook_deliveries_due", "state", "next_at", "webhook_id"),
+        Index("webhook_deliveries_of", "webhook_id", "id"),
+        CheckConstraint("state in ('pending', 'done', 'failed')", name="webhook_deliveries_state"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id"))
+    message_id: Mapped[str] = mapped_column(String(40))
+    """The same in every attempt, so that a receiver can tell."""
+    kind: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When it happened."""
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(16))
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When it is tried next; while one tries, when another one may."""
+    holder: Mapped[str | None] = mapped_column(String(16))
+    """Who tries it now: who comes back under another one changes nothing."""
+    attempts: Mapped[int]
+    """Since it was made, or replayed."""
+    log: Mapped[list[Any]] = mapped_column(JSON)
+    """``[time, status or null, error or null, milliseconds]`` of the latest attempts."""
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class UploadRow(Base):
+    __tablename__ = "uploads"
+    __table_args__ = (
+        Index("uploads_of_owner", "owner", "state"),
+        Index("uploads_by_expiry", "expires_at"),
+        Index("uploads_by_fingerprint", "fingerprint"),
+        CheckConstraint("state in ('open', 'done', 'failed', 'ended')", name="uploads_state"),
+    )
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    department: Mapped[str | None] = mapped_column(Text)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    received_bytes: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(16))
+    """whole, partial (a part of a ``final`` one) or final."""
+    asked: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Name, options, batch and priority of the job that it becomes."""
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    """The same for the same content and wishes of one owner, where the content is known."""
+    key: Mapped[str | None] = mapped_column(String(200))
+    """The idempotency key it was made with."""
+    holder: Mapped[str | None] = mapped_column(String(16))
+    """Who writes to it now: who comes back under another one changes nothing."""
+    job_id: Mapped[str | None] = mapped_column(String(16))
+    error: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class UploadPartRow(Base):
+    __tablename__ = "upload_parts"
+
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id"), primary_key=True)
+    start_bytes: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(String(32))
+    """Of its file, see ``partials``."""

@@ -103,7 +103,7 @@ async def take(request: Request, service: TheService, who: Writer, key: Key = No
     store = await asyncio.to_thread(lambda: service.store)
     taken: list[Taken] = []
     first_error: LingtingError | None = None
-    wish = _Wish(service, who, key)
+    wish = Wish(service, who, key)
     async with service.uploads.turn(), aclosing(request.stream()) as stream:
         form = Form(request.headers.get("content-type", ""), stream)
         async for part in form.parts():
@@ -148,7 +148,7 @@ async def _skip(part: Part, max_bytes: int) -> None:
 
 
 @dataclass(slots=True)
-class _Wish:
+class Wish:
     """What the fields of a form have said so far."""
 
     service: Service
