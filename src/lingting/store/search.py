@@ -90,6 +90,21 @@ _TURN_ROUND = 4_352
 """After so many, it asks how many recordings can pass at all."""
 _FEW_RECORDINGS = 500
 _END = 1 << 62
+_SAMPLE, _COMMON = 2_000, 0.05
+_POSTGRES_SAMPLE = """
+select count(*) from
+ (select terms from search_index where id < :below order by id desc limit :sample) newest
+ where terms @@ cast(:match as tsquery)
+"""
+_POSTGRES_COMMON = """
+select id from search_index where terms @@ cast(:match as tsquery) and id < :below
+ order by id desc limit :size
+"""
+_POSTGRES_RARE = """
+select id from search_index where terms @@ cast(:match as tsquery) and id < :below
+ order by id + 0 desc limit :size
+"""
+"""No index has the order ``id + 0``: Postgres takes all hits from that of the terms, and sorts."""
 
 
 class Search:
@@ -203,6 +218,7 @@ class _Question:
         self._passes = _passes(filters, sight)
         self._is_filtered = sight is not None or filters != SearchFilters()
         self._ask = session.connection().execute
+        self._common: bool | None = None
 
     def page(self, below: int) -> SearchPage:
         """``next`` is an id here."""
@@ -257,12 +273,22 @@ class _Question:
                 " and rowid < :below order by rowid desc limit :size"
             )
         else:
-            ids = text(
-                "select id from search_index where terms @@ cast(:match as tsquery)"
-                " and id < :below order by id desc limit :size"
-            )
+            ids = text(_POSTGRES_COMMON if self._is_common(below) else _POSTGRES_RARE)
         bound = ids.bindparams(match=self._expression, below=below, size=size)
         return bound.columns(column("id", sql.BigInteger)).cte("picked")
+
+    def _is_common(self, below: int) -> bool:
+        """On Postgres: whether the newest entries hold so many hits that walking them is best.
+
+        Its own estimate knows the thousand commonest terms only, and would walk for all others.
+        """
+        if self._common is None:
+            found = self._session.execute(
+                text(_POSTGRES_SAMPLE),
+                {"match": self._expression, "below": below, "sample": _SAMPLE},
+            )
+            self._common = (found.scalar() or 0) >= _SAMPLE * _COMMON
+        return self._common
 
     def _passing(self, picked: CTE) -> Subquery:
         """Those of them that pass; who asks and what was filtered is in this one statement.

@@ -31,7 +31,11 @@ def upgrade() -> None:
         )
     else:
         op.execute("create table search_index (id bigint primary key, terms tsvector not null)")
-        op.execute("create index search_index_terms on search_index using gin (terms)")
+        # No pending list: each search would read it to its end.
+        op.execute(
+            "create index search_index_terms on search_index using gin (terms)"
+            " with (fastupdate = off)"
+        )
     if op.get_bind().scalar(sa.text("select count(*) from transcripts")):
         settings = sa.table(
             "settings", sa.column("name", sa.String), sa.column("value", sa.JSON),
