@@ -6,25 +6,14 @@ addresses end in the logs of every proxy on the way.
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from lingting.search import Match
-from lingting.server.access import Principal
-from lingting.server.asking import TheService, principal_of
+from lingting.server.asking import Searcher, TheService
 from lingting.store import Search, SearchFilters, SearchPage, audit
 
 router = APIRouter(tags=["search"])
-
-
-async def _searcher(who: Annotated[Principal, Depends(principal_of)]) -> Principal:
-    who.require("search")
-    return who
-
-
-Searcher = Annotated[Principal, Depends(_searcher)]
 
 
 class Wanted(BaseModel):
