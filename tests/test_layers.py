@@ -14,7 +14,7 @@ LAYERS = (
     "vad engines speakers",
     "pipeline host",
     "jobs live learning compliance evaluate",
-    "server ui cli api client resuming administration __init__ __main__",
+    "server ui cli api client mcp resuming administration __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
@@ -34,7 +34,9 @@ OWNERS = {
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
-    "pydantic": ("lingting.config", "lingting.server"),
+    "mcp": ("lingting.mcp", "lingting.server.mcp"),
+    "mcp_types": ("lingting.mcp",),
+    "pydantic": ("lingting.config", "lingting.server", "lingting.mcp"),
     "pydantic_settings": ("lingting.config",),
     "prometheus_client": ("lingting.host", "lingting.server"),
     "python_multipart": ("lingting.host", "lingting.server"),
@@ -117,6 +119,13 @@ def is_allowed(own: str, imported: str) -> bool:
     is_root_helping_root = level == ROOTS and other in {
         "administration", "api", "cli", "client", "resuming", "server",
     }  # fmt: skip
+        "api",
+        "cli",
+        "client",
+        "mcp",
+        "resuming",
+        "server",
+    }
     return own == other or target < level or level == target == 0 or is_root_helping_root
 
 

@@ -101,6 +101,11 @@ ROWS: Mapping[str, Row] = {
     "POST /logout": Row("open"),
     "GET /setup": Row("open"),
     "POST /setup": Row("open", data={"token": "x"}),
+    "POST /mcp": Row(
+        "signed",
+        json={"jsonrpc": "2.0", "id": 1, "method": "ping"},
+        headers={"Accept": "application/json, text/event-stream"},
+    ),
     "GET /api/v1/status": Row("read"),
     "GET /api/v1/openapi.json": Row("signed"),
     "GET /api/v1/docs": Row("signed"),
