@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Protocol
 
 from sqlalchemy import insert
 
@@ -67,6 +68,12 @@ _LATIN = (
 Question = Callable[[], object]
 
 
+class Saying(Protocol):
+    """Makes a transcript of so many segments."""
+
+    def __call__(self, chance: random.Random, count: int, *, words: bool) -> Transcript: ...
+
+
 def segment(chance: random.Random, at: int, *, words: bool) -> Segment:
     """One utterance of 1 to 6 s, three quarters of them Chinese."""
     start_s = at * 6.0
@@ -105,13 +112,13 @@ def lengths(chance: random.Random, segments: int) -> Iterator[int]:
         yield count
 
 
-def fill(store: Store, segments: int) -> tuple[str, int]:
-    """The id of the long recording, and how many recordings there are.
+def fill(store: Store, segments: int, say: Saying | None = None) -> tuple[str, int]:
+    """The id of the long recording, and how many recordings there are; ``say`` makes transcripts.
 
     Rows are written in bulk, as the store's own code writes them one recording at a time.
     """
     chance = random.Random(SEED)  # noqa: S311 - makes rows, hides nothing
-    rows = Rows(chance)
+    rows = Rows(chance, say or transcript)
     long_id = ""
     for count in lengths(chance, segments):
         id = rows.add(count)
@@ -135,8 +142,9 @@ def settle(store: Store) -> None:
 class Rows:
     """Rows of whole recordings, until there are enough of them to be written."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, say: Saying) -> None:
         self._chance = chance
+        self._say = say
         self._waiting: dict[type[Base], list[dict[str, object]]] = {}
         self._segment_id = self._revision_id = self.recordings = 0
 
@@ -160,7 +168,7 @@ class Rows:
         made = _FIRST + timedelta(seconds=chance.uniform(0, _SPAN_S))
         draw = 0.5 if is_long else chance.random()
         is_deleted = draw < 0.05
-        said = transcript(chance, count, words=is_long or chance.random() < 1 / 3)
+        said = self._say(chance, count, words=is_long or chance.random() < 1 / 3)
         self._put(BlobRow, digest=digest, size_bytes=count * 192_000, created_at=made,
                   peaks=chance.randbytes(2_000))  # fmt: skip
         self._put(

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (
-    "errors config transcript joining languages durable outbound",
+    "errors config transcript joining languages durable search outbound",
     "audio text models store",
     "vad engines speakers",
     "pipeline host",
@@ -33,14 +33,16 @@ OWNERS = {
     "kaldi_native_fbank": (),
     "obstore": ("lingting.store.bucket",),
     "onnxruntime": ("lingting.vad",),
-    "opencc": ("lingting.text.script", "lingting.evaluate.normalise"),
+    "opencc": ("lingting.text.script", "lingting.evaluate.normalise", "lingting.search.folding"),
     "mcp": ("lingting.mcp", "lingting.server.mcp"),
     "mcp_types": ("lingting.mcp",),
     "pydantic": ("lingting.config", "lingting.server", "lingting.mcp"),
     "pydantic_settings": ("lingting.config",),
     "prometheus_client": ("lingting.host", "lingting.server"),
+    "pypinyin": ("lingting.search.sounds", "lingting.engines.nano"),
     "python_multipart": ("lingting.host", "lingting.server"),
     "rich": ("lingting.cli",),
+    "rjieba": ("lingting.search.query",),
     "safetensors": ("lingting.engines.neural",),
     "sentencepiece": ("lingting.engines.sensevoice",),
     "sqlalchemy": ("lingting.store",),
@@ -117,15 +119,8 @@ def is_allowed(own: str, imported: str) -> bool:
         return False
     level, target = LEVEL[own], LEVEL[other]
     is_root_helping_root = level == ROOTS and other in {
-        "administration", "api", "cli", "client", "resuming", "server",
+        "administration", "api", "cli", "client", "mcp", "resuming", "server",
     }  # fmt: skip
-        "api",
-        "cli",
-        "client",
-        "mcp",
-        "resuming",
-        "server",
-    }
     return own == other or target < level or level == target == 0 or is_root_helping_root
 
 

@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -36,6 +36,13 @@ from lingting.errors import (
     ServiceUnreachable,
     TooManyRequests,
     TooManyTries,
+)
+from lingting.store.hits import (
+    FoundPlace,
+    FoundRecording,
+    FoundSegment,
+    SearchFilters,
+    SearchPage,
 )
 from lingting.store.records import (
     Attempt,
@@ -381,6 +388,33 @@ class Client:
         asked = _given({"limit": limit, "after": after, "tag": tag, "deleted": is_deleted or None})
         page = self._json("GET", "/recordings", params=asked)
         return RecordingPage(tuple(map(_recording, page["items"])), page["next"])
+
+    def search(
+        self,
+        query: str,
+        *,
+        match: Literal["text", "sound"] = "text",
+        filters: SearchFilters | None = None,
+        limit: int = 20,
+        hits: int = 3,
+        after: str | None = None,
+    ) -> SearchPage:
+        """A page of recordings that hold it, the newest first, each with its best segments.
+
+        Go on with ``after=page.next``. See ``docs/search.md`` for what a query may hold.
+        """
+        asked = _given(
+            {
+                **({} if filters is None else asdict(filters)),
+                "query": query, "match": match, "limit": limit, "hits": hits, "after": after,
+            }
+        )  # fmt: skip
+        body = {
+            name: one.isoformat() if isinstance(one, datetime) else one
+            for name, one in asked.items()
+        }
+        page = self._json("POST", "/search", json=body)
+        return _made(SearchPage, {**page, "items": tuple(map(_found, page["items"]))})
 
     def recording(self, recording_id: str) -> Recording:
         """Raises RecordingNotFound."""
@@ -777,6 +811,16 @@ def _event(row: Mapping[str, Any]) -> Event:
 
 def _recording(row: Mapping[str, Any]) -> Recording:
     return _made(Recording, {**row, "tags": tuple(row["tags"])})
+
+
+def _found(row: Mapping[str, Any]) -> FoundRecording:
+    hits = tuple(
+        _made(
+            FoundSegment, {**hit, "places": tuple(_made(FoundPlace, one) for one in hit["places"])}
+        )
+        for hit in row["hits"]
+    )
+    return _made(FoundRecording, {**row, "recording": _recording(row["recording"]), "hits": hits})
 
 
 def _glossary(row: Mapping[str, Any]) -> Glossary:

@@ -140,6 +140,7 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/batches/{id}": Row("see"),
     "POST /api/v1/batches/{id}/{action}": Row("change", **_JOB),  # type: ignore[arg-type]
     "GET /api/v1/events": Row("read", is_endless=True),
+    "POST /api/v1/search": Row("signed", json={"query": "x"}),
     "GET /api/v1/glossaries": Row("read"),
     "GET /api/v1/glossaries/{name}": Row("private"),
     "PUT /api/v1/glossaries/{name}": Row("write", json={"words": ["x"]}, values={"name": "new"}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +18,7 @@ from lingting.errors import (
     RevisionNotFound,
     StoreDamaged,
 )
-from lingting.store import Blob, Store, all_recordings, cursor_of, open_store
+from lingting.store import Blob, Search, Store, all_recordings, cursor_of, open_store
 from lingting.store.blobs import FolderBlobs
 from lingting.store.schema import BlobRow, RevisionSegmentRow, SegmentRow, WordsRow
 from lingting.transcript import Segment
@@ -130,7 +129,7 @@ def test_equal_segments_of_one_transcript_all_stay(store: Store) -> None:
     id = store.keep(io.BytesIO(AUDIO), twice, name="a.wav").recording.id
     store.revise(id, replace(twice, segments=(same, same, same, same)), based_on=1)
     assert len(store.transcript(id).segments) == 4
-    assert len(store.search("是的")) == 4
+    assert Search(store.database).find("是的").count == 4
 
 
 def test_a_stale_correction_is_refused(store: Store) -> None:
@@ -168,32 +167,6 @@ def test_ids_can_be_shortened(store: Store) -> None:
     for wrong in (id[:3], "zzzzzzzz", "%%%%", f"{id}x", ""):
         with pytest.raises(RecordingNotFound):
             store.recording(wrong)
-
-
-def test_search_takes_characters_as_they_are(store: Store) -> None:
-    id = store.keep(io.BytesIO(AUDIO), rich_transcript(), name="a.wav").recording.id
-    assert [hit.position for hit in store.search("退款")] == [0]
-    assert [hit.position for hit in store.search("refund")] == [2]
-    assert [hit.position for hit in store.search("100%_")] == [2]
-    assert store.search("100_n") == []
-    assert store.search("%") != store.search("元%")
-    with pytest.raises(OptionInvalid):
-        store.search("  ")
-    store.revise(id, plain_transcript(1), based_on=1)
-    assert store.search("退款") == []  # not in the current revision any more
-    store.restore_revision(id, 1)
-    store.delete(id)
-    assert store.search("退款") == []
-
-
-def test_search_goes_on_where_it_ended(store: Store) -> None:
-    keep(store, count=25)
-    pages, after = [], None
-    while hits := store.search("句话", limit=10, after=after):
-        pages.append([hit.position for hit in hits])
-        after = (hits[-1].segment_id, hits[-1].position)
-    assert sorted(itertools.chain(*pages)) == list(range(25))
-    assert [len(page) for page in pages] == [10, 10, 5]
 
 
 def test_tags(store: Store) -> None:

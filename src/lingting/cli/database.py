@@ -98,10 +98,25 @@ def compact(verbose: Verbose = False) -> None:
     raise typer.Exit(exit_code_of(out, lambda: _compact(out)))
 
 
+def reindex(verbose: Verbose = False) -> None:
+    """Make the index of the search anew, from the transcripts.
+
+    For a history that pypinyin came to later, or whose `db check` says so. Others go on meanwhile;
+    what is not in the index yet is not found.
+
+    \b
+    Example:
+      lingting db reindex
+    """
+    out = Output(verbose=verbose)
+    raise typer.Exit(exit_code_of(out, lambda: _reindex(out)))
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "upgrade": upgrade,
     "check": check,
     "compact": compact,
+    "reindex": reindex,
 }
 
 
@@ -160,6 +175,22 @@ def _compact(output: Output) -> int:
     output.note(
         f"The database has {size(size_bytes)} now." if size_bytes else "Postgres does it by itself."
     )
+    return DONE
+
+
+def _reindex(output: Output) -> int:
+    from lingting.store import Search, open_store
+
+    with open_store() as store:
+        search = Search(store.database)
+        count = search.rebuild()
+        without = search.without_sounds()
+    output.note(f"{count} segments are in the index.")
+    if without:
+        output.warn(
+            f"{without} of them cannot be found by sound: run `pip install lingting[search]`, then"
+            " this again."
+        )
     return DONE
 
 

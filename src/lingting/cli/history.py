@@ -16,6 +16,7 @@ from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.options import Json, Limit, Verbose, Words
 from lingting.cli.output import Output, local_time, record_of, shown
+from lingting.cli.search import search
 from lingting.errors import OptionInvalid, OutputUnwritable
 
 if TYPE_CHECKING:
@@ -99,24 +100,6 @@ def export(
     raise typer.Exit(
         exit_code_of(out, lambda: _export(out, ids, formats or (), output, audio, words, revision))
     )
-
-
-def search(
-    text: Annotated[str, typer.Argument(help="What was said.", show_default=False)],
-    limit: Limit = 20,
-    json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Find segments that hold a text, the newest first.
-
-    It compares plain text and reads every segment that was kept.
-
-    \b
-    Example:
-      lingting history search 退款
-    """
-    out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _search(out, text, limit, json)))
 
 
 def tag(
@@ -371,30 +354,6 @@ def _copy(stream: BinaryIO, target: Path) -> None:
         raise OutputUnwritable(f"The recording cannot be written: {exc.strerror}.") from exc
     finally:
         part.unlink(missing_ok=True)
-
-
-def _search(output: Output, text: str, limit: int, json: bool) -> int:
-    from lingting.cli.display import clock
-    from lingting.store import open_store
-
-    with open_store() as store:
-        hits = store.search(text, limit=limit)
-    if json:
-        for hit in hits:
-            segment = hit.segment
-            output.record(
-                {
-                    "id": hit.recording_id, "name": hit.recording_name, "position": hit.position,
-                    "start_s": segment.start_s, "end_s": segment.end_s, "text": segment.text,
-                }
-            )  # fmt: skip
-        return DONE
-    rows = [
-        (hit.recording_id, clock(hit.segment.start_s), hit.recording_name, hit.segment.text)
-        for hit in hits
-    ]
-    output.table(("id", "at", "name", "text"), rows)
-    return DONE
 
 
 def _tag(output: Output, id: str, add: Sequence[str], remove: Sequence[str]) -> int:

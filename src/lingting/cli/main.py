@@ -27,6 +27,7 @@ from lingting.cli import (
     models,
     people,
     retention,
+    search,
     serve,
     speech,
     submit,
@@ -69,6 +70,7 @@ for _name, _command in models.COMMANDS.items():
 app.add_typer(history.app, name="history")
 for _name, _command in history.COMMANDS.items():
     _add(history.app, _name, _command)
+_add(app, "search", search.search)
 app.add_typer(glossary.app, name="glossary")
 for _name, _command in glossary.COMMANDS.items():
     _add(glossary.app, _name, _command)

@@ -14,6 +14,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lingting.store.hits import (
+    FoundPlace,
+    FoundRecording,
+    FoundSegment,
+    SearchFilters,
+    SearchPage,
+)
 from lingting.store.records import (
     Actor,
     AuditEntry,
@@ -23,7 +30,6 @@ from lingting.store.records import (
     Cursor,
     Event,
     Glossary,
-    Hit,
     Job,
     Kept,
     Receipt,
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
     from lingting.store.glossaries import Glossaries
     from lingting.store.opening import open_store
     from lingting.store.retention import RetentionReport, RetentionRule
+    from lingting.store.search import Search
     from lingting.store.store import Store, all_recordings, cursor_of
 
 __all__ = [
@@ -49,9 +56,11 @@ __all__ = [
     "Checkup",
     "Cursor",
     "Event",
+    "FoundPlace",
+    "FoundRecording",
+    "FoundSegment",
     "Glossaries",
     "Glossary",
-    "Hit",
     "Job",
     "Kept",
     "Receipt",
@@ -59,6 +68,9 @@ __all__ = [
     "RetentionReport",
     "RetentionRule",
     "Revision",
+    "Search",
+    "SearchFilters",
+    "SearchPage",
     "Sight",
     "Store",
     "WorkerState",
@@ -74,6 +86,7 @@ _HOMES = {
     "Glossaries": "glossaries",
     "RetentionReport": "retention",
     "RetentionRule": "retention",
+    "Search": "search",
     "Store": "store",
     "all_recordings": "store",
     "cursor_of": "store",

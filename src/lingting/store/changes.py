@@ -18,7 +18,7 @@ from sqlalchemy import Select, delete, func, insert, literal, select, text, upda
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, RecordingHeld, RecordingNotFound, RevisionConflict
-from lingting.store import outbox, queries
+from lingting.store import indexing, outbox, queries
 from lingting.store.database import lock
 from lingting.store.records import AudioState, Blob, Origin, Receipt
 from lingting.store.rows import (
@@ -175,6 +175,7 @@ def add_machine_revision(
     number = add_revision(session, row, transcript, origin="machine", author=None)
     if not is_human:
         row.current_number = number
+        indexing.follow(session, row.id)
     return number, True
 
 
@@ -201,6 +202,7 @@ def add_human_revision(
         )
     number = add_revision(session, row, transcript, origin="human", author=author)
     row.current_number = number
+    indexing.follow(session, row.id)
     return number
 
 
@@ -275,6 +277,7 @@ def restore_revision(
         insert(RevisionSegmentRow).from_select(["revision_id", "position", "segment_id"], links)
     )
     row.current_number = new_number
+    indexing.follow(session, row.id)
     return new_number
 
 
@@ -304,6 +307,7 @@ def _remove_recording(session: Session, recording_id: str, author: str | None) -
     )
     session.add(receipt)
     outbox.of_recording(session, "recording.purged", row)
+    indexing.forget(session, transcript_id)
     for statement in (
         delete(RevisionSegmentRow).where(RevisionSegmentRow.revision_id.in_(of_transcript)),
         delete(WordsRow).where(WordsRow.segment_id.in_(segments)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
-from lingting.store import purging
+from lingting.store import indexing, purging
 from lingting.store.records import Checkup
 from lingting.store.schema import (
     BlobRow,
@@ -80,3 +80,4 @@ def _row_faults(session: Session) -> Iterator[str]:
     )
     if count := session.scalar(without):
         yield f"{count} recordings lost their transcript."
+    yield from indexing.faults(session)

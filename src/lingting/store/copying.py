@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import JSON, Connection, MetaData, Table, delete, func, insert, select, text
 
+from lingting.store.indexing import copy_terms
 from lingting.store.schema import Base
 
 _BATCH = 2_000
@@ -28,6 +29,7 @@ def copy_rows(source: Connection, target: Connection) -> int:
             target.execute(insert(table), [dict(row._mapping) for row in part])
             copied += len(part)
     _set_sequences(target)
+    copy_terms(target)
     return copied
 
 

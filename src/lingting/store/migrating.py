@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.orm import Session
 
 from lingting.errors import StoreSchema, StoreUnreachable
 from lingting.store.database import Database
@@ -86,7 +87,20 @@ def upgrade_to(database: Database, target: str) -> tuple[str | None, str | None]
         if before is not None:
             check_known(before)
         command.upgrade(_config(connection), target)
-        return before, current(connection)
+        after = current(connection)
+        if after == newest():
+            _fill_search(connection)
+        return before, after
+
+
+def _fill_search(connection: Connection) -> None:
+    """An index that a step made is filled by today's code, which knows the newest schema only."""
+    from lingting.store import indexing
+
+    with Session(connection) as session:
+        is_whole = indexing.is_whole(session)
+    if not is_whole:
+        indexing.fill_all(connection)
 
 
 def copy_before_upgrade(database: Database) -> Path | None:

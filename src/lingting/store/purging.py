@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, StoreBusy, StoreUnreachable
-from lingting.store import audit, changes, retention
+from lingting.store import audit, changes, indexing, retention
 from lingting.store.records import Actor, Receipt
 from lingting.store.retention import RetentionReport
 from lingting.store.schema import BlobRow, ReceiptRow, RecordingRow
@@ -157,6 +157,9 @@ def _finish(store: Store, receipt: Receipt) -> Receipt:
 def compact(store: Store) -> None:
     """See ``Store.compact``."""
     last = _last_receipt(store)
+    if last > (store.setting(_COMPACTED) or 0):
+        with store.database.write() as session:
+            indexing.merge(session)
     store.database.compact()
     store.set_setting(_COMPACTED, last)
     store.database.forget_removed()

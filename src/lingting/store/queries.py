@@ -1,4 +1,4 @@
-"""Reading: pages of the history, one transcript, a search. Each function runs in one session.
+"""Reading: pages of the history, one transcript. Each function runs in one session.
 
 Pages are found by where the last one ended, never by counting rows, so the thousandth costs as much
 as the first and nothing is shown twice while others write.
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, 
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
-from lingting.store.records import Cursor, Hit, Recording, Revision, Sight
+from lingting.store.records import Cursor, Recording, Revision, Sight
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, transcript_of
 from lingting.store.schema import (
     BlobRow,
@@ -96,13 +96,14 @@ def page(
         picked = picked.where(time <= after.created_at, or_(time < after.created_at, id < after.id))
     picked = picked.order_by(time.desc(), id.desc()).limit(limit)
     ids = session.scalars(_merged(picked, _ways_to_see(sight, RecordingRow), limit)).all()
-    found = {
-        one.id: one
-        for one in _shown(
-            session, session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
-        )
-    }
+    found = recordings_by_id(session, ids)
     return [found[id] for id in ids]
+
+
+def recordings_by_id(session: Session, ids: Sequence[str]) -> dict[str, Recording]:
+    """Those that are there."""
+    rows = session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
+    return {one.id: one for one in _shown(session, rows)}
 
 
 def _merged(picked: Any, ways: Sequence[ColumnElement[bool]], limit: int) -> Any:
@@ -305,56 +306,6 @@ def transcript(session: Session, revision: RevisionRow) -> Transcript:
     """The whole of a revision."""
     found = segments(session, revision.id)
     return transcript_of(revision.facts, (one for _, _, one in found))
-
-
-def search(
-    session: Session,
-    text: str,
-    *,
-    limit: int,
-    after: tuple[int, int] | None,
-    sight: Sight | None = None,
-) -> list[Hit]:
-    """Segments of current transcripts that hold ``text``, the newest first.
-
-    ``after`` is ``(segment_id, position)`` of the last hit of the page before. It reads every
-    segment until the page is full: fine for thousands of recordings on one machine.
-    """
-    query = (
-        select(
-            RecordingRow.id.label("recording_id"), RecordingRow.name,
-            RevisionSegmentRow.position, *_SEGMENT_COLUMNS,
-        )
-        .join(RevisionSegmentRow, RevisionSegmentRow.segment_id == SegmentRow.id)
-        .join(RevisionRow, RevisionRow.id == RevisionSegmentRow.revision_id)
-        .join(
-            TranscriptRow,
-            and_(
-                TranscriptRow.id == RevisionRow.transcript_id,
-                TranscriptRow.current_number == RevisionRow.number,
-            ),
-        )
-        .join(RecordingRow, RecordingRow.id == TranscriptRow.recording_id)
-        .where(
-            RecordingRow.deleted_at.is_(None),
-            SegmentRow.text.icontains(text, autoescape=True),
-            seen_by(sight),
-        )
-        .order_by(SegmentRow.id.desc(), RevisionSegmentRow.position)
-        .limit(limit)
-    )  # fmt: skip
-    if after is not None:
-        segment_id, position = after
-        query = query.where(
-            SegmentRow.id <= segment_id,
-            or_(SegmentRow.id < segment_id, RevisionSegmentRow.position > position),
-        )
-    rows = session.execute(query).all()
-    found = segments_of([row[3:] for row in rows], {})
-    return [
-        Hit(recording_id, name, position, found[segment_id], segment_id)
-        for recording_id, name, position, segment_id, *_ in rows
-    ]
 
 
 def tags(session: Session, *, sight: Sight | None = None) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from lingting.transcript import Failure, Segment
+from lingting.transcript import Failure
 
 Origin = Literal["machine", "human"]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
@@ -114,18 +114,6 @@ class Cursor:
 
     created_at: datetime
     id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A segment of a current transcript that holds what was searched."""
-
-    recording_id: str
-    recording_name: str
-    position: int
-    segment: Segment
-    segment_id: int
-    """With ``position`` the place to go on from, see ``Store.search``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@
     blobs ──< recordings ──< tags
                   │
               transcripts ──< revisions ──< revision_segments >── segments ── words
-    settings   receipts   glossaries
+    settings   receipts   glossaries   search_entries ── segments
 
     recordings ──< jobs ──< job_groups        batches ──< jobs
     job_events   job_requests   job_shares   workers
@@ -30,7 +30,7 @@
 Later migrations add what needs more of the service to mean anything, and not before, because a
 table that nobody fills is a promise that nobody tests. ``owner`` and ``department`` of recordings
 and glossaries, and ``user`` of keys, are plain names: programs have names of their own, and a
-recording outlives whoever gave it. The index of the search comes with search proper.
+recording outlives whoever gave it.
 """
 
 from __future__ import annotations
@@ -201,6 +201,22 @@ class RevisionSegmentRow(Base):
     revision_id: Mapped[int] = mapped_column(ForeignKey("revisions.id"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     segment_id: Mapped[int] = mapped_column(ForeignKey("segments.id"))
+
+
+class SearchEntryRow(Base):
+    """A segment of a current revision, as the search knows it, see ``indexing``.
+
+    Its terms are in ``search_index``, which is no model: a virtual table on SQLite.
+    """
+
+    __tablename__ = "search_entries"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    segment_id: Mapped[int] = mapped_column(BigInteger)
+    """No reference: an index for it would be as large as the table. ``check`` compares instead."""
+    confidence: Mapped[float | None] = mapped_column(Double)
+    sounds: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Two bytes a unit of its text, see ``lingting.search``; None: written without pypinyin."""
 
 
 class SettingRow(Base):

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lingting.errors import OptionInvalid, RecordingNotFound, StoreBusy
+from lingting.errors import RecordingNotFound, StoreBusy
 from lingting.store import audit, changes, checking, keeping, purging, queries, retention, settings
 from lingting.store.blobs import BlobStore
 from lingting.store.database import Database
@@ -27,7 +27,6 @@ from lingting.store.records import (
     Blob,
     Checkup,
     Cursor,
-    Hit,
     Kept,
     Receipt,
     Recording,
@@ -191,24 +190,6 @@ class Store:
         """Every state of the transcript, the oldest first."""
         with self.database.read() as session:
             return queries.revisions(session, queries.whole_id(session, recording_id))
-
-    def search(
-        self,
-        wanted: str,
-        *,
-        limit: int = 50,
-        after: tuple[int, int] | None = None,
-        sight: Sight | None = None,
-    ) -> list[Hit]:
-        """Segments whose text holds ``wanted``, see ``queries.search``.
-
-        Letters match whatever their case, beyond ASCII on Postgres only.
-        """
-        wanted = storable(wanted.strip())
-        if not wanted:
-            raise OptionInvalid("Nothing is searched for.", "Give at least one character.")
-        with self.database.read() as session:
-            return queries.search(session, wanted, limit=limit, after=after, sight=sight)
 
     def peaks(self, digest: str) -> bytes | None:
         """What ``keep`` was given for this audio."""

@@ -1,0 +1,172 @@
+"""``lingting search``: in the history of this machine, or of a service."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lingting.cli.asking import Key
+from lingting.cli.failures import DONE, exit_code_of
+from lingting.cli.options import Json, Verbose
+from lingting.cli.output import Output
+from lingting.errors import OptionInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lingting.store import FoundRecording, FoundSegment, SearchFilters, SearchPage
+
+_PAGE = 50
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What was said.", show_default=False)],
+    sound: Annotated[
+        bool, typer.Option("--sound", help="By sound: homophones, and pinyin such as zhongguo.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Recordings at most.")] = 20,
+    hits: Annotated[
+        int, typer.Option("--hits", min=1, max=20, help="Segments of each recording at most.")
+    ] = 3,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="Kept then or later: 2026-11-01.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="Kept before then.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="Segments in it, such as zh.")
+    ] = None,
+    speaker: Annotated[str | None, typer.Option("--speaker", help="What this one said.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Recordings with this tag.")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="Recordings of this user.")] = None,
+    department: Annotated[
+        str | None, typer.Option("--department", help="Recordings of this department.")
+    ] = None,
+    min_length: Annotated[
+        float | None, typer.Option("--min-length", metavar="SECONDS", min=0, help="Not shorter.")
+    ] = None,
+    max_length: Annotated[
+        float | None, typer.Option("--max-length", metavar="SECONDS", min=0, help="Not longer.")
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", min=0, max=1, help="Segments heard at least so surely."),
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="URL", help="Search what a service keeps.")
+    ] = None,
+    key: Key = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Find what was said, in the current transcripts, the newest recordings first.
+
+    Words with spaces between them are all in one segment; Chinese in one piece and whatever stands
+    in quotes is a phrase. Upper case, width and traditional characters make no difference.
+
+    \b
+    Examples:
+      lingting search 退款
+      lingting search "zhong guo" --sound --since 2026-11-01
+    """
+    out = Output(verbose=verbose)
+
+    def work() -> int:
+        from lingting.store import SearchFilters
+
+        filters = SearchFilters(
+            _date(since), _date(until), language, speaker, tag, owner, department, min_length,
+            max_length, confidence,
+        )  # fmt: skip
+        with _asker(server, key, text, sound, filters, hits) as ask:
+            return _search(out, ask, limit, json)
+
+    raise typer.Exit(exit_code_of(out, work))
+
+
+class _asker:
+    """Asks for one page after another, here or over there."""
+
+    def __init__(
+        self, server: str | None, key: str | None, text: str, sound: bool,
+        filters: SearchFilters, hits: int,
+    ) -> None:  # fmt: skip
+        self._server, self._key = server, key
+        self._text, self._filters, self._hits = text, filters, hits
+        self._match: Any = "sound" if sound else "text"
+
+    def __enter__(self) -> Callable[[int, str | None], SearchPage]:
+        from lingting.cli.asking import connect
+        from lingting.store import Search, open_store
+
+        asked: Any
+        if self._server is None:
+            self._opened: Any = open_store()
+            asked = Search(self._opened.database).find
+        else:
+            self._opened = connect(self._server, self._key)
+            asked = self._opened.search
+        return lambda limit, after: asked(
+            self._text, match=self._match, filters=self._filters, limit=limit, hits=self._hits,
+            after=after,
+        )  # fmt: skip
+
+    def __exit__(self, *exc: object) -> None:
+        self._opened.close()
+
+
+def _search(
+    output: Output, ask: Callable[[int, str | None], SearchPage], limit: int, json: bool
+) -> int:
+    from lingting.cli.display import clock
+
+    first: list[SearchPage] = []
+    rows = []
+    for found in islice(_all(ask, first, min(limit, _PAGE)), limit):
+        for hit in found.hits:
+            if json:
+                output.record(_record(found, hit))
+            else:
+                one = found.recording
+                rows.append((one.id, clock(hit.at_s), one.name, hit.text))
+    if not json:
+        output.table(("id", "at", "name", "text"), rows)
+    (page,) = first
+    if page.read_as == "words":
+        output.note("Nothing holds it in one piece; these hold all of its words.")
+    if page.count is not None:
+        output.note(f"{'more than ' if page.is_count_capped else ''}{page.count} segments hold it")
+    return DONE
+
+
+def _all(
+    ask: Callable[[int, str | None], SearchPage], first: list[SearchPage], size: int
+) -> Iterator[FoundRecording]:
+    """Recordings page after page; the first page is kept."""
+    after: str | None = None
+    while not first or after is not None:
+        page = ask(size, after)
+        first[:] = first or [page]
+        yield from page.items
+        after = page.next
+
+
+def _record(found: FoundRecording, hit: FoundSegment) -> dict[str, Any]:
+    return {"id": found.recording.id, "name": found.recording.name, **asdict(hit)}
+
+
+def _date(given: str | None) -> datetime | None:
+    """A day or a moment; without a zone, of this machine."""
+    if given is None:
+        return None
+    try:
+        return datetime.fromisoformat(given).astimezone(UTC)
+    except ValueError as exc:
+        raise OptionInvalid(
+            "A date cannot be read.", "Write it as 2026-11-21 or 2026-11-21T08:00."
+        ) from exc
