@@ -132,9 +132,10 @@ async def login(request: Request, service: TheService) -> Response:
     form = await _fields(request)
     user, password = form.get("user", "").strip().lower(), form.get("password", "")
     try:
-        ticket = await asyncio.to_thread(
-            lambda: service.access.sign_in(user, password, address=address_of(request))
-        )
+        async with service.signing_in:
+            ticket = await asyncio.to_thread(
+                lambda: service.access.sign_in(user, password, address=address_of(request))
+            )
     except LingtingError as error:
         return _login(service, error, user)
     return await signed_in(request, service, ticket)
@@ -190,8 +191,9 @@ async def setup(request: Request, service: TheService) -> Response:
     try:
         if password != form.get("again", ""):
             raise OptionInvalid("The two passwords are not the same.", "Type them again.")
-        user = await asyncio.to_thread(lambda: service.access.set_password(token, password))
-        ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
+        async with service.signing_in:
+            user = await asyncio.to_thread(lambda: service.access.set_password(token, password))
+            ticket = await asyncio.to_thread(lambda: service.access.sign_in(user, password))
     except LingtingError as error:
         return _setup(token, user, error)
     return await signed_in(request, service, ticket)

@@ -30,6 +30,9 @@ FETCHES_AT_ONCE = 4
 _EXPORTS = 2
 """At a time: a writer has the whole transcript in memory."""
 
+_SIGN_INS = 2
+"""At a time: each hashes for a while, and must not take the threads of everybody else."""
+
 
 def default_limits(settings: Settings) -> Limits:
     """Of everybody, as the program was set up; 0 is no limit."""
@@ -60,6 +63,7 @@ class Service:
         self.provider = Provider(settings)
         self.readings = Readings()
         self.exporting = asyncio.Semaphore(_EXPORTS)
+        self.signing_in = asyncio.Semaphore(_SIGN_INS)
         self._opening = threading.Lock()
         self._parts: tuple[Store, Desk, Access] | None = None
 
