@@ -16,6 +16,7 @@ import hashlib
 import os
 import tempfile
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -156,6 +157,13 @@ class Settings(BaseSettings):
     """Groups and the departments they are here; of several, the first by name."""
     oidc_default_role: Literal["member", "manager"] | None = None
     """The role of who is in none of those groups; unset, they are refused."""
+
+    @field_validator("outbound_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ip_network(one)
+        return value
 
     @field_validator("home", "data_dir")
     @classmethod

@@ -19,6 +19,7 @@ from lingting.errors import (
     LingtingError,
     OptionInvalid,
     ServiceUnreachable,
+    TooManyRequests,
     UploadConflict,
     UploadGone,
     UploadNotFound,
@@ -27,7 +28,7 @@ from lingting.errors import (
 PIECE_BYTES = 64 << 20
 _READ_BYTES = 256 << 10
 _MAX_HEAD_BYTES = 48 << 10
-_PASSES = (ServiceUnreachable, BusyError, BodyTooSlow, UploadConflict)
+_PASSES = (ServiceUnreachable, BusyError, BodyTooSlow, TooManyRequests, UploadConflict)
 _BEGINNINGS = 3
 _LONGEST_WAIT_S = 15.0
 _TUS = {"Tus-Resumable": "1.0.0"}
@@ -162,7 +163,8 @@ class _Patience:
         left_s = self._until_s - time.monotonic()
         if left_s <= 0:
             raise error
-        time.sleep(min(self._wait_s, left_s))
+        asked_s = getattr(error, "retry_after_s", 0.0)
+        time.sleep(min(max(self._wait_s, asked_s), left_s))
         self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
 
     def waited(self, work: Callable[[], Any]) -> Any:

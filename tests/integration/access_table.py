@@ -53,6 +53,7 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     ),
     "asked": _policy(HIDDEN, owner=OK, reader=OK, searcher=FORBIDDEN),
     "mine": _policy(HIDDEN, owner=OK, reader=FORBIDDEN, searcher=FORBIDDEN),
+    "own_hook": _policy(HIDDEN, admin=OK, owner=OK, reader=FORBIDDEN, searcher=FORBIDDEN),
     # whoever looks after somebody: people, their keys, the trail
     "oversee": _policy(FORBIDDEN, admin=OK, manager=OK, other_manager=OK),
     "look_after": _policy(FORBIDDEN, admin=OK, manager=OK, other_manager=HIDDEN),
@@ -87,6 +88,9 @@ _CORRECTION = {
         "duration_s": 1.0,
     },
 }
+_TUS = {"Tus-Resumable": "1.0.0"}
+_PIECE = {**_TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+_HOOK = {"url": "https://hooks.example.invalid/", "events": ["job.done"]}
 _JOB = {"values": {"action": "pause"}}
 
 ROWS: Mapping[str, Row] = {
@@ -169,4 +173,23 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/audit": Row("oversee"),
     "GET /api/v1/audit/verify": Row("admin"),
     "GET /api/v1/models": Row("read"),
+    "OPTIONS /api/v1/uploads": Row("read"),
+    "GET /api/v1/uploads": Row("read"),
+    "POST /api/v1/uploads": Row("write", headers={**_TUS, "Upload-Length": "9"}),
+    "HEAD /api/v1/uploads/{id}": Row("mine", headers=_TUS),
+    "GET /api/v1/uploads/{id}": Row("mine"),
+    "PATCH /api/v1/uploads/{id}": Row("mine", headers=_PIECE),
+    "DELETE /api/v1/uploads/{id}": Row("mine", headers=_TUS),
+    "POST /api/v1/recordings/from-url": Row("write", json={"url": "{served}/a.mp3"}),
+    "GET /api/v1/webhooks": Row("read"),
+    "POST /api/v1/webhooks": Row("write", json=_HOOK),
+    "GET /api/v1/webhooks/{id}": Row("private"),
+    "PATCH /api/v1/webhooks/{id}": Row("own_hook", json={"note": "x"}),
+    "DELETE /api/v1/webhooks/{id}": Row("own_hook"),
+    "POST /api/v1/webhooks/{id}/rotate": Row("own_hook"),
+    "POST /api/v1/webhooks/{id}/test": Row("own_hook"),
+    "POST /api/v1/webhooks/{id}/replay": Row("own_hook"),
+    "GET /api/v1/webhooks/{id}/deliveries": Row("private"),
+    "GET /api/v1/webhooks/{id}/deliveries/{delivery}": Row("private"),
+    "POST /api/v1/webhooks/{id}/deliveries/{delivery}/replay": Row("own_hook"),
 }

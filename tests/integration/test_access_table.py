@@ -4,8 +4,10 @@ import contextlib
 import io
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -22,6 +24,7 @@ from lingting.server.access import ROLE_SCOPES, SCOPES
 from lingting.server.accounts import Accounts
 from lingting.server.app import create_app
 from lingting.store import Glossaries
+from lingting.store.webhooks import Webhooks
 
 PEOPLE = {
     "root": ("admin", None),
@@ -57,6 +60,8 @@ class World:
     service: Running
     keys: dict[str, str]
     http: httpx.Client
+    served: str
+    """Where a file is that the service may fetch."""
     made: dict[str, str] | None = None
 
     def things(self) -> dict[str, str]:
@@ -77,7 +82,17 @@ class World:
         there = [one for one in glossaries.listed(owner="olga") if one.name == "terms"]
         terms = there[0] if there else glossaries.save("terms", ["w"], based_on=0, owner="olga")
         key, _ = service.access.new_key("one", user="olga")
+        upload = service.resumables.rows.add(
+            size_bytes=9, kind="whole", asked={}, sha256=None, fingerprint="table", key=None, **who
+        )
+        hooks = Webhooks(service.store.database)
+        hook = (
+            next(iter(hooks.listed(owner="olga")), None)
+            or (hooks.add("https://hooks.example.invalid/", ["job.failed"], owner="olga")[0])
+        )
+        delivery = next(iter(hooks.deliveries(hook.id)), None) or hooks.test(hook.id)
         self.made = {
+            "uploads": upload.id, "webhooks": hook.id, "delivery": str(delivery.id),
             "recordings": kept.id, "transcripts": kept.id, "exports": kept.id, "jobs": job.id,
             "batches": batch.id, "glossaries": terms.id, "keys": key.id, "users": "olga",
         }  # fmt: skip
@@ -89,7 +104,11 @@ class World:
         if "{" in path:
             kind = path.split("/")[3]
             values = {"id": self.things().get(kind, ""), "name": self.things().get(kind, "")}
+            values |= {"delivery": self.things()["delivery"]}
             path = path.format(**(values | dict(row.values)))
+        json = row.json
+        if isinstance(json, dict) and "url" in json:
+            json = {**json, "url": json["url"].replace("{served}", self.served)}
         store = self.service.service.store
         if row.first == "deleted":
             store.delete(self.things()["recordings"])
@@ -99,7 +118,7 @@ class World:
         if actor != "nobody":
             headers["Authorization"] = f"Bearer {self.keys[actor]}"
         with self.http.stream(
-            method, path, params=row.params, json=row.json, data=row.data, files=row.files,
+            method, path, params=row.params, json=json, data=row.data, files=row.files,
             headers=headers,
         ) as answer:  # fmt: skip
             if not row.is_endless:
@@ -110,10 +129,39 @@ class World:
         return status
 
 
+@contextlib.contextmanager
+def small_file() -> Iterator[str]:
+    """A server that answers everything with a few bytes; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"sound")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("table") / "data"
-    with running(folder, requests_per_minute=0) as service, httpx.Client(timeout=60) as http:
+    with (
+        small_file() as served,
+        running(
+            folder, requests_per_minute=0, open_uploads=1000,
+            url_hosts=(served.removeprefix("http://"),), outbound_networks=("127.0.0.1/32",),
+        ) as service,
+        httpx.Client(timeout=60) as http,
+    ):  # fmt: skip
         accounts, access = Accounts(service.service.store), service.service.access
         for department in ("sales", "law"):
             accounts.add_department(department)
@@ -130,7 +178,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         service.service.desk.submit(
             io.BytesIO(b"asked"), name="k", owner="olga", department="sales", idempotency_key="k"
         )
-        yield World(service, keys, http)
+        yield World(service, keys, http, served)
 
 
 def test_every_route_is_in_the_table(world: World) -> None:

@@ -469,7 +469,7 @@ def test_what_did_not_happen_is_not_told(service: Running, client: Client) -> No
     def cancel_and_fail() -> None:
         with events.telling(database) as session:
             events.of_job(session, session.get_one(JobRow, job_id), "job.cancelled")
-            events.write_pending(session)
+            events._write_pending(session)
             session.flush()
             assert session.scalar(select(func.count()).select_from(DeliveryRow)) == 2
             raise ZeroDivisionError
@@ -582,3 +582,67 @@ def test_on_postgres(tmp_path: Path, receiver: Receiver, quick: None) -> None:
             Verifier(secret).verify(body, headers)
         client.delete_webhook(made.id)
         finish(service.service.desk, submit(service))
+
+
+def test_the_commands(service: Running, receiver: Receiver, tmp_path: Path) -> None:
+    environment = {
+        **os.environ, "LINGTING_SERVER": service.url, "LINGTING_SERVER_KEY": service.key(),
+        "LINGTING_DATA_DIR": str(tmp_path / "elsewhere"),
+    }  # fmt: skip
+
+    def run(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "lingting", "webhook", *words],
+            env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, _ = run("add", receiver.url, "--event", "job.done", "--note", "tickets")
+    assert code == 0
+    id, secret = out.strip().split("\t")
+    assert secret.startswith("whsec_")
+    code, out, _ = run("test", id)
+    assert (code, out.splitlines()[1].split("\t")[1::4]) == (0, ["webhook.test", "204"])
+    Verifier(secret).verify(receiver.messages[0][1], receiver.messages[0][0])
+    code, out, _ = run("list", "--json")
+    (listed,) = [json.loads(line) for line in out.splitlines()]
+    assert (listed["id"], listed["note"], listed["events"]) == (id, "tickets", ["job.done"])
+    assert secret not in out
+    receiver.usual = (500, {})
+    assert run("test", id)[0] == 3
+    wait_until(lambda: Webhooks(service.service.store.database).deliveries(id, state="failed"))
+    code, out, _ = run("deliveries", id, "--state", "failed", "--json")
+    failed = json.loads(out)
+    assert [one["status"] for one in failed["log"]] == [500] * 4
+    receiver.usual = (200, {})
+    assert run("replay", id)[2].startswith("1 to be sent")
+    assert run("replay", id, "--delivery", str(failed["id"]))[0] == 0
+    code, out, _ = run("rotate", id, "--json")
+    assert json.loads(out)["secret"] != secret
+    assert run("change", id, "--disable")[0] == 0
+    code, out, _ = run("list")
+    assert "disabled (user)" in out
+    code, _, err = run("test", id)
+    assert (code, "disabled" in err) == (2, True)
+    assert run("change", id, "--enable", "--event", "job.failed")[0] == 0
+    code, _, err = run("add", "https://10.0.0.1/")
+    assert (code, "address.refused" in err) == (2, True)
+    assert run("delete", id)[0] == 0
+    code, _, err = run("deliveries", id)
+    assert (code, "webhook.not_found" in err) == (2, True)
+
+
+def test_addresses_and_secrets_stay_out_of_the_logs(
+    service: Running, client: Client, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", "lingting"):
+        made, secret = client.add_webhook(receiver.url + "/brumbleweft?t=quincunx", ["job.done"])
+        client.test_webhook(made.id)
+        settled(client, made.id, "done")
+        receiver.usual = (500, {})
+        finish(service.service.desk, submit(service))
+        settled(client, made.id, "failed")
+    text = caplog.text + "".join(str(vars(one)) for one in caplog.records)
+    assert "webhook" in text
+    for private in ("brumbleweft", "quincunx", secret, "secret-name", "机密"):
+        assert private not in text

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("lingting.server")
 
 PART_BYTES = 8 << 20
-_READ_BYTES = 1 << 20
+_READ_BYTES = 256 << 10
 _IDLE_S = 60.0
 """Then whoever was to make a job of a complete upload is taken for dead."""
 _STRAY_S = 3600.0
@@ -234,8 +234,8 @@ class Resumables:
             return await asyncio.to_thread(lambda: service.desk.job(job_id))
         if upload.state != "open" or upload.kind == "partial" or not upload.is_complete:
             return None
+        names = await asyncio.to_thread(lambda: rows.parts(upload.id))
         try:
-            names = await asyncio.to_thread(lambda: rows.parts(upload.id))
             pieces = self._joined(names)
             async with (
                 contextlib.aclosing(pieces),
@@ -310,7 +310,7 @@ def _fill(spool: Spool, feed: Feed, piece: _Piece) -> bool:
     found = None if checksum is None else CHECKSUMS[checksum.kind]()
     while found is not None or spool.size_bytes < PART_BYTES:
         room = _READ_BYTES if found is not None else PART_BYTES - spool.size_bytes
-        data = feed.read(room)
+        data = feed.read(min(room, _READ_BYTES))
         if not data:
             is_right = checksum is None or found is None or found.digest() == checksum.digest
             if not (is_right or piece.is_cut):

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from lingting.errors import (
@@ -175,10 +175,10 @@ class BucketBlobs:
                 raise _no_bucket() from exc
 
     def open_object(self, key: str) -> IO[bytes] | None:
-        """All of it, in memory; None when it is not there."""
+        """To be read once from its beginning; None when it is not there."""
         with _asking():
             try:
-                return io.BytesIO(self._files.get(key).bytes())
+                return cast("IO[bytes]", _Streamed(iter(self._files.get(key).stream(_PART_BYTES))))
             except FileNotFoundError:
                 return None
 
@@ -258,6 +258,26 @@ class BucketBlobs:
                 for _ in self._answers.list(key_of(digest)):  # fails for a missing bucket
                     pass
                 raise StoreDamaged("Audio that was kept is missing.") from exc
+
+
+class _Streamed(io.RawIOBase):
+    """What comes piece by piece, as a file that is read."""
+
+    def __init__(self, pieces: Iterator[Any]) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        if not self._left:
+            with _asking():
+                self._left = memoryview(bytes(next(self._pieces, b"")))
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
 
 
 def _client(url: str, *, timeout_s: float, retries: int, retry_s: float) -> S3Store:

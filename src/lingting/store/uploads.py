@@ -26,6 +26,7 @@ from lingting.errors import (
 from lingting.store import changes
 from lingting.store.database import lock
 from lingting.store.records import Upload, UploadState
+from lingting.store.rows import storable
 from lingting.store.schema import UploadPartRow, UploadRow
 from lingting.transcript import Failure
 
@@ -294,12 +295,11 @@ class UploadRows:
 
 
 def _locked(session: Session, upload_id: str) -> UploadRow | None:
-    query = select(UploadRow).where(UploadRow.id == upload_id).with_for_update()
-    return session.scalars(query).one_or_none()
+    return session.get(UploadRow, storable(upload_id), with_for_update=True)
 
 
 def _found(session: Session, upload_id: str, owner: str, *, is_locked: bool) -> UploadRow:
-    row = _locked(session, upload_id) if is_locked else session.get(UploadRow, upload_id)
+    row = _locked(session, upload_id) if is_locked else session.get(UploadRow, storable(upload_id))
     if row is None or row.owner != owner:
         raise UploadNotFound("There is no upload with this id.")
     return row

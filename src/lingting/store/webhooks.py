@@ -117,7 +117,8 @@ class Webhooks:
                     f"One user has at most {_MAX_OF_ONE_OWNER} webhooks.", "Delete one of them."
                 )
             row = WebhookRow(
-                id=changes.new_id(), owner=owner, reach=reach, department=department, url=url,
+                id=changes.new_id(), owner=owner, reach=reach,
+                department=None if department is None else storable(department), url=url,
                 note=_note(note), events=kinds, includes_text=includes_text, secret=secret,
                 created_at=now, changed_at=now,
             )  # fmt: skip
@@ -225,7 +226,7 @@ class Webhooks:
         before: int | None = None,
     ) -> list[Delivery]:
         """A page, the newest first; go on with ``before=page[-1].id``."""
-        query = select(DeliveryRow).where(DeliveryRow.webhook_id == webhook_id)
+        query = select(DeliveryRow).where(DeliveryRow.webhook_id == storable(webhook_id))
         if state is not None:
             query = query.where(DeliveryRow.state == state)
         if before is not None:
@@ -383,7 +384,7 @@ def _row(
     session: Session, webhook_id: str, *, is_locked: bool = False, is_leaving: bool = False
 ) -> WebhookRow:
     """Locked against other changes, or against new deliveries too when it is to leave."""
-    query = select(WebhookRow).where(WebhookRow.id == webhook_id)
+    query = select(WebhookRow).where(WebhookRow.id == storable(webhook_id))
     if is_locked:
         query = query.with_for_update(key_share=not is_leaving)
     row = session.scalars(query).one_or_none()

@@ -70,12 +70,14 @@ def _checked(
 def _fetch(
     service: Service, who: Principal, body: FromUrl, options: JobOptions, key: str | None
 ) -> Job:
+    from lingting.store import audit
+
     settings, store = service.settings, service.store
     with fetching.fetched(body.url, settings) as stream:
         blob = store.blobs.put(stream, max_bytes=settings.max_upload_bytes)
     try:
         check_quotas(service, who, blob.size_bytes)
-        return service.desk.submit(
+        job = service.desk.submit(
             blob,
             name=body.name or fetching.name_of(body.url),
             options=options,
@@ -89,3 +91,6 @@ def _fetch(
         if blob.is_new:
             discard(store, blob.digest)
         raise
+    with store.database.write() as session:
+        audit.note(session, who.actor, "recording.fetched", "recording", job.recording_id)
+    return job

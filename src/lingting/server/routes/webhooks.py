@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import NotAllowed, OptionInvalid, WebhookNotFound
@@ -16,6 +16,9 @@ from lingting.server.views import DeliveryPage, Limit, Replayed, WebhookList, We
 from lingting.store.records import Delivery, DeliveryState, Reach, Webhook
 
 router = APIRouter(tags=["webhooks"])
+
+_LARGEST_ID = 2**53
+DeliveryId = Annotated[int, Path(ge=1, le=_LARGEST_ID)]
 
 
 class NewWebhook(BaseModel):
@@ -120,7 +123,7 @@ def list_deliveries(
     who: Reader,
     id: str,
     limit: Limit = 50,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
     state: DeliveryState | None = None,
 ) -> DeliveryPage:
     """A page, the newest first, each with its attempts; kept for 30 days."""
@@ -130,14 +133,14 @@ def list_deliveries(
 
 
 @router.get("/webhooks/{id}/deliveries/{delivery}")
-def show_delivery(service: TheService, who: Reader, id: str, delivery: int) -> Delivery:
+def show_delivery(service: TheService, who: Reader, id: str, delivery: DeliveryId) -> Delivery:
     """One of them."""
     _of(service, who, id)
     return webhooks_of(service).delivery(id, delivery)
 
 
 @router.post("/webhooks/{id}/deliveries/{delivery}/replay", status_code=202)
-def replay_one(service: TheService, who: Writer, id: str, delivery: int) -> Replayed:
+def replay_one(service: TheService, who: Writer, id: str, delivery: DeliveryId) -> Replayed:
     """Send one again, under the id its message had."""
     _of(service, who, id)
     return Replayed(webhooks_of(service).replay(id, delivery, actor=who.actor))
