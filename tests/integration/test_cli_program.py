@@ -45,7 +45,7 @@ def test_help_names_the_commands() -> None:
 COMMANDS = (
     "transcribe", "eval", "vad", "languages", "config", "version",
     "models list", "models pull", "models verify", "models path", "models import",
-    "models convert", "history list", "history show", "history export", "history search",
+    "models convert", "history list", "history show", "history export", "search", "db reindex",
     "history tag", "history delete", "history undo", "history purge", "backup", "restore",
     "db upgrade", "db check",
 )  # fmt: skip

@@ -619,7 +619,7 @@ def test_commands(service: Running, tmp_path: Path) -> None:
     done = command(folder, "search", "退款", "--json", "--hits", "1", "--since", "2020-01-01")
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["places"] == [{"start": 4, "end": 6, "start_s": None, "end_s": None}]
-    assert command(folder, "history", "search", "没有").stdout == "id\tat\tname\ttext\n"
+    assert command(folder, "search", "没有").stdout == "id\tat\tname\ttext\n"
     refused = command(folder, "search", "退款", "--until", "soon")
     assert (refused.returncode, "退款" in refused.stderr) == (2, False)
     done = command(folder, "db", "reindex")

@@ -1,4 +1,4 @@
-"""``lingting history``: what was kept, to be listed, read, searched, exported and deleted."""
+"""``lingting history``: what was kept, to be listed, read, exported and deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.options import Json, Limit, Verbose, Words
 from lingting.cli.output import Output, local_time, record_of, shown
-from lingting.cli.search import search
 from lingting.errors import OptionInvalid, OutputUnwritable
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from lingting.transcript import Transcript
 
 app = typer.Typer(
-    help="List, read, search, export and delete what was kept.",
+    help="List, read, export and delete what was kept.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -202,7 +201,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
     "show": show,
     "export": export,
-    "search": search,
     "tag": tag,
     "delete": delete,
     "undo": undo,

@@ -19,7 +19,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
@@ -481,12 +481,11 @@ class _Question:
 
 def _checked(filters: SearchFilters) -> SearchFilters:
     """What databases take. Raises OptionInvalid."""
-    texts = {
+    changed: dict[str, Any] = {
         name: storable(given)
         for name in ("language", "speaker", "tag", "owner", "department")
         if (given := getattr(filters, name)) is not None
     }
-    times: dict[str, datetime] = {}
     for name in ("since", "until"):
         given = getattr(filters, name)
         if given is None:
@@ -494,12 +493,12 @@ def _checked(filters: SearchFilters) -> SearchFilters:
         try:
             if given.tzinfo is None:
                 raise OverflowError
-            times[name] = given.astimezone(UTC)
+            changed[name] = given.astimezone(UTC)
         except OverflowError as exc:
             raise OptionInvalid(
                 f"{name} is no moment.", "Give a date with its time zone, of the years 2 to 9998."
             ) from exc
-    return replace(filters, **texts, **times)
+    return replace(filters, **changed)
 
 
 def _transcript_of(id: Any) -> Any:
