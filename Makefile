@@ -9,7 +9,8 @@ PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test
 # One test file or folder: make test T=tests/unit/text
 T ?= tests
 # One bench: make bench B=throughput
-BENCHES := startup vad throughput sensevoice nano long_recording history host service
+BENCHES := startup vad throughput sensevoice nano long_recording history host service \
+	openai_http
 B ?= $(BENCHES)
 ARGUMENTS_startup := --json build/bench-startup.json
 ARGUMENTS_vad := --audio $(SPEECH)
@@ -21,6 +22,7 @@ ARGUMENTS_long_recording := --manifest $(SPEECH)/manifest.jsonl \
 	--json build/bench-long_recording.json
 ARGUMENTS_history := --json build/bench-history.json
 ARGUMENTS_service := --manifest $(SPEECH)/manifest.jsonl --json build/bench-service.json
+ARGUMENTS_openai_http := --manifest $(SPEECH)/manifest.jsonl --json build/bench-openai_http.json
 ARGUMENTS_host := --speech $(SPEECH) --json build/bench-host.json
 
 .DEFAULT_GOAL := help

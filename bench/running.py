@@ -35,10 +35,13 @@ class RunningService:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def key(self) -> str:
+        """The one that the service left in its folder."""
+        return (settings(data_dir=self.data).run_folder / "key").read_text().strip()
+
     def client(self, timeout_s: float = 60.0) -> Client:
-        """With the key that the service left in its folder."""
-        key = (settings(data_dir=self.data).run_folder / "key").read_text().strip()
-        return Client(self.url, key, timeout_s=timeout_s)
+        """With that key."""
+        return Client(self.url, self.key(), timeout_s=timeout_s)
 
     def pids(self) -> dict[str, int]:
         """Of the processes that run now, by their names."""

@@ -20,6 +20,7 @@
     │  ├─ LanguageUnsupported  language.unsupported
     │  ├─ ModelUnknown         model.unknown
     │  ├─ ModelNotInstalled    model.not_installed
+    │  ├─ ModelCannot          model.cannot
     │  ├─ ExtraMissing         install.extra_missing
     │  ├─ ManifestInvalid      manifest.invalid
     │  ├─ OutputUnwritable     output.unwritable
@@ -30,6 +31,7 @@
     │  ├─ GlossaryNotFound     store.glossary_not_found
     │  ├─ JobNotFound          job.not_found
     │  ├─ JobFinished          job.finished
+    │  ├─ JobCancelled         job.cancelled
     │  ├─ BatchNotFound        batch.not_found
     │  ├─ RequestConflict      request.conflict
     │  ├─ StoreNotEmpty        store.not_empty
@@ -99,6 +101,8 @@ class LingtingError(Exception):
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
     default_next_step: ClassVar[str] = "Run again with --verbose and report the incident."
+    param: str | None = None
+    """The field of a request that it is about, where somebody knows."""
 
     def __init__(self, sentence: str, next_step: str | None = None) -> None:
         super().__init__(sentence)
@@ -235,6 +239,13 @@ class ModelNotInstalled(RequestError):
     default_next_step = "Run `lingting models pull` with its name."
 
 
+class ModelCannot(RequestError):
+    """Something that no model which is here can do."""
+
+    code = "model.cannot"
+    default_next_step = "Ask without it."
+
+
 class ExtraMissing(RequestError):
     """An optional package is needed; the sentence names the extra to install."""
 
@@ -309,6 +320,14 @@ class JobFinished(RequestError):
     code = "job.finished"
     status = 409
     default_next_step = "See `lingting jobs show` with its id for its state."
+
+
+class JobCancelled(RequestError):
+    """Somebody cancelled the job while its text was waited for."""
+
+    code = "job.cancelled"
+    status = 410
+    default_next_step = "Send the recording again if its text is still wanted."
 
 
 class BatchNotFound(RequestError):
@@ -717,3 +736,14 @@ class ServiceUnreachable(FaultError):
     status = 502
     retryable = True
     default_next_step = "Start it with `lingting serve`, or check LINGTING_SERVER."
+
+
+def by_code(code: str) -> type[LingtingError] | None:
+    """The class with this code."""
+    classes = [LingtingError]
+    while classes:
+        found = classes.pop()
+        if found.code == code:
+            return found
+        classes += found.__subclasses__()
+    return None

@@ -19,7 +19,7 @@ ACTORS = (
 ``machine`` (a service) are of the same department; ``partner`` is the owner's colleague when the
 department is shared; the last two are of another department."""
 
-OK, NO_KEY, FORBIDDEN, HIDDEN = "ok", 401, 403, 404
+OK, CANNOT, NO_KEY, FORBIDDEN, HIDDEN = "ok", 400, 401, 403, 404
 
 
 def _policy(default: str | int, **others: str | int) -> dict[str, str | int]:
@@ -63,6 +63,8 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     "make_key": _policy(FORBIDDEN, admin=OK),
     "sign_out": _policy(FORBIDDEN, admin=OK, owner=OK),
     "admin": _policy(FORBIDDEN, admin=OK),
+    # whoever may write is told that no model can do it
+    "cannot": _policy(CANNOT, reader=FORBIDDEN, searcher=FORBIDDEN),
 }  # fmt: skip
 
 
@@ -109,6 +111,17 @@ ROWS: Mapping[str, Row] = {
         "signed",
         json={"jsonrpc": "2.0", "id": 1, "method": "ping"},
         headers={"Accept": "application/json, text/event-stream"},
+    ),
+    "GET /v1/models": Row("read"),
+    "GET /v1/models/{name:path}": Row("read", values={"name": "whisper-1"}),
+    "POST /v1/audio/transcriptions": Row(
+        "write",
+        data={"model": "gpt-4o-transcribe", "stream": "true"},
+        files={"file": ("a.mp3", b"sound")},
+        is_endless=True,
+    ),
+    "POST /v1/audio/translations": Row(
+        "cannot", data={"model": "whisper-1"}, files={"file": ("a.mp3", b"sound")}
     ),
     "GET /api/v1/status": Row("read"),
     "GET /api/v1/openapi.json": Row("signed"),

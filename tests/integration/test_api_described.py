@@ -91,7 +91,8 @@ def test_no_request_that_fits_breaks_the_service(service: Running) -> None:
         tried, broken = 0, []
         for result in schema.get_all_operations():
             operation = result.ok()
-            if operation.path.endswith("/events"):  # has no end
+            # The one has no end, the other waits for a worker (test_openai_api).
+            if operation.path.endswith(("/events", "/audio/transcriptions")):
                 continue
 
             @given(case=operation.as_strategy())

@@ -73,7 +73,9 @@ def test_every_path_of_the_api_asks_who_is_there(service: Running) -> None:
                 continue
             closed += 1
             assert answer.status_code == 401, (method, path)
-            assert answer.json()["error"]["code"] == "access.sign_in_needed"
+            if method != "head":
+                own = "invalid_api_key" if path.startswith("/v1/") else "access.sign_in_needed"
+                assert answer.json()["error"]["code"] == own
             assert answer.headers["www-authenticate"] == "Bearer"
     assert closed > 25
 

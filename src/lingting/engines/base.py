@@ -114,11 +114,13 @@ class EngineFacts:
     batch_s: float = BATCH_S
     """Seconds of audio one call should bring, so that the device is never short of work."""
     device: str = "cpu"
+    callers: int = 1
+    """How many may ask at the same time, each with clips of their own."""
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """A recogniser. Not thread-safe: one caller at a time."""
+    """A recogniser. Not thread-safe: one caller at a time, unless its facts say more."""
 
     @property
     def facts(self) -> EngineFacts: ...
@@ -130,3 +132,17 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model's memory; calling it twice is fine."""
         ...
+
+
+class LanedEngine(Engine, Protocol):
+    """Stands for engine hosts, where what somebody waits for goes before what nobody does.
+
+    Those that have ``lanes`` are some; ``isinstance`` would ask for facts too, which may take long.
+    """
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """Their names, the most urgent first."""
+        ...
+
+    def recognize(self, clips: Sequence[Clip], *, lane: str | None = None) -> list[Hypothesis]: ...

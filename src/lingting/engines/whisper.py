@@ -154,6 +154,7 @@ class WhisperEngine:
             writes_numbers=True,
             has_careful=True,
             device=device,
+            callers=self._workers,
         )
 
     @property

@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
 from lingting.engines.envelope import LANES
 from lingting.errors import EngineBusy, EngineFailed, LingtingError
+from lingting.host.hands import Hands
 from lingting.host.incidents import incident
 from lingting.host.ladder import Ladder, is_out_of_memory
 from lingting.host.lanes import Entry, Lanes
@@ -37,6 +39,8 @@ _BREATH_S = 0.5
 _MOST_FAILURES = 20  # turns in a row, before the clips are given back
 _GATHER_SHARE = 0.02
 _GATHER_S = 0.005
+_FEW = 2  # clips that wait for each hand
+_SINGLY = dict.fromkeys(LANES, 0.0)  # the first clip, and what lower lanes have earned
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class HostedModel:
         self._lanes: Lanes[Place] = Lanes()
         self._pace = Pace(0.0)
         self._ladder: Ladder | None = None
+        self._hands: Hands | None = None
+        self._is_singly = False
         self._state: State = "absent"
         self._facts: EngineFacts | None = None
         self._error: LingtingError | None = None
@@ -70,10 +76,10 @@ class HostedModel:
         self._used_at_s = 0.0
         self._asked_at_s = -_ALONE_AFTER_S  # when something was wanted sooner than bulk work
         self._batches = 0
-        self._recognising = 0  # clips
         self._began_s: float | None = None  # this turn; None while it waits
         self._gather: tuple[int, float] = (0, 0.0)
         self._taken: list[Entry[Place]] = []
+        self._returned: list[Entry[Place]] = []  # by hands that had no memory for them
         self._undelivered: list[Job] = []
         self._wake = threading.Condition()
         self._orders: set[str] = set()
@@ -116,10 +122,17 @@ class HostedModel:
         return bool(len(self._lanes)) or self._recognising > 0
 
     @property
+    def _recognising(self) -> int:
+        """Clips that were taken and are not answered."""
+        hands = self._hands
+        return len(self._taken) + len(self._returned) + (0 if hands is None else hands.busy)
+
+    @property
     def at_work_s(self) -> float:
         """For how long it has been at one batch, or at loading its model; 0 between them."""
-        began_s = self._began_s
-        return 0.0 if began_s is None else time.monotonic() - began_s
+        began_s, hands = self._began_s, self._hands
+        in_hand_s = 0.0 if hands is None else hands.longest_s
+        return max(in_hand_s, 0.0 if began_s is None else time.monotonic() - began_s)
 
     def lanes(self) -> list[tuple[str, int, float]]:
         """Name, clips and seconds of each lane."""
@@ -249,13 +262,17 @@ class HostedModel:
         if is_out_of_memory(exc):
             error = EngineBusy("This engine host has no memory for a batch.", retry_after_s=5.0)
         self._settle(self._taken, [_failed(error)] * len(self._taken))
-        self._taken, self._recognising = [], 0
+        self._taken = []
         self.hand_back(error)
 
     def _turn(self) -> bool:
         """One batch, or what was ordered; False at the end."""
         self._deliver()
         # What a turn that failed had taken, and nobody has answered, comes first.
+        with self._wake:
+            came_back = bool(self._returned)
+            self._taken += self._returned
+            self._returned = []
         self._taken = [entry for entry in self._taken if entry.item is not None]
         self._began_s = None
         orders = set() if self._taken else self._next()
@@ -269,9 +286,42 @@ class HostedModel:
             return False
         if "load" in orders or self._taken:
             self._load()
-        if self._taken:
+        if self._taken and (came_back or not self._is_handed_out()):
             self._answer(self._taken)
         return True
+
+    def _is_handed_out(self) -> bool:
+        """Clips that are taken singly go to hands, and the turn is over."""
+        hands = self._hands
+        if hands is None or not self._is_singly:
+            return False
+        while self._taken:
+            try:
+                hands.give(partial(self._in_hand, self._taken[:1]))
+            except (RuntimeError, MemoryError):  # no thread: this one does it
+                return False
+            del self._taken[0]
+        return True
+
+    def _in_hand(self, batch: list[Entry[Place]]) -> None:
+        """In the thread of a hand; raises nothing. Without memory the next turn does it."""
+        try:
+            found = self._recognized(batch)
+            self._settle(batch, found)
+        except MemoryError:
+            with self._wake:
+                self._returned += batch
+            return
+        except Exception as exc:
+            with suppress(Exception):
+                self._around.tell(incident(exc))
+            error = EngineFailed("The engine host failed on a clip.")
+            with suppress(Exception):  # what cannot be delivered now is by the next turn
+                self._settle(batch, [_failed(error)] * len(batch))
+
+    def _on_free(self) -> None:
+        with self._wake:
+            self._rouse()
 
     def _clear(self) -> None:
         """Caches that cannot be cleared are no reason to stop."""
@@ -286,10 +336,11 @@ class HostedModel:
         The clips of the next batch are in ``_taken`` then.
         """
         with self._wake:
-            while not (len(self._lanes) or self._orders or self._is_stopping):
+            while not (self._can_take() or self._orders or self._is_stopping):
                 idle_s = self._around.idle_s
                 left_s = None
-                if self._state == "ready" and idle_s is not None:
+                is_idle = not len(self._lanes) and not self._recognising
+                if self._state == "ready" and idle_s is not None and is_idle:
                     left_s = self._used_at_s + idle_s - time.monotonic()
                     if left_s <= 0:
                         return {"idle"}
@@ -297,14 +348,31 @@ class HostedModel:
             if self._is_stopping:
                 return {"stop"}
             is_ready = self._ladder is not None
-            if is_ready:
+            if is_ready and self._hands is None:
                 self._gather_more()
             # Before a model is loaded nobody knows its pace, and one clip shows it.
-            budgets = self._budgets()
-            self._taken = self._lanes.take(budgets, _MOST_CLIPS if is_ready else 1)
-            self._recognising = len(self._taken)
+            self._is_singly = is_ready and self._is_for_hands()
+            if not self._returned:
+                budgets = _SINGLY if self._is_singly else self._budgets()
+                self._taken = self._lanes.take(budgets, _MOST_CLIPS if is_ready else 1)
             orders, self._orders = self._orders, set()
             return orders
+
+    def _can_take(self) -> bool:
+        """Clips wait, and whoever is to recognise them is free."""
+        if self._returned:
+            return True
+        if self._hands is None or not self._is_for_hands():
+            return bool(len(self._lanes))
+        return bool(len(self._lanes)) and self._hands.is_free
+
+    def _is_for_hands(self) -> bool:
+        """Somebody waits for a clip, or so few wait that a batch of them would leave cores without
+        work at its end."""
+        if self._hands is None:
+            return False
+        is_few = len(self._lanes) <= _FEW * self._hands.count
+        return is_few or self._lanes.top != LANES[-1]
 
     def _budgets(self) -> dict[str, float]:
         is_alone = time.monotonic() - self._asked_at_s >= _ALONE_AFTER_S
@@ -349,6 +417,8 @@ class HostedModel:
             clear=self._clear,
             on_lack=self._on_lack,
         )
+        if facts.callers > 1:
+            self._hands = Hands(facts.callers, self._on_free)
         self._error = None
         self._used_at_s = time.monotonic()
         self._state = "ready"
@@ -396,9 +466,13 @@ class HostedModel:
         self._settle(entries, [_failed(error)] * len(entries))
 
     def _unload(self, why: str) -> None:
-        ladder, self._ladder = self._ladder, None
+        ladder = self._ladder
         if ladder is None:
             return
+        hands, self._hands = self._hands, None
+        if hands is not None:
+            hands.close()
+        self._ladder = None
         ladder.close()
         del ladder
         self._clear()
@@ -415,21 +489,23 @@ class HostedModel:
             self._around.tell(incident(exc))
             found = [_failed(EngineFailed("The engine host failed on a batch."))] * len(batch)
         self._settle(batch, found)
-        self._taken = []
-        self._recognising = 0  # not before: who waits for the end of work looks at it
+        self._taken = []  # not before: who waits for the end of work looks at it
 
     def _recognized(self, batch: list[Entry[Place]]) -> list[Hypothesis]:
-        if self._ladder is None:
+        ladder, hands = self._ladder, self._hands
+        if ladder is None:
             error = self._error or EngineFailed("The model is not loaded.")
             return [_failed(error)] * len(batch)
+        beside = 1 if hands is None else max(1, hands.busy)
         batch.sort(key=lambda entry: -entry.seconds)  # like beside like, and the longest first
         clips = [_clip_of(entry) for entry in batch]
         began_s = time.monotonic()
-        self._batches += 1
-        found = self._ladder.recognize(clips)
+        with self._wake:
+            self._batches += 1
+        found = ladder.recognize(clips)
         self._used_at_s = time.monotonic()
         wall_s, audio_s = self._used_at_s - began_s, sum(entry.seconds for entry in batch)
-        self._pace.note(audio_s, wall_s)
+        self._pace.note(beside * audio_s, wall_s)
         self._gather = (len(batch) + len(self._lanes), min(_GATHER_S, wall_s * _GATHER_SHARE))
         self._count(batch, found, began_s, wall_s)
         return found

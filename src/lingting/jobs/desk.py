@@ -79,7 +79,7 @@ class Desk:
             return asked.once(
                 session,
                 lambda: jobs.add_job(
-                    session, recording_id, options=_resolved(session, options, owner, department),
+                    session, recording_id, options=resolved(session, options, owner, department),
                     owner=owner, batch_id=batch_id, priority=priority,
                 ),
             )  # fmt: skip
@@ -142,7 +142,7 @@ class Desk:
                 session,
                 lambda: jobs.add_job(
                     session, recording.id,
-                    options=_resolved(
+                    options=resolved(
                         session, options, owner or recording.owner, recording.department
                     ),
                     owner=owner or recording.owner, batch_id=batch_id, priority=priority,
@@ -379,7 +379,7 @@ class _Asked:
         )
 
 
-def _resolved(
+def resolved(
     session: _Session, options: JobOptions, owner: str | None, department: str | None
 ) -> dict[str, Any]:
     """The options of a job, with the words of its glossary. Raises GlossaryNotFound."""

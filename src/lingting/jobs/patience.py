@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis
+from lingting.engines.base import Clip, Engine, EngineFacts, Hypothesis, LanedEngine
 from lingting.errors import BusyError, EngineUnreachable, LingtingError, StoreUnreachable
 
 T = TypeVar("T")
@@ -93,7 +93,11 @@ class Engines:
 class PatientEngine:
     """An engine that never fails for a reason that passes, neither as a whole nor for a clip."""
 
-    def __init__(self, engines: Engines, model: str, patience: Patience) -> None:
+    def __init__(
+        self, engines: Engines, model: str, patience: Patience, *, lane: str | None = None
+    ) -> None:
+        """``lane`` is for engines that have some; None is their own choice."""
+        self._lane = lane
         self._engines = engines
         self._model = model
         self._patience = patience
@@ -124,7 +128,11 @@ class PatientEngine:
         """The engine is shared; whoever made it closes it."""
 
     def _asked(self, clips: Sequence[Clip], which: list[int]) -> list[Hypothesis]:
-        return self._engines.get(self._model).recognize([clips[at] for at in which])
+        engine = self._engines.get(self._model)
+        asked = [clips[at] for at in which]
+        if self._lane is not None and hasattr(engine, "lanes"):
+            return cast(LanedEngine, engine).recognize(asked, lane=self._lane)
+        return engine.recognize(asked)
 
 
 class Budget:

@@ -58,6 +58,8 @@ class Tools:
     worker_id: str
     default_model: str
     max_duration_s: float
+    ring: Callable[[], None]
+    """Tell those who wait for jobs on this machine that something has happened."""
 
 
 class JobRun:
@@ -150,8 +152,9 @@ class JobRun:
         self._pipeline = self._options.pipeline(tools.max_duration_s)
         model = self._options.model
         self._engine = PatientEngine(
-            tools.engines, tools.default_model if model == "auto" else model, self._patience
-        )
+            tools.engines, tools.default_model if model == "auto" else model, self._patience,
+            lane="interactive" if self._claim.priority == "high" else None,
+        )  # fmt: skip
         self._set_state(self._claim.groups, state)
 
     def _set_state(self, groups: int, state: dict[str, Any] | None) -> None:
@@ -300,7 +303,9 @@ class JobRun:
             with events.telling(self._tools.store.database) as session:
                 return change(session)
 
-        return self._stored(written)
+        found = self._stored(written)
+        self._tools.ring()
+        return found
 
     def _stored(self, act: Callable[[], T]) -> T:
         return self._store_patience.until(act)

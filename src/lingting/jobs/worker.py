@@ -25,6 +25,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from lingting.errors import LingtingError
+from lingting.jobs import bells
 from lingting.jobs.folders import WATCHED_KEYS
 from lingting.jobs.patience import Budget, Engines, Loader, Pace
 from lingting.jobs.readers import STALL_S, Readers
@@ -41,6 +42,7 @@ _REQUESTS_AGE = timedelta(days=30)
 _CARE_S = 1.0
 _BREATH_S = 0.5
 """Behind a failure, so that one that lasts is not tried in a circle."""
+_BELL_S = 0.5
 _SMALLEST_WAIT_S = 0.02
 """Between two claims: jobs that end together are followed by jobs that begin together."""
 
@@ -95,6 +97,7 @@ class Worker:
         self._options = options or WorkerOptions()
         self._store = store
         self._slot = take_slot(run_folder)
+        self._bell = _bell(run_folder)
         self._stop = threading.Event()
         """Threads give their jobs back."""
         self._is_over = threading.Event()
@@ -122,6 +125,7 @@ class Worker:
             worker_id=self._slot.id,
             default_model=self._options.model,
             max_duration_s=self._options.max_duration_s,
+            ring=lambda: bells.ring(run_folder, "web"),
         )
         self._watch = Watch(self._slot.id, self._options.dead_after_s)
         self._chores = [*chores, Chore("forget old rows", 600.0, _forget_old)]
@@ -150,6 +154,7 @@ class Worker:
             for name, work, args in (
                 ("beat", self._keep_beating, ()),
                 ("care", self._keep_caring, ([*self._chores, own],)),
+                ("bell", self._keep_listening, ()),
             )
         ]
         log.info("worker started", extra={"worker": self._slot.id, "pid": os.getpid()})
@@ -174,6 +179,12 @@ class Worker:
                 self._claim()
             stop.wait(_SMALLEST_WAIT_S)
             self._freed.wait(self._options.poll_s)
+
+    def _keep_listening(self) -> None:
+        """Somebody has submitted something: look for it now."""
+        while self._bell is not None and not self._is_over.is_set():
+            if self._bell.wait(_BELL_S):
+                self._freed.set()
 
     def _claim(self) -> None:
         with self._lock:
@@ -311,6 +322,8 @@ class Worker:
             self._workflows.close()
         self._engines.close()
         self._slot.leave()
+        if self._bell is not None:
+            self._bell.close()
         log.info("worker stopped", extra={"worker": self._slot.id})
 
 
@@ -344,6 +357,15 @@ class Watch:
             for worker_id, (_, since_s) in seen.items()
             if now_s - since_s >= self._dead_after_s
         ]
+
+
+def _bell(run_folder: Path) -> bells.Bell | None:
+    """None where there are no named pipes: then looking now and then is all there is."""
+    try:
+        return bells.Bell(run_folder, "worker")
+    except OSError as exc:
+        log.warning("no bell", extra={"reason": exc.strerror})
+        return None
 
 
 def _forget_old(store: Store) -> None:

@@ -19,6 +19,7 @@ from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
 from lingting.server.mcp import Mcp
+from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
     audit,
@@ -99,10 +100,10 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         jobs.router,
         events.router,
         glossaries.router,
+        search.router,
         uploads.router,
         from_url.router,
         webhooks.router,
-        search.router,
         users.router,
         departments.router,
         keys.router,
@@ -113,6 +114,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         docs.router,
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
+    app.include_router(openai.router, prefix="/v1", dependencies=signed_in)
     app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
     return app
 
@@ -125,6 +127,7 @@ async def _sweep(service: Service) -> None:
             if removed:
                 log.warning("removed half-written uploads", extra={"files": removed})
             await service.resumables.sweep()
+            await asyncio.to_thread(lambda: openai.remove_passing(service.store))
         except LingtingError as error:
             log.warning("sweep failed", extra={"code": error.code})
         await asyncio.sleep(_SWEEP_EVERY_S)

@@ -1,20 +1,23 @@
 """Events of jobs for everybody who listens: one look at the database serves them all.
 
-While anybody listens, the newest events are read every 0.3 s and given to each listener they
-concern. A listener that comes back with the id of its last event is first given what it missed,
-page by page, then joins the others; ids decide, so nothing comes twice and nothing is left out. One
-that reads too slowly is let go and comes back by itself.
+While anybody listens, the newest events are read when a worker of this machine rings, and every
+0.3 s, and given to each listener they concern. A listener that comes back with the id of its last
+event is first given what it missed, page by page, then joins the others; ids decide, so nothing
+comes twice and nothing is left out. One that reads too slowly is let go and comes back by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lingting.errors import BusyError, LingtingError
+from lingting.jobs.bells import Bell
 
 if TYPE_CHECKING:
     from lingting.jobs import Event
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("lingting.server")
 
 LOOK_EVERY_S = 0.3
+_BREATH_S = 0.02
+"""Between two looks, however often it rings."""
 _AFTER_A_FAILURE_S = 2.0
 _PAGE = 500
 _WAITING_EVENTS = 2_000
@@ -61,7 +66,11 @@ class _Listener:
 class Broker:
     """Lives on one event loop. ``read`` and ``last_id`` are called in threads."""
 
-    def __init__(self, read: Read, last_id: Callable[[], int]) -> None:
+    def __init__(
+        self, read: Read, last_id: Callable[[], int], run_folder: Path | None = None
+    ) -> None:
+        """``run_folder`` is where workers of this machine ring."""
+        self._run_folder = run_folder
         self._read = read
         self._last_id = last_id
         self._listeners: set[_Listener] = set()
@@ -123,16 +132,42 @@ class Broker:
             return self._place
 
     async def _look(self) -> None:
-        """Until the last listener has gone."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            async with self._turn:
-                if not self._listeners:
-                    self._place = self._looking = None
-                    return
-                is_read = await self._is_read()
-            if not is_read:
-                await asyncio.sleep(_AFTER_A_FAILURE_S)
+        """Until the last listener has gone: when it rings, and now and then."""
+        with self._bell() as rung:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await rung.wait()
+                rung.clear()
+                async with self._turn:
+                    if not self._listeners:
+                        self._place = self._looking = None
+                        return
+                    is_read = await self._is_read()
+                await asyncio.sleep(_BREATH_S if is_read else _AFTER_A_FAILURE_S)
+
+    @contextmanager
+    def _bell(self) -> Iterator[asyncio.Event]:
+        """Set whenever a worker of this machine has changed something."""
+        rung, loop = asyncio.Event(), asyncio.get_running_loop()
+        bell = None
+        if self._run_folder is not None:
+            with suppress(OSError):  # no named pipes here: looking now and then is enough
+                bell = Bell(self._run_folder, "web")
+        if bell is None:
+            yield rung
+            return
+
+        def hear() -> None:
+            bell.hear()
+            rung.set()
+
+        loop.add_reader(bell.fileno(), hear)
+        try:
+            yield rung
+        finally:
+            loop.remove_reader(bell.fileno())
+            bell.close()
 
     async def _is_read(self) -> bool:
         """Listeners outlive a database that is away for a while."""

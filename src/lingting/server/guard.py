@@ -19,7 +19,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 
 from lingting.errors import BodyTooLarge, BodyTooSlow, LingtingError
-from lingting.server.problems import headers_of, log, problem, unforeseen
+from lingting.server.problems import answered, headers_of, incident, log
 from lingting.server.protocol import ABORT
 
 Scope = MutableMapping[str, Any]
@@ -57,7 +57,7 @@ class Patience:
     leftover_bytes: int = 16 << 20
 
 
-UPLOADS = ("/api/v1/recordings",)
+UPLOADS = ("/api/v1/recordings", "/v1/audio/transcriptions", "/v1/audio/translations")
 RESUMABLE = "/api/v1/uploads"
 CORRECTIONS = "/api/v1/transcripts/"
 CORRECTION_BYTES = 32 << 20
@@ -91,7 +91,8 @@ class Guard:
         except ClientDisconnect:
             log.info("client gone", extra={"method": scope["method"]})
         except LingtingError as error:  # raised outside of a route
-            await exchange.refuse(error.status, problem(error), headers_of(error))
+            status, body = answered(scope["path"], error)
+            await exchange.refuse(status, body, headers_of(error))
         except _NotRead:
             exchange.abort()
         except Exception as exc:
@@ -99,7 +100,7 @@ class Guard:
                 exchange.abort()
             if exchange.is_gone:
                 return
-            await exchange.refuse(500, unforeseen(exc), {})
+            await exchange.refuse(500, incident(scope["path"], exc), {})
 
 
 def _limit(scope: Scope, patience: Patience) -> int | None:
@@ -242,11 +243,11 @@ class _Exchange:
                 },
             )  # fmt: skip
 
-    async def refuse(self, status: int, body: dict[str, str], headers: dict[str, str]) -> None:
+    async def refuse(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
         """Answer with an error; a half answer is broken off, so that it cannot pass for whole."""
         if self._has_started:
             raise ConnectionAbortedError("the answer could not be finished")
-        data = json.dumps({"error": body}).encode()
+        data = json.dumps(body).encode()
         listed = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         listed += [
             (b"content-type", b"application/json"),

@@ -1,7 +1,8 @@
 """From an error to an answer: one shape for all of them.
 
-``{"error": {"code", "message", "next_step", "incident"?}}`` with the status of the error's class. A
-fault of ours has an incident id instead of details; the id finds the line of the log.
+``{"error": {"code", "message", "next_step", "incident"?}}`` with the status of the error's class;
+below ``/v1`` the shape of OpenAI's. A fault of ours has an incident id instead of details; the id
+finds the line of the log.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lingting.errors import (
     RequestError,
     SignInNeeded,
 )
+from lingting.server.openai import shape
 
 log = logging.getLogger("lingting.server")
 _FRAMES = 8
@@ -41,11 +43,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
-def answer(error: LingtingError) -> JSONResponse:
-    """The response of an error of ours."""
-    return JSONResponse(
-        {"error": problem(error)}, status_code=error.status, headers=headers_of(error)
-    )
+def answer(error: LingtingError, path: str = "") -> JSONResponse:
+    """The response of an error of ours to a request for ``path``."""
+    status, body = answered(path, error)
+    return JSONResponse(body, status_code=status, headers=headers_of(error))
+
+
+def answered(path: str, error: LingtingError) -> tuple[int, dict[str, Any]]:
+    """Status and body."""
+    if not shape.is_here(path):
+        return error.status, {"error": problem(error)}
+    status = shape.status_of(error)
+    return status, {"error": shape.shaped(problem(error), status, shape.param_of(error))}
+
+
+def incident(path: str, exc: BaseException) -> dict[str, Any]:
+    """The body of an answer to what nobody foresaw; its status is 500."""
+    told = unforeseen(exc)
+    return {"error": shape.shaped(told, 500) if shape.is_here(path) else told}
 
 
 def problem(error: LingtingError) -> dict[str, str]:
@@ -87,25 +102,24 @@ def headers_of(error: LingtingError) -> dict[str, str]:
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+        headers["Retry-After-Ms"] = str(max(1, math.ceil(1000 * retry_after_s)))  # OpenAI's clients
     if isinstance(error, SignInNeeded):
         headers["WWW-Authenticate"] = "Bearer"
     return headers
 
 
 async def _ours(request: Request, exc: Exception) -> JSONResponse:
-    del request
     assert isinstance(exc, LingtingError)
-    return answer(exc)
+    return answer(exc, request.url.path)
 
 
 async def _validation(request: Request, exc: Exception) -> JSONResponse:
     """The first complaint, without the value that was sent."""
-    del request
     assert isinstance(exc, RequestValidationError)
     first: dict[str, Any] = dict(exc.errors()[0])
     place = ".".join(str(part) for part in first["loc"])[:_SHOWN_CHARS]
     shown = "".join(char if char.isprintable() else "?" for char in place)
-    return answer(BodyInvalid(f"{shown}: {_complaint(first)}."))
+    return answer(BodyInvalid(f"{shown}: {_complaint(first)}."), request.url.path)
 
 
 def _complaint(error: dict[str, Any]) -> str:
@@ -119,15 +133,16 @@ def _complaint(error: dict[str, Any]) -> str:
 
 
 async def _http(request: Request, exc: Exception) -> JSONResponse:
-    del request
     assert isinstance(exc, HTTPException)
+    path = request.url.path
     if isinstance(exc.__cause__, LingtingError):  # raised while the framework read the body
-        return answer(exc.__cause__)
+        return answer(exc.__cause__, path)
     if exc.status_code == HTTPStatus.NOT_FOUND:
-        return answer(PathUnknown("Nothing is at this address."))
+        return answer(PathUnknown("Nothing is at this address."), path)
     if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        response = answer(MethodUnknown("This address does not take this method."))
+        response = answer(MethodUnknown("This address does not take this method."), path)
         response.headers.update(exc.headers or {})
         return response
-    error = RequestError("The request cannot be served as given.")
-    return JSONResponse({"error": problem(error)}, status_code=exc.status_code)
+    response = answer(RequestError("The request cannot be served as given."), path)
+    response.status_code = exc.status_code
+    return response

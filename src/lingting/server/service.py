@@ -14,6 +14,8 @@ from lingting.server.guard import Patience
 from lingting.server.health import Readiness
 from lingting.server.limits import Turnstile
 from lingting.server.oidc import Provider
+from lingting.server.openai.names import Models
+from lingting.server.openai.waiting import Doors
 from lingting.server.readings import Readings
 from lingting.server.resumable import Resumables
 from lingting.server.sender import Sender
@@ -57,8 +59,10 @@ class Service:
         self.fetches = asyncio.Semaphore(FETCHES_AT_ONCE)
         self.resumables = Resumables(self)
         self.sender = Sender(self)
-        self.broker = Broker(self._events, lambda: self.desk.last_event_id())
+        self.broker = Broker(self._events, lambda: self.desk.last_event_id(), settings.run_folder)
         self.readiness = Readiness(self)
+        self.models = Models(self)
+        self.doors = Doors()
         self.turnstile = Turnstile()
         self.provider = Provider(settings)
         self.readings = Readings()

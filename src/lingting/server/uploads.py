@@ -249,7 +249,10 @@ class Part:
 class Form:
     """``multipart/form-data`` part by part; nothing of it is gathered."""
 
-    def __init__(self, content_type: str, stream: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self, content_type: str, stream: AsyncIterator[bytes], *, max_fields: int = MAX_FIELDS
+    ) -> None:
+        self._max_fields = max_fields
         kind, parameters = parse_options_header(content_type)
         boundary = parameters.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not boundary:
@@ -275,9 +278,9 @@ class Form:
                 continue
             name, filename = _names(raw)
             fields, files = fields + (filename is None), files + (filename is not None)
-            if fields > MAX_FIELDS or files > MAX_FILES:
+            if fields > self._max_fields or files > MAX_FILES:
                 raise BodyTooLarge(
-                    f"The form has more than {MAX_FIELDS} fields or {MAX_FILES} files.",
+                    f"The form has more than {self._max_fields} fields or {MAX_FILES} files.",
                     "Send several requests.",
                 )
             yield Part(name, filename, self)

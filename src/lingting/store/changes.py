@@ -306,8 +306,8 @@ def _remove_recording(session: Session, recording_id: str, author: str | None) -
         audio="pending",
     )
     session.add(receipt)
-    outbox.of_recording(session, "recording.purged", row)
     indexing.forget(session, transcript_id)
+    outbox.of_recording(session, "recording.purged", row)
     for statement in (
         delete(RevisionSegmentRow).where(RevisionSegmentRow.revision_id.in_(of_transcript)),
         delete(WordsRow).where(WordsRow.segment_id.in_(segments)),

@@ -55,12 +55,13 @@ def receive(
     name: str,
     owner: str | None,
     department: str | None,
+    is_fresh: bool = False,
 ) -> T:
     """See ``Store.receive``."""
     name = storable_name(name)
 
     def write(session: Session, blob: Blob) -> T:
-        recording_id, _ = _recording(session, blob, name, owner, department)
+        recording_id, _ = _recording(session, blob, name, owner, department, is_fresh=is_fresh)
         return then(session, recording_id)
 
     return _with_audio(store, audio, write)
@@ -94,11 +95,17 @@ def discard(store: Store, digest: str) -> bool:
 
 
 def _recording(
-    session: Session, blob: Blob, name: str, owner: str | None, department: str | None
+    session: Session,
+    blob: Blob,
+    name: str,
+    owner: str | None,
+    department: str | None,
+    *,
+    is_fresh: bool = False,
 ) -> tuple[str, bool]:
-    """Its id; True when it was not there."""
+    """Its id; True when it was not there, or ``is_fresh``."""
     changes.note_blob(session, blob)
-    found = changes.same_recording(session, blob.digest, name, owner)
+    found = None if is_fresh else changes.same_recording(session, blob.digest, name, owner)
     if found is not None:
         return found, False
     made = changes.add_recording(session, blob.digest, name, owner=owner, department=department)

@@ -284,6 +284,7 @@ class Claim:
     options: Mapping[str, Any]
     groups: int
     """How many groups of it are stored already."""
+    priority: Priority = "normal"
 
 
 Reach = Literal["own", "department", "all"]

@@ -99,13 +99,16 @@ class Store:
         name: str,
         owner: str | None = None,
         department: str | None = None,
+        is_fresh: bool = False,
     ) -> T:
         """Keep a recording that nobody has transcribed yet, and do ``then`` with its id.
 
         Both are one transaction. The same audio under the same name of the same owner is the same
-        recording, as in ``keep``.
+        recording, as in ``keep``, unless it ``is_fresh``.
         """
-        return keeping.receive(self, audio, then, name=name, owner=owner, department=department)
+        return keeping.receive(
+            self, audio, then, name=name, owner=owner, department=department, is_fresh=is_fresh
+        )
 
     def discard(self, digest: str) -> bool:
         """Remove audio that no recording has, such as of an upload that was refused.

@@ -125,7 +125,12 @@ def _take_up(session: Session, row: JobRow, digest: str, worker_id: str) -> Clai
     events.of_job(session, row, "job.started", attempt=row.attempts)
     session.flush()
     groups = 0 if is_first else _count_groups(session, row.id)
-    return Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups)
+    return _claim(row, digest, groups)
+
+
+def _claim(row: JobRow, digest: str, groups: int) -> Claim:
+    priority = PRIORITIES[row.priority]
+    return Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups, priority)
 
 
 def _count_groups(session: Session, job_id: str) -> int:
@@ -149,7 +154,7 @@ def reopen(
     row.worker_id = worker_id
     digest = session.get_one(RecordingRow, row.recording_id).digest
     groups = _count_groups(session, job_id)
-    found = Claim(row.id, row.epoch, row.recording_id, digest, row.options, groups)
+    found = _claim(row, digest, groups)
     state = session.scalar(
         select(JobGroupRow.state)
         .where(JobGroupRow.job_id == job_id)

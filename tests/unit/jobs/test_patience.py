@@ -209,3 +209,25 @@ def test_pace() -> None:
     busy = pace.speed()
     assert busy is not None
     assert busy < first
+
+
+class Laned(ScriptedEngine):
+    lanes = ("live", "interactive", "bulk")
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: Hypothesis("heard"))
+        self.asked: list[str | None] = []
+
+    def recognize(self, clips: Sequence[Clip], *, lane: str | None = None) -> list[Hypothesis]:
+        self.asked.append(lane)
+        return super().recognize(clips)
+
+
+def test_a_lane_is_told_to_those_who_have_lanes() -> None:
+    laned = Laned()
+    for lane in ("interactive", None):
+        PatientEngine(Engines(lambda _: laned), "m", patience(), lane=lane).recognize(CLIPS)
+    assert laned.asked == ["interactive", None]
+    plain = ScriptedEngine(lambda _: Hypothesis("heard"))
+    PatientEngine(Engines(lambda _: plain), "m", patience(), lane="interactive").recognize(CLIPS)
+    assert plain.batches == [len(CLIPS)]

@@ -130,6 +130,10 @@ class HostEngine:
         self._closed.set()
         self._link.close()
 
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        return LANES
+
     def recognize(self, clips: Sequence[Clip], *, lane: str | None = None) -> list[Hypothesis]:
         """One hypothesis per clip, in order. Safe to call from many threads.
 

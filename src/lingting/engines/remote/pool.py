@@ -184,6 +184,10 @@ class EnginePool:
 
     # Recognising ----------------------------------------------------------------------------
 
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        return LANES
+
     def recognize(self, clips: Sequence[Clip], *, lane: str | None = None) -> list[Hypothesis]:
         """One hypothesis per clip, in order, whatever host heard it."""
         if self._is_closed:
