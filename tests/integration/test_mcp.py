@@ -1,7 +1,6 @@
 """Tools for language models, asked by the protocol's official client over both ways in.
 
-The web application, its server and the program are the real ones; the worker's engine is scripted,
-and one test lets whisper-base hear a real recording.
+Web application, server, worker and program are the real ones; the engine is scripted.
 """
 
 from __future__ import annotations
