@@ -304,8 +304,10 @@ def test_disabled_after_days_of_failures_or_at_once_when_gone(
         client.replay(made.id)
     finish(service.service.desk, submit(service))
     assert len(client.deliveries(made.id)) == 1, "it hears nothing"
+    receiver.usual = (200, {})
     assert client.change_webhook(made.id, is_active=True).disabled_at is None
     assert client.replay(made.id) == 1
+    settled(client, made.id, "done")
 
     slow, _ = client.add_webhook("https://hooks.example.invalid/", ["job.done"])
     service.service.sender.close()

@@ -148,4 +148,6 @@ def _made(told: Mapping[str, Any], schema: Mapping[str, Any], deep: int) -> Any:
         return "2026-11-21T12:00:00+00:00" if is_time else "text"
     if kind == "integer":
         return int(schema.get("minimum", 1))
-    return {"number": 1.5, "boolean": True}.get(str(kind))
+    if kind == "number":
+        return min(schema.get("maximum", 1.5), max(schema.get("minimum", 1.5), 1.5))
+    return True if kind == "boolean" else None
