@@ -14,7 +14,7 @@ LAYERS = (
     "vad engines speakers",
     "pipeline host",
     "jobs live learning compliance evaluate",
-    "server ui cli api client resuming administration __init__ __main__",
+    "server ui cli api client mcp resuming administration __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
@@ -35,7 +35,9 @@ OWNERS = {
     "onnxruntime": ("lingting.vad",),
     "opencc": ("lingting.text.script", "lingting.evaluate.normalise", "lingting.search.folding"),
     "opentelemetry": ("lingting.tracing",),
-    "pydantic": ("lingting.config", "lingting.server"),
+    "mcp": ("lingting.mcp", "lingting.server.mcp"),
+    "mcp_types": ("lingting.mcp",),
+    "pydantic": ("lingting.config", "lingting.server", "lingting.mcp"),
     "pydantic_settings": ("lingting.config",),
     "prometheus_client": ("lingting.host", "lingting.server"),
     "pypinyin": ("lingting.search.sounds", "lingting.engines.nano"),
@@ -118,7 +120,7 @@ def is_allowed(own: str, imported: str) -> bool:
         return False
     level, target = LEVEL[own], LEVEL[other]
     is_root_helping_root = level == ROOTS and other in {
-        "administration", "api", "cli", "client", "resuming", "server",
+        "administration", "api", "cli", "client", "mcp", "resuming", "server",
     }  # fmt: skip
     return own == other or target < level or level == target == 0 or is_root_helping_root
 

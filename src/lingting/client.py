@@ -55,7 +55,7 @@ from lingting.store.records import (
     Recording,
     Webhook,
 )
-from lingting.transcript import Failure, Transcript
+from lingting.transcript import Failure, Segment, Transcript, segment_from
 
 if TYPE_CHECKING:
     from lingting.administration import Administration
@@ -99,6 +99,16 @@ class RecordingPage:
     items: tuple[Recording, ...]
     next: str | None
     """Give it as ``after`` for the next page; None behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPage:
+    revision: int
+    total: int
+    """Segments of the whole transcript."""
+    items: tuple[Segment, ...]
+    next: int | None
+    """Give it as ``start`` for the next page; None behind the last."""
 
 
 class Client:
@@ -416,6 +426,15 @@ class Client:
         found = self._json("GET", f"/transcripts/{_id(recording_id)}", params=asked)
         del found["revision"]
         return Transcript.from_dict(found)
+
+    def segments(
+        self, recording_id: str, *, start: int = 0, limit: int = 200, revision: int | None = None
+    ) -> SegmentPage:
+        """A page of a transcript. Raises RevisionNotFound while there is none."""
+        asked = _given({"start": start, "limit": limit, "revision": revision})
+        path = f"/transcripts/{_id(recording_id)}/segments"
+        page = self._json("GET", path, params=asked)
+        return _made(SegmentPage, {**page, "items": tuple(map(segment_from, page["items"]))})
 
     def export(
         self, recording_id: str, format: str, *, revision: int | None = None, words: bool = False

@@ -74,6 +74,7 @@ _NOT_PUBLIC = _networks(
 )  # fmt: skip
 _PUBLIC_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
+_TRANSLATED = tuple(map(IPv6Network, ("2002::/16", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def is_public(address: Address) -> bool:
 
 def _is_allowed(address: Address, scheme: str, rules: Rules) -> bool:
     plain = _unwrapped(address)
-    if any(_holds(network, one) for network in NEVER for one in (address, plain)):
+    if any(_holds(network, one) for network in NEVER for one in (plain, *_meant(address))):
         return False
     if any(_holds(network, plain) for network in rules.networks):
         return True
@@ -183,6 +184,16 @@ def _unwrapped(address: Address) -> Address:
         if address in _NAT64:
             return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
+
+
+def _meant(address: Address) -> tuple[Address, ...]:
+    """It and the IPv4 address that a gateway on the way may make of it: 6to4, SIIT, local NAT64."""
+    if address.version == 4 or address.is_loopback:
+        return (address,)
+    if any(address in one for one in _TRANSLATED):
+        inner = int(address) >> 80 if address in _TRANSLATED[0] else int(address)
+        return address, IPv4Address(inner & 0xFFFF_FFFF)
+    return (address,)
 
 
 def _holds(network: Network, address: Address) -> bool:

@@ -165,14 +165,15 @@ class Transcript:
         if data.get("schema") != SCHEMA:
             raise ValueError(f"schema is {data.get('schema')!r}, expected {SCHEMA!r}")
         values = {k: v for k, v in data.items() if k not in {"schema", "text"}}
-        values["segments"] = tuple(_segment(row) for row in values["segments"])
+        values["segments"] = tuple(segment_from(row) for row in values["segments"])
         values["damage"] = Damage(**values["damage"])
         values["model"] = ModelFacts(**values["model"]) if values.get("model") else None
         values["notes"] = tuple(values.get("notes", ()))
         return cls(**values)
 
 
-def _segment(row: Mapping[str, Any]) -> Segment:
+def segment_from(row: Mapping[str, Any]) -> Segment:
+    """From its JSON form."""
     values = dict(row)
     values["words"] = tuple(Word(**w) for w in values.get("words", ()))
     values["edits"] = tuple(Edit(**e) for e in values.get("edits", ()))

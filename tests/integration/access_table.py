@@ -108,6 +108,11 @@ ROWS: Mapping[str, Row] = {
     "POST /logout": Row("open"),
     "GET /setup": Row("open"),
     "POST /setup": Row("open", data={"token": "x"}),
+    "POST /mcp": Row(
+        "signed",
+        json={"jsonrpc": "2.0", "id": 1, "method": "ping"},
+        headers={"Accept": "application/json, text/event-stream"},
+    ),
     "GET /v1/models": Row("read"),
     "GET /v1/models/{name:path}": Row("read", values={"name": "whisper-1"}),
     "POST /v1/audio/transcriptions": Row(

@@ -23,6 +23,7 @@ from lingting.cli import (
     history,
     jobs,
     keys,
+    mcp,
     models,
     people,
     retention,
@@ -102,6 +103,7 @@ _add(app, "restore", database.restore)
 app.add_typer(database.app, name="db")
 for _name, _command in database.COMMANDS.items():
     _add(database.app, _name, _command)
+_add(app, "mcp", mcp.mcp)
 _add(app, "engine", engine.engine)
 _add(app, "worker", worker.worker)
 _add(app, "languages", about.languages)

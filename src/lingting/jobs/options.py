@@ -126,3 +126,11 @@ def _check_types(options: JobOptions) -> None:
         isinstance(one, str) for one in options.hotwords
     ):
         raise OptionInvalid("hotwords must be a list of texts.")
+    texts = (options.model, options.language, options.prompt, options.glossary, *options.hotwords)
+    if any(one is not None and not _is_text(one) for one in texts):
+        raise OptionInvalid("An option holds half of a character, which is no text.")
+
+
+def _is_text(given: str) -> bool:
+    """JSON may name one half of a pair of UTF-16, and nothing can store that."""
+    return not any("\ud800" <= char <= "\udfff" for char in given)

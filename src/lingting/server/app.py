@@ -18,6 +18,7 @@ from lingting.errors import LingtingError
 from lingting.server import problems
 from lingting.server.asking import principal_of
 from lingting.server.guard import Guard, Patience
+from lingting.server.mcp import Mcp
 from lingting.server.observing import Observed
 from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
@@ -71,6 +72,7 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
             sweeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
+            await door.close()
             await service.broker.close()
             await asyncio.to_thread(service.sender.close)
             await asyncio.to_thread(service.close)
@@ -85,6 +87,8 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         openapi_url=None,  # see state
         separate_input_output_schemas=False,
     )
+    door = Mcp(app)
+    app.router.routes.append(door.route)
     app.state.service = service
     problems.install(app)
     app.include_router(state.open_router)

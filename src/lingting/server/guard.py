@@ -63,6 +63,9 @@ RESUMABLE = "/api/v1/uploads"
 CORRECTIONS = "/api/v1/transcripts/"
 CORRECTION_BYTES = 32 << 20
 """A corrected transcript of a whole day."""
+MCP = "/mcp"
+MCP_BYTES = 4 << 20
+"""Four megabytes are three of audio inside a message; the SDK takes no more either."""
 
 
 class Guard:
@@ -109,6 +112,8 @@ def _limit(scope: Scope, patience: Patience) -> int | None:
         return None
     if scope["method"] == "PUT" and path.startswith(CORRECTIONS):
         return CORRECTION_BYTES
+    if path == MCP:
+        return MCP_BYTES
     return patience.body_bytes
 
 

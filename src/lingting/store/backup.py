@@ -277,7 +277,8 @@ def _unpack(source: Path, staging: Path) -> dict[str, Any]:
         with source.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for member in tar:
                 data = tar.extractfile(member) if member.isreg() else None
-                if data is None or member.name in found:
+                # A sparse member names any size with nothing behind it.
+                if data is None or member.sparse is not None or member.name in found:
                     raise BackupInvalid("The backup holds something no backup of ours holds.")
                 if member.name == _MANIFEST:
                     manifest = _read_manifest(data)
@@ -323,8 +324,9 @@ def _read_manifest(data: IO[bytes]) -> dict[str, Any]:
         manifest = json.loads(data.read(_MAX_MANIFEST_BYTES))
         is_ours = manifest["format"] == FORMAT
         rows = [(one["path"], one["size_bytes"], one["sha256"]) for one in manifest["files"]]
+        hash(tuple(rows))  # what is no name cannot be compared with one
         lost = manifest["lost_blobs"]
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise BackupInvalid("The backup's manifest cannot be read.") from exc
     if not is_ours or not isinstance(lost, list):
         raise BackupInvalid(f"The backup has another format than {FORMAT}.")
@@ -340,6 +342,12 @@ def _compare(manifest: dict[str, Any], found: dict[str, tuple[int, str]]) -> Non
 def _checked(staging: Path, manifest: dict[str, Any]) -> tuple[int, int]:
     """Recordings and blobs. The database must be ours, sound, and speak of no other audio."""
     with _opened(staging / _DATABASE) as database, database.read() as session:
+        # Ours has none, and whoever has one would act with each later change of a row.
+        foreign = "select count(*) from sqlite_master where type in ('trigger', 'view')"
+        if session.connection().exec_driver_sql(foreign).scalar():
+            raise BackupInvalid(
+                "The database in the backup holds something that none of ours does."
+            )
         migrating.check_known(migrating.current(session.connection()))
         if session.connection().exec_driver_sql("pragma integrity_check").scalar() != "ok":
             raise BackupInvalid("The database in the backup is damaged.")
