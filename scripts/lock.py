@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
-EXTRAS = "nano,funasr,server,postgres,bench,dev"
+EXTRAS = "nano,funasr,server,search,postgres,otel,mcp,bench,dev"
 ALSO = ("pip", "setuptools", "hatchling", "editables")
 FIXED = ("torch==2.13.0",)
 """Chosen by hand: the release the parity tests were run with."""
