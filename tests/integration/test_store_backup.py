@@ -156,10 +156,11 @@ def point_of(writer: str, restored: dict[str, State], low: int, high: int) -> in
     """How many operations the state has seen; None when it is no state that ever was."""
     states: dict[str, State] = {}
     for operation in operations(writer):
-        if operation.number > high:
+        done = operation.number  # so many came before it
+        if done > high:
             return None
-        if operation.number >= low and states == restored:
-            return operation.number
+        if done >= low and states == restored:
+            return done
         apply(states, operation)
     return None
 
@@ -222,14 +223,15 @@ def test_backup_of_a_busy_service(
             for number in range(BACKUPS):
                 for one in programs:
                     one.read_until(BEFORE * (number + 1))
-                low = {one.writer: one.done for one in programs}
+                low = {one.writer: one.done + 1 for one in programs}
                 report = back_up(store, tmp_path / f"{number}.tar")
                 assert report.lost_blobs == ()
                 marks.append(low)
         finally:
             for one in programs:
                 one.stop()
-    high = {one.writer: one.done + 1 for one in programs}
+    # One more was perhaps done and not said: a purge still removes audio when its rows are gone.
+    high = {one.writer: one.done + 2 for one in programs}
     points = []
     for number, low in enumerate(marks):
         monkeypatch.setenv("LINGTING_DATA_DIR", str(tmp_path / f"home-{number}"))
