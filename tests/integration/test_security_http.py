@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 import pytest
-from lingting.server.logs import JsonLines
 
+from lingting.log import JsonLines
 from lingting.server import access as access_module
 from lingting.server.guard import Patience
 from tests.integration.server_parts import Running, head, raw, running
