@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from server_parts import Running, running, wait_until
-from store_parts import plain_transcript, postgres_server
+from store_parts import plain_transcript
 
 from lingting import Client
 from lingting.errors import (
@@ -36,27 +36,6 @@ from lingting.store import Sight, Store, cursor_of, limits, open_store, people, 
 from lingting.store.records import Limits
 
 PASSWORD = "correct horse battery"  # noqa: S105
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-    else:
-        with postgres_server() as url:
-            yield url
-
-
-@pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    with open_store(tmp_path / "data", url=server) as found:
-        yield found
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from server_parts import Running, head, raw, running, wait_until
-from store_parts import postgres_server, s3_server
+from store_parts import s3_server
 
 from lingting.server import resumable
 from lingting.server.guard import Patience
@@ -837,10 +837,9 @@ def test_parts_in_a_bucket(
             assert list(partials.older_than(-60.0)) == []
 
 
-def test_on_postgres(tmp_path: Path, small_parts: None) -> None:
+def test_on_postgres(tmp_path: Path, new_postgres: Callable[[], str], small_parts: None) -> None:
     with (
-        postgres_server() as url,
-        running(tmp_path / "data", database_url=SecretStr(url)) as service,
+        running(tmp_path / "data", database_url=SecretStr(new_postgres())) as service,
         service.client() as client,
     ):
         data = data_of(1_000_000)

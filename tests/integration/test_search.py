@@ -29,30 +29,9 @@ from lingting.store.indexing import fill
 from lingting.store.records import Sight
 from lingting.store.schema import SearchEntryRow
 from lingting.transcript import Segment, Transcript, Word
-from tests.integration.store_parts import plain_transcript, postgres_server
+from tests.integration.store_parts import plain_transcript
 
 Opener = Callable[..., Store]
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres_server() as url:
-        yield url
-
-
-@pytest.fixture
-def store(server: str | None, tmp_path: Path) -> Iterator[Store]:
-    if server is not None:
-        import psycopg
-
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("drop schema public cascade")
-            connection.execute("create schema public")
-    with open_store(tmp_path / "data", url=server) as opened:
-        yield opened
 
 
 def said(*texts: str, speaker: str | None = None, language: str = "zh") -> Transcript:
@@ -481,7 +460,9 @@ def test_without_pypinyin_text_is_found_and_sounds_come_later(
     assert Search(store.database).without_sounds() == 0
 
 
-def test_a_backup_keeps_the_index(store: Store, server: str | None, tmp_path: Path) -> None:
+def test_a_backup_keeps_the_index(
+    store: Store, url: str | None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     id = keep(store, "客户要求退款", "第二句")
     back_up(store, tmp_path / "backup.tar")
     restore(tmp_path / "backup.tar", tmp_path / "other")
@@ -490,16 +471,11 @@ def test_a_backup_keeps_the_index(store: Store, server: str | None, tmp_path: Pa
         if has_sounds():
             assert ids(find(other, "yaoqiu", match="sound")) == [id]
         assert other.check().row_faults == ()
-    if server is None:
+    if url is None:
         return
-    import psycopg
-
-    store.close()
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("drop schema public cascade")
-        connection.execute("create schema public")
-    restore(tmp_path / "backup.tar", tmp_path / "third", url=server)
-    with open_store(tmp_path / "third", url=server) as third:
+    empty = request.getfixturevalue("new_postgres")()
+    restore(tmp_path / "backup.tar", tmp_path / "third", url=empty)
+    with open_store(tmp_path / "third", url=empty) as third:
         assert ids(find(third, "要求")) == [id]
         fresh = keep(third, "又要求")
         assert ids(find(third, "要求")) == [fresh, id]

@@ -25,7 +25,7 @@ from server_parts import Running, running, wait_until
 from sqlalchemy import func, select
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
-from store_parts import plain_transcript, postgres_server
+from store_parts import plain_transcript
 
 from lingting.client import Client
 from lingting.errors import (
@@ -561,11 +561,14 @@ def test_a_dead_senders_deliveries_are_taken_over(
     assert hooks.delivery(made.id, dead.delivery_id).state == "done"
 
 
-def test_on_postgres(tmp_path: Path, receiver: Receiver, quick: None) -> None:
+def test_on_postgres(
+    tmp_path: Path, new_postgres: Callable[[], str], receiver: Receiver, quick: None
+) -> None:
     """From an event to its delivery, and many senders beside each other."""
     with (
-        postgres_server() as url,
-        running(tmp_path / "data", database_url=SecretStr(url), outbound_networks=HERE) as service,
+        running(
+            tmp_path / "data", database_url=SecretStr(new_postgres()), outbound_networks=HERE
+        ) as service,
         Client(service.url, service.key()) as client,
     ):
         made, secret = client.add_webhook(receiver.url, ["job.done", "recording.deleted"])
