@@ -12,7 +12,6 @@ is the service's throughput by the library's; every text is compared with the li
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import threading
@@ -20,16 +19,14 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import quantiles
 from typing import Any
 
 import httpx
 
-from lingting.cli.loading import automatic_model
-from lingting.evaluate.machine import read_machine
-from lingting.evaluate.manifest import Manifest, Row, read_manifest
+from lingting.evaluate.manifest import Manifest, Row
 from running import RunningService, cpu_s, running_service
-from service import SPEECH, Watched, through_library, watching
+from service import Watched, arguments, compare, through_library, watching
 
 _PATIENCE_S = 600.0
 
@@ -38,6 +35,7 @@ _PATIENCE_S = 600.0
 class Round:
     """One library run and one run of clients."""
 
+    clients: int
     library_s: float
     clients_s: float
     answers_s: list[float]
@@ -123,12 +121,15 @@ def one_round(given: argparse.Namespace, manifest: Manifest, model: str) -> Roun
     library_s, expected = through_library(given, model)
     clients_s, clients, seen = through_clients(manifest, model, given.clients)
     equal = sum(clients.texts.get(file) == text for file, text in expected.items())
-    return Round(library_s, clients_s, clients.answers_s, seen, equal, clients.failed)
+    return Round(
+        given.clients, library_s, clients_s, clients.answers_s, seen, equal, clients.failed
+    )
 
 
 def as_dict(one: Round) -> dict[str, Any]:
     cuts = quantiles(one.answers_s, n=20) if len(one.answers_s) > 1 else [0.0] * 19
     return {
+        "clients": one.clients,
         "library_s": round(one.library_s, 2),
         "clients_s": round(one.clients_s, 2),
         "throughput_ratio": round(one.ratio, 3),
@@ -144,39 +145,11 @@ def as_dict(one: Round) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="OpenAI's API beside the library.")
-    parser.add_argument("--manifest", type=Path, default=SPEECH)
-    parser.add_argument("--limit", type=int, help="only the first rows")
+    parser = arguments("OpenAI's API beside the library.")
     parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--model", default="auto")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
-    manifest = read_manifest(given.manifest, limit=given.limit)
-    model = automatic_model() if given.model == "auto" else given.model
-    machine = read_machine()
-    print(
-        f"{len(manifest.rows)} files, {given.clients} clients, {model}; "
-        f"{machine.cores} cores, {machine.cpu}"
-    )
-    rounds = []
-    for number in range(1, given.rounds + 1):
-        rounds.append(one_round(given, manifest, model))
-        print(f"round {number}: {json.dumps(as_dict(rounds[-1]))}", flush=True)
-    ratio = median(one.ratio for one in rounds)
-    print(f"throughput, clients / library: {ratio:.3f} (median of {len(rounds)} rounds)")
-    if given.json is not None:
-        result = {
-            "bench": "openai_http",
-            "model": model,
-            "files": len(manifest.rows),
-            "clients": given.clients,
-            "cores": machine.cores,
-            "cpu": machine.cpu,
-            "throughput_ratio_median": round(ratio, 3),
-            "rounds": [as_dict(one) for one in rounds],
-        }
-        given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"{given.clients} clients")
+    compare("openai_http", given, one_round, as_dict, "throughput, clients / library")
 
 
 if __name__ == "__main__":

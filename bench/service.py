@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,14 +167,24 @@ def as_dict(one: Round) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The service beside the library.")
+def arguments(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--manifest", type=Path, default=SPEECH)
     parser.add_argument("--limit", type=int, help="only the first rows")
     parser.add_argument("--model", default="auto")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    given = parser.parse_args()
+    return parser
+
+
+def compare(
+    name: str,
+    given: argparse.Namespace,
+    one_round: Callable[[argparse.Namespace, Manifest, str], Any],
+    as_dict: Callable[[Any], dict[str, Any]],
+    what: str,
+) -> None:
+    """All rounds, printed and written; ``what`` says what the median of their ratios is."""
     manifest = read_manifest(given.manifest, limit=given.limit)
     model = automatic_model() if given.model == "auto" else given.model
     machine = read_machine()
@@ -184,10 +194,10 @@ def main() -> None:
         rounds.append(one_round(given, manifest, model))
         print(f"round {number}: {json.dumps(as_dict(rounds[-1]))}", flush=True)
     ratio = median(one.ratio for one in rounds)
-    print(f"service / library: {ratio:.3f} (median of {len(rounds)} rounds)")
+    print(f"{what}: {ratio:.3f} (median of {len(rounds)} rounds)")
     if given.json is not None:
         result = {
-            "bench": "service",
+            "bench": name,
             "model": model,
             "files": len(manifest.rows),
             "cores": machine.cores,
@@ -196,6 +206,11 @@ def main() -> None:
             "rounds": [as_dict(one) for one in rounds],
         }
         given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    given = arguments("The service beside the library.").parse_args()
+    compare("service", given, one_round, as_dict, "service / library")
 
 
 if __name__ == "__main__":
