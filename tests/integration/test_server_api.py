@@ -416,7 +416,7 @@ def test_names_words_and_hotwords_stay_out_of_the_logs(
         for record in caplog.records
         if not record.name.startswith("httpx")  # the client's own
     )
-    assert "'route': '/recordings'" in told
+    assert "'route': '/api/v1/recordings'" in told
     for secret in ("brumbleweft", "ostrakinda", "zyxgespräch", "quincunx"):
         assert secret not in told
 
