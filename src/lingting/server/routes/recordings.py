@@ -66,6 +66,7 @@ _FORM = {
                         "hotwords": {"type": "array", "items": {"type": "string"}},
                         "prompt": {"type": "string"},
                         "beam_size": {"type": "integer"},
+                        "translate": {"type": "boolean"},
                         "channels": {"enum": ["mix", "split"]},
                         "glossary": {"type": "string"},
                     },
@@ -259,6 +260,7 @@ _PARSERS: dict[str, Any] = {
     "script": _parse_choice,
     "prompt": _parse_text,
     "beam_size": _parse_number,
+    "translate": _parse_yes,
     "channels": _parse_choice,
     "glossary": _parse_text,
 }
