@@ -146,9 +146,9 @@ def test_export_stays_in_its_folder(home: Home, kept: str, tmp_path: Path) -> No
 
 
 def test_search_and_tags(home: Home, kept: str) -> None:
-    (hit,) = home.rows("history", "search", "退款")
+    (hit,) = home.rows("search", "退款")
     assert (hit["id"], hit["position"], hit["start_s"]) == (kept, 0, 0.1)
-    assert "退款" in home.run("history", "search", "退款").stdout
+    assert "退款" in home.run("search", "退款").stdout
     assert home.run("history", "tag", kept, "课程", "b").stdout == "b\n课程\n"
     assert home.run("history", "tag", kept, "--remove", "b").stdout == "课程\n"
     assert [row["tags"] for row in home.rows("history", "list", "--tag", "课程")] == [["课程"]]
