@@ -150,6 +150,8 @@ ROWS: Mapping[str, Row] = {
         "change", json={"based_on": 1, "segments": [{"position": 0, "text": "x"}]}
     ),
     "POST /api/v1/transcripts/{id}/restore": Row("change", json={"revision": 1}),
+    "POST /api/v1/exports": Row("see", json={"recordings": []}),
+    "GET /api/v1/batches/{id}/table/{form}": Row("see", values={"form": "csv"}),
     "GET /api/v1/exports/{id}/{format}": Row("see", values={"format": "txt"}),
     "GET /api/v1/jobs": Row("read"),
     "GET /api/v1/jobs/submitted": Row("asked", headers={"Idempotency-Key": "k"}),
