@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -444,6 +444,24 @@ class Client:
         path = f"/exports/{_id(recording_id)}/{_id(format)}"
         return self._send("GET", path, params=asked).content
 
+    def export_many(
+        self,
+        file: IO[bytes],
+        formats: Sequence[str] = ("txt",),
+        *,
+        batch_id: str | None = None,
+        recordings: Sequence[str] = (),
+        words: bool = False,
+    ) -> None:
+        """Write a ZIP: of the transcripts of a batch, or of the recordings named."""
+        body = _given({"batch": batch_id, "recordings": list(recordings) or None})
+        body |= {"formats": list(formats), "words": words}
+        self._copy("POST", "/exports", file, json=body)
+
+    def batch_table(self, file: IO[bytes], batch_id: str, form: Literal["csv", "json"]) -> None:
+        """Write a table: a line for each recording of a batch, with its text."""
+        self._copy("GET", f"/batches/{_id(batch_id)}/table/{form}", file)
+
     def correct(self, recording_id: str, transcript: Transcript, *, based_on: int) -> int:
         """A new revision by a person; its number. Raises RevisionConflict."""
         body = {"based_on": based_on, "transcript": transcript.as_dict()}
@@ -592,6 +610,13 @@ class Client:
             answer = self._http.request(method, f"{_API}{path}", **arguments)
         _check(answer)
         return answer
+
+    def _copy(self, method: str, path: str, file: IO[bytes], **arguments: Any) -> None:
+        """The body of an answer, piece by piece."""
+        with _mapped(), self._http.stream(method, f"{_API}{path}", **arguments) as answer:
+            _check(answer)
+            for piece in answer.iter_bytes(_COPY_BYTES):
+                file.write(piece)
 
 
 def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:

@@ -63,7 +63,7 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     "make_key": _policy(FORBIDDEN, admin=OK),
     "sign_out": _policy(FORBIDDEN, admin=OK, owner=OK),
     "admin": _policy(FORBIDDEN, admin=OK),
-    # whoever may write is told that no model can do it
+    # whoever may write is told that the request is wrong
     "cannot": _policy(CANNOT, reader=FORBIDDEN, searcher=FORBIDDEN),
 }  # fmt: skip
 
@@ -122,7 +122,9 @@ ROWS: Mapping[str, Row] = {
         is_endless=True,
     ),
     "POST /v1/audio/translations": Row(
-        "cannot", data={"model": "whisper-1"}, files={"file": ("a.mp3", b"sound")}
+        "cannot",
+        data={"model": "whisper-1", "response_format": "diarized_json"},
+        files={"file": ("a.mp3", b"sound")},
     ),
     "GET /api/v1/status": Row("read"),
     "GET /api/v1/openapi.json": Row("signed"),
@@ -148,6 +150,8 @@ ROWS: Mapping[str, Row] = {
         "change", json={"based_on": 1, "segments": [{"position": 0, "text": "x"}]}
     ),
     "POST /api/v1/transcripts/{id}/restore": Row("change", json={"revision": 1}),
+    "POST /api/v1/exports": Row("see", json={"recordings": []}),
+    "GET /api/v1/batches/{id}/table/{form}": Row("see", values={"form": "csv"}),
     "GET /api/v1/exports/{id}/{format}": Row("see", values={"format": "txt"}),
     "GET /api/v1/jobs": Row("read"),
     "GET /api/v1/jobs/submitted": Row("asked", headers={"Idempotency-Key": "k"}),

@@ -109,6 +109,8 @@ class World:
         json = row.json
         if isinstance(json, dict) and "url" in json:
             json = {**json, "url": json["url"].replace("{served}", self.served)}
+        if isinstance(json, dict) and "recordings" in json:
+            json = {**json, "recordings": [self.things()["recordings"]]}
         store = self.service.service.store
         if row.first == "deleted":
             store.delete(self.things()["recordings"])

@@ -1,5 +1,7 @@
 """``lingting.Client`` and the commands on it, against a service over real HTTP."""
 
+import csv
+import io
 import json
 import os
 import signal
@@ -7,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from server_parts import Running, running, wait_until
-from store_parts import rich_transcript
+from store_parts import plain_transcript, rich_transcript
 
 import lingting
 from lingting.client import Client
@@ -23,15 +26,18 @@ from lingting.errors import (
     AudioNotFound,
     AudioPathUnreadable,
     BatchNotFound,
+    BodyInvalid,
     JobNotFound,
     NotAllowed,
     OptionInvalid,
+    RecordingNotFound,
     RequestConflict,
     RevisionConflict,
     ServiceUnreachable,
     SignInNeeded,
 )
 from lingting.text.writers import write
+from lingting.transcript import Transcript
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def run(service: Running, tmp_path: Path) -> Run:
     return Run(service, tmp_path)
 
 
-def finish(service: Running, job_id: str) -> None:
+def finish(service: Running, job_id: str, said: Transcript | None = None) -> None:
     """What a worker does: a transcript, and the job is done."""
     from lingting.store import events
     from lingting.store.schema import JobRow
@@ -88,7 +94,7 @@ def finish(service: Running, job_id: str) -> None:
     job = service.service.desk.job(job_id)
     found = store.recording(job.recording_id)
     with store.blobs.open(found.digest) as stream:
-        store.keep(stream, rich_transcript(), name=found.name, owner=found.owner)
+        store.keep(stream, said or rich_transcript(), name=found.name, owner=found.owner)
     with events.telling(store.database) as session:
         row = session.get_one(JobRow, job_id)
         row.state, row.done_s, row.total_s, row.revision = "done", 6.25, 6.25, 1
@@ -418,3 +424,66 @@ def test_links_lead_to_where_the_service_listens(tmp_path: Path) -> None:
                 capture_output=True, text=True, timeout=60,
             )  # fmt: skip
             assert done.stdout.startswith("http://127.0.0.1:8080/setup?token="), done.stderr
+
+
+# Many at once ------------------------------------------------------------------------------------
+
+
+def finished_batch(service: Running, client: Client, tmp_path: Path) -> tuple[str, list[str]]:
+    """Two recordings of one name with texts, one that waits; the second begins as a formula."""
+    from lingting.jobs import JobOptions
+
+    batch = client.open_batch("calls").id
+    ids = []
+    for number, said in enumerate(("第一句。", "=1+1", None)):
+        path = tmp_path / f"{number}.wav"
+        path.write_bytes(b"sound" * (10 + number))
+        job = client.submit(path, name="../call.wav", batch_id=batch)
+        ids.append(job.recording_id)
+        if said is not None:
+            finish(service, job.id, plain_transcript(1, said))
+    assert JobOptions().as_dict() == dict(client.jobs(batch_id=batch)[0].options)
+    return batch, ids
+
+
+def test_a_table_of_a_batch(service: Running, client: Client, run: Run, tmp_path: Path) -> None:
+    batch, ids = finished_batch(service, client, tmp_path)
+    done = run("jobs", "export", batch, "-o", str(tmp_path / "calls.csv"))
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "calls.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["recording_id"] for row in rows] == ids
+    assert [row["state"] for row in rows] == ["done", "done", "queued"]
+    assert [row["text"] for row in rows] == ["第一句。", "'=1+1", ""]
+    file_ = io.BytesIO()
+    client.batch_table(file_, batch, "json")
+    assert [row["text"] for row in json.loads(file_.getvalue())] == ["第一句。", "=1+1", None]
+    wrong = run("jobs", "export", batch, "-o", str(tmp_path / "calls.txt"))
+    assert wrong.returncode == 2
+    assert not (tmp_path / "calls.txt").exists()
+    gone = run("jobs", "export", "zzzzzzzzzzzz", "-o", str(tmp_path / "gone.zip"))
+    assert gone.returncode == 2
+    assert not list(tmp_path.glob("*gone*"))
+
+
+def test_a_zip_of_many(service: Running, client: Client, run: Run, tmp_path: Path) -> None:
+    batch, ids = finished_batch(service, client, tmp_path)
+    target = tmp_path / "calls.zip"
+    assert run("jobs", "export", batch, "-o", str(target), "-f", "txt,srt").returncode == 0
+    with zipfile.ZipFile(target) as archive:
+        second = f"call.{ids[1]}"
+        assert sorted(archive.namelist()) == sorted(
+            ["call.txt", "call.srt", f"{second}.txt", f"{second}.srt", "index.csv"]
+        )
+        assert archive.read("call.txt").decode() == "第一句。\n"
+        assert archive.read("index.csv").count(b"\r\n") == 4
+    chosen = io.BytesIO()
+    client.export_many(chosen, ("md",), recordings=[ids[1]])
+    with zipfile.ZipFile(chosen) as archive:
+        assert sorted(archive.namelist()) == ["call.md", "index.csv"]
+    rows = client.admin.audit(limit=50).items
+    assert [row.action for row in rows].count("transcript.exported") == 3
+    with pytest.raises(RecordingNotFound):
+        client.export_many(io.BytesIO(), recordings=[ids[0], "zzzzzzzzzzzz"])
+    with pytest.raises(BodyInvalid):
+        client.export_many(io.BytesIO())

@@ -341,11 +341,6 @@ def test_errors_arrive_as_the_clients_exceptions(setting: Setting, tiny_wav: Pat
             create(model="tiny", file=("a.wav", b""))
         with pytest.raises(openai.APIStatusError) as media:
             create(model="tiny", file=("a.wav", b"not at all" * 500))
-        with (
-            pytest.warns(DeprecationWarning, match="deprecated"),
-            pytest.raises(openai.BadRequestError) as translation,
-        ):
-            client.audio.translations.create(model="whisper-1", file=tiny_wav)
         with pytest.raises(openai.AuthenticationError) as nobody:
             client.with_options(api_key="lk_no").models.list()
         only_reads = client.with_options(api_key=setting.service.key("read", user="li"))
@@ -356,8 +351,7 @@ def test_errors_arrive_as_the_clients_exceptions(setting: Setting, tiny_wav: Pat
         name: (one.value.status_code, one.value.type, one.value.param, one.value.code)
         for name, one in {
             "unknown": unknown, "format": format, "speakers": speakers, "empty": empty,
-            "probabilities": probabilities, "media": media, "translation": translation,
-            "nobody": nobody, "reader": reader,
+            "probabilities": probabilities, "media": media, "nobody": nobody, "reader": reader,
         }.items()
     }  # fmt: skip
     assert found == {
@@ -367,7 +361,6 @@ def test_errors_arrive_as_the_clients_exceptions(setting: Setting, tiny_wav: Pat
         "probabilities": (400, wrong, "include", "unsupported_value"),
         "empty": (400, wrong, "file", "audio.empty"),
         "media": (415, wrong, "file", "audio.not_media"),
-        "translation": (400, wrong, None, "unsupported_value"),
         "nobody": (401, wrong, None, "invalid_api_key"),
         "reader": (403, wrong, None, "insufficient_permissions"),
     }

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 import srt
 import webvtt
@@ -145,3 +146,16 @@ def test_a_client_gets_every_format(
         "file": [415, wrong, "file", "audio.not_media"],
         "key": [401, wrong, None, "invalid_api_key"],
     }
+
+
+@pytest.mark.model
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_a_translation_is_in_english(service: RunningService, samples_folder: Path) -> None:
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key=service.key()) as client:
+        found = client.audio.translations.create(
+            model="whisper-1", file=samples_folder / "asr_example.wav",
+            response_format="verbose_json",
+        )  # fmt: skip
+    assert (found.language, found.text.isascii()) == ("english", True)
+    assert len(found.text.split()) > 5
+    assert join(one.text for one in found.segments or ()) == found.text

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -345,3 +346,18 @@ def test_clips_of_many_lengths_do_not_fill_the_memory_with_kernels(whisper_folde
     grown_mib, is_set = found.stdout.split()
     assert float(grown_mib) < 35
     assert is_set == "False"
+
+
+def test_translation_is_english_and_has_no_word_times(
+    engine: WhisperEngine, audio: dict[str, Floats]
+) -> None:
+    options = RecognizeOptions("ja", words=True)
+    clip = Clip(audio["ja-fleurs-1837.flac"], options)
+    translated = Clip(clip.samples, replace(options, translate=True))
+    assert engine.facts.has_translation
+    first, second = engine.recognize([clip, translated])
+    assert not first.text.isascii()
+    assert second.text.isascii()
+    assert len(second.text.split()) > 5
+    assert (bool(first.words), second.words, second.prompt) == (True, (), "")
+    assert heard(engine.recognize([translated, clip])) == heard([second, first])

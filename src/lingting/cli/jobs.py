@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lingting.cli.asking import FATAL, Key, Server, connect
 from lingting.cli.failures import DONE, each, exit_code_of
-from lingting.cli.options import Json, Limit, Quiet, Verbose
+from lingting.cli.formats import Formats, parse_formats
+from lingting.cli.options import Json, Limit, Quiet, Verbose, Words
 from lingting.cli.output import Output, local_time, record_of
 from lingting.cli.paging import newest
 from lingting.errors import JobNotFound, OptionInvalid
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from lingting.store import Batch, Job
 
 app = typer.Typer(
-    help="List, show, pause, resume, cancel and retry jobs of a service.",
+    help="List, show, export, pause, resume, cancel and retry jobs of a service.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -86,6 +88,45 @@ def show(
     raise typer.Exit(exit_code_of(out, work))
 
 
+def export(
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help="Its id.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Ends in .csv, .json or .zip.")
+    ],
+    formats: Formats = None,
+    words: Words = False,
+    server: Server = None,
+    key: Key = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write what became of a batch: a table with its texts, or a ZIP of all transcripts.
+
+    \b
+    Examples:
+      lingting jobs export k7mqx2abcdef -o calls.csv
+      lingting jobs export k7mqx2abcdef -o calls.zip --format srt,docx
+    """
+    out = Output(verbose=verbose)
+
+    def work() -> int:
+        from lingting.text.writers.files import saving
+
+        form = output.suffix.lower()
+        if form not in (".csv", ".json", ".zip"):
+            raise OptionInvalid("The file's name ends in .csv, .json or .zip.")
+        if form != ".zip" and (formats or words):
+            raise OptionInvalid("--format and --words go with a file that ends in .zip.")
+        names = parse_formats(formats or ("txt",))
+        with connect(server, key) as client, saving(output) as file:
+            if form == ".zip":
+                client.export_many(file, names, batch_id=batch, words=words)
+            else:
+                client.batch_table(file, batch, "csv" if form == ".csv" else "json")
+        return DONE
+
+    raise typer.Exit(exit_code_of(out, work))
+
+
 def _changing(action: Action, what: str) -> Callable[..., None]:
     """The command that does this to each job or batch."""
 
@@ -136,6 +177,7 @@ def watch(
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
     "show": show,
+    "export": export,
     "pause": _changing("pause", "Set jobs or batches aside; what was recognised stays."),
     "resume": _changing("resume", "Go on with what was paused."),
     "cancel": _changing("cancel", "Stop jobs or batches. The recordings stay."),

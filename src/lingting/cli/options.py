@@ -48,6 +48,10 @@ Prompt = Annotated[
 ChannelsOption = Annotated[
     Channels, typer.Option("--channels", help="split: each channel by itself, for calls.")
 ]
+Translate = Annotated[
+    bool,
+    typer.Option("--translate", help="Write English, whatever is spoken; Whisper can."),
+]
 BeamSize = Annotated[int | None, typer.Option("--beam-size", min=1, max=20, help="Search width.")]
 Recursive = Annotated[
     bool, typer.Option("--recursive/--no-recursive", help="Search folders inside folders.")

@@ -29,6 +29,7 @@ from lingting.cli.options import (
     Recursive,
     Script,
     ScriptOption,
+    Translate,
     Verbose,
     Words,
 )
@@ -86,6 +87,7 @@ def submit(
     prompt: Prompt = None,
     channels: ChannelsOption = Channels.mix,
     beam_size: BeamSize = None,
+    translate: Translate = False,
     recursive: Recursive = True,
     resumable: Annotated[
         bool,
@@ -120,7 +122,7 @@ def submit(
         options = JobOptions(  # what is wrong is said before anything is sent
             model=model, language=language, words=words, itn=itn, script=script.value,
             hotwords=read_hotwords(hotword or (), hotwords_file), prompt=prompt,
-            beam_size=beam_size, channels=channels.value, glossary=glossary,
+            beam_size=beam_size, channels=channels.value, glossary=glossary, translate=translate,
         ).as_dict()  # fmt: skip
         request = _Request(
             files, batch, priority.value, options, recursive, resumable, force, watch, json

@@ -27,6 +27,7 @@ from lingting.cli.options import (
     Recursive,
     Script,
     ScriptOption,
+    Translate,
 )
 from lingting.cli.output import Output
 from lingting.errors import OptionInvalid
@@ -116,6 +117,7 @@ def transcribe(
         int | None, typer.Option("--threads", min=1, max=1024, help="CPU threads; all by default.")
     ] = None,
     beam_size: BeamSize = None,
+    translate: Translate = False,
     max_duration_s: Annotated[
         float | None,
         typer.Option(
@@ -158,6 +160,7 @@ def transcribe(
       lingting transcribe lectures/ --format srt,docx --output texts
       lingting transcribe talk.mp3 --keep
       lingting transcribe call.wav --channels split --language 粤语 --json
+      lingting transcribe lecture.mp3 --translate
       ffmpeg -i in.mkv -f wav - | lingting transcribe - > text.txt
     """
     out = Output(quiet=quiet, verbose=verbose)
@@ -182,6 +185,7 @@ def transcribe(
             "prompt": prompt,
             "beam_size": beam_size,
             "channels": channels.value,
+            "translate": translate,
             "max_duration_s": max_duration_s,
         },
     )

@@ -41,6 +41,8 @@ class RecognizeOptions:
     """Search width; None is the engine's default."""
     temperature: float = 0.0
     """0 decodes deterministically."""
+    translate: bool = False
+    """Write English, whatever is spoken; for engines that have it. Words have no times then."""
     careful: bool = False
     """Spend more time for a safer result; the guard asks for it after a doubtful one."""
 
@@ -109,6 +111,8 @@ class EngineFacts:
     """Can tell the language by itself."""
     writes_numbers: bool = False
     """Writes digits and punctuation by itself, so ITN has less to do."""
+    has_translation: bool = False
+    """Can write in English what is spoken in another language."""
     has_careful: bool = False
     """Hears a ``careful`` clip in another way; without it the same request gives the same text."""
     batch_s: float = BATCH_S

@@ -139,6 +139,7 @@ _ALLOWED: dict[str, tuple[type, ...]] = {
     "prompt": (str,),
     "beam_size": (int,),
     "temperature": (int, float),
+    "translate": (bool,),
 }
 assert _DEFAULTS.keys() == _ALLOWED.keys()
 

@@ -27,6 +27,7 @@ from lingting.engines.base import (
     Hypothesis,
     RecognizeOptions,
 )
+from lingting.errors import ModelCannot
 from lingting.joining import join
 from lingting.text.guard import Heard, cut_loop, doubts, is_non_speech, say_once
 from lingting.transcript import Word
@@ -111,6 +112,8 @@ class GuardedEngine:
 
     def recognize(self, clips: Sequence[Clip]) -> list[Hypothesis]:
         """One hypothesis per clip, in order."""
+        if not self.facts.has_translation and any(one.options.translate for one in clips):
+            return self._untranslated(clips)
         trials = [_Trial(clip) for clip in clips]
         for trial, hypothesis in zip(trials, self._engine.recognize(clips), strict=True):
             trial.add(hypothesis)
@@ -119,6 +122,17 @@ class GuardedEngine:
             [t for t in trials if not t.is_settled and _can_split(t.clip, t.candidates[-1][1])]
         )
         return [_settle(trial) for trial in trials]
+
+    def _untranslated(self, clips: Sequence[Clip]) -> list[Hypothesis]:
+        """Those to be translated are refused, for a text in another language is no answer."""
+        found = iter(self.recognize([clip for clip in clips if not clip.options.translate]))
+        model = self.facts.model.id
+        return [
+            Hypothesis("", error=ModelCannot(f"The model {model} does not translate."))
+            if clip.options.translate
+            else next(found)
+            for clip in clips
+        ]
 
     def _again(self, trials: list[_Trial]) -> None:
         """Cooler and without a prompt: both make a decoder loop less."""

@@ -152,6 +152,7 @@ class WhisperEngine:
             has_words=True,
             has_detection=True,
             writes_numbers=True,
+            has_translation=True,
             has_careful=True,
             device=device,
             callers=self._workers,
@@ -216,8 +217,9 @@ class WhisperEngine:
             _context(task, language, probability)
             for task, (language, probability) in zip(batch, detected, strict=True)
         ]
+        translate = batch[0].clip.options.translate
         prompts = [
-            self._tokens.prompt(language, context)
+            self._tokens.prompt(language, context, translate=translate)
             for context, (language, _) in zip(contexts, detected, strict=True)
         ]
         found, most_tokens = self._generate(batch, encoded, detected, prompts)
@@ -321,7 +323,7 @@ class WhisperEngine:
     ) -> list[tuple[Word, ...]]:
         """Word times by cross-attention (dynamic time warping over the alignment heads)."""
         words: list[tuple[Word, ...]] = [()] * len(batch)
-        rows = [r for r, task in enumerate(batch) if task.clip.options.words and ids[r]]
+        rows = [r for r, task in enumerate(batch) if _has_words(task) and ids[r]]
         for language in sorted({detected[row][0] for row in rows}):
             same = [row for row in rows if detected[row][0] == language]
             view = encoded if len(same) == len(batch) else _rows(encoded, same)
@@ -484,6 +486,11 @@ def _cost(batch: list[_Task]) -> int:
     return len(batch) * batch[0].frames
 
 
+def _has_words(task: _Task) -> bool:
+    """An English word has no place in speech that has none."""
+    return task.clip.options.words and not task.clip.options.translate
+
+
 def _beam_size(options: RecognizeOptions, language: str) -> int:
     if options.temperature > 0:
         return 1
@@ -502,7 +509,7 @@ def _context(task: _Task, language: str, probability: float | None) -> str:
     """
     options = task.clip.options
     if options.prompt is None and not options.hotwords:
-        if probability is not None and probability < _SURE_OF_LANGUAGE:
+        if options.translate or (probability is not None and probability < _SURE_OF_LANGUAGE):
             return ""
         return _OWN_PROMPTS.get(options.language or language, "")
     hotwords = ", ".join(options.hotwords)

@@ -39,6 +39,7 @@ class WhisperTokens:
         self._previous = self._id("<|startofprev|>")
         self._no_times = self._id("<|notimestamps|>")
         self._transcribe = self._id("<|transcribe|>")
+        self._translate = self._id("<|translate|>")
 
     def _id(self, token: str) -> int:
         found = self._tokenizer.token_to_id(token)
@@ -53,17 +54,18 @@ class WhisperTokens:
         codes = (token[2:-2] for token in vocabulary if token.startswith("<|"))
         return frozenset(code for code in codes if 2 <= len(code) <= 3 and code.isalpha())
 
-    def start_sequence(self, language: str) -> list[int]:
+    def start_sequence(self, language: str, *, translate: bool = False) -> list[int]:
         """What every transcript begins with: start, language, task."""
-        return [self.start, self._id(f"<|{language}|>"), self._transcribe]
+        task = self._translate if translate else self._transcribe
+        return [self.start, self._id(f"<|{language}|>"), task]
 
-    def prompt(self, language: str, context: str) -> list[int]:
+    def prompt(self, language: str, context: str, *, translate: bool = False) -> list[int]:
         """The whole prompt for text without time tokens; ``context`` may be empty."""
         before: list[int] = []
         if context:
             ids = self._tokenizer.encode(" " + context.strip(), add_special_tokens=False).ids
             before = [self._previous, *ids[-223:]]  # half of the text window, as the original
-        return [*before, *self.start_sequence(language), self._no_times]
+        return [*before, *self.start_sequence(language, translate=translate), self._no_times]
 
     def text(self, ids: Sequence[int]) -> str:
         """Text of the ordinary tokens; a character cut in half at the end is dropped."""

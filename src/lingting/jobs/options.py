@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SCRIPTS = ("simplified", "traditional", "as-is")
 _CHANNELS = ("mix", "split")
 _MAX_MODEL_CHARS = 200
-_OF_GLOSSARY = ("glossary", "glossary_id", "glossary_revision")
+_CAME_LATER = frozenset({"glossary", "glossary_id", "glossary_revision", "translate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class JobOptions:
     prompt: str | None = None
     beam_size: int | None = None
     channels: str = "mix"
+    translate: bool = False
     glossary: str | None = None
     """Name or id of the owner's glossary, or of one for all, whose words become hotwords."""
     glossary_id: str | None = None
@@ -63,12 +64,10 @@ class JobOptions:
     def as_dict(self) -> dict[str, Any]:
         """The JSON form; ``from_dict`` reads it back.
 
-        Without a glossary it is what it was before there were any: requests are compared by it.
+        What came later is left out where it was not asked for: requests are compared by it.
         """
         made = {**asdict(self), "hotwords": list(self.hotwords)}
-        return {
-            name: one for name, one in made.items() if one is not None or name not in _OF_GLOSSARY
-        }
+        return {name: one for name, one in made.items() if one or name not in _CAME_LATER}
 
     def with_glossary(self, found: Glossary | None) -> JobOptions:
         """Its words behind those given, as many as are allowed; which one it was is kept."""
@@ -104,6 +103,7 @@ class JobOptions:
             prompt=self.prompt,
             beam_size=self.beam_size,
             channels=self.channels,  # type: ignore[arg-type]  # checked above
+            translate=self.translate,
             max_duration_s=max_duration_s or DEFAULT_PIPELINE.max_duration_s,
         )
 
@@ -113,7 +113,7 @@ def _check_types(options: JobOptions) -> None:
     for names, allowed, told in (
         (("model", "script", "channels"), str, "text"),
         (("language", "prompt", "glossary", "glossary_id"), (str, type(None)), "text or null"),
-        (("words", "itn"), bool, "true or false"),
+        (("words", "itn", "translate"), bool, "true or false"),
     ):
         for name in names:
             if not isinstance(getattr(options, name), allowed):

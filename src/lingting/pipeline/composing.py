@@ -18,6 +18,8 @@ def segments_of(
     clip: ReadyClip, hypothesis: Hypothesis, options: PipelineOptions, channel: int | None = None
 ) -> list[Segment]:
     """A hypothesis as segments in file time, with both layers of text."""
+    if options.translate:
+        hypothesis = replace(hypothesis, language="en")  # that of the text, no more of the speech
     if hypothesis.error is not None:
         failure = Failure(hypothesis.error.code, str(hypothesis.error))
         return [_bare(clip, hypothesis, channel, failure)]

@@ -100,10 +100,11 @@ class Hearing:
     ) -> Transcript:
         """The whole, of the segments of all groups."""
         ordered = sorted(segments, key=lambda one: (one.start_s, one.end_s))
+        told = None if self.options.translate else self.language
         return Transcript(
             segments=tuple(ordered),
             duration_s=round(audio.duration_s, 3),
-            language=self.language or _most_common(one.language for one in ordered if one.text),
+            language=told or _most_common(one.language for one in ordered if one.text),
             speech_s=round(self.speech_s, 3),
             sample_rate_hz=audio.sample_rate_hz,
             channels=audio.channels,

@@ -28,6 +28,8 @@ class PipelineOptions:
     hotwords: tuple[str, ...] = ()
     prompt: str | None = None
     beam_size: int | None = None
+    translate: bool = False
+    """Write English, whatever is spoken; for models that can."""
     channels: Channels = "mix"
     """``split`` recognises each channel by itself, for calls with a speaker per channel."""
     vad: VadOptions = DEFAULT_OPTIONS
@@ -55,6 +57,7 @@ class PipelineOptions:
             hotwords=self.hotwords,
             prompt=self.prompt,
             beam_size=self.beam_size,
+            translate=self.translate,
         )
 
 

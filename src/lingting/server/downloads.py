@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from functools import partial
+from typing import IO, Any
 from urllib.parse import quote
+
+from starlette.responses import StreamingResponse
 
 from lingting.errors import RangeInvalid
 from lingting.text.writers.names import file_name
 
+_PIECE_BYTES = 256 << 10
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -39,6 +44,20 @@ def media_type(name: str) -> str:
     if guessed is None or encoding is not None or not guessed.startswith(("audio/", "video/")):
         return "application/octet-stream"
     return guessed
+
+
+class FileStream(StreamingResponse):
+    """What is left in a stream, which is closed however this ends."""
+
+    def __init__(self, stream: IO[bytes], status: int, headers: dict[str, str], kind: str) -> None:
+        super().__init__(iter(partial(stream.read, _PIECE_BYTES), b""), status, headers, kind)
+        self._stream = stream
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stream.close()
 
 
 def disposition(name: str, *, suffix: str | None = None, is_shown: bool = False) -> str:

@@ -44,6 +44,7 @@ FULL = RecognizeOptions(
     prompt="",
     beam_size=3,
     temperature=0.2,
+    translate=True,
 )
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 number = st.none() | st.floats(0, 1)

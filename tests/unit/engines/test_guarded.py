@@ -11,7 +11,7 @@ import pytest
 from lingting.engines.base import SAMPLE_RATE_HZ, Clip, Hypothesis, RecognizeOptions
 from lingting.engines.guarded import GuardedEngine
 from lingting.engines.scripted import ScriptedEngine
-from lingting.errors import AudioTooLong, EngineFailed
+from lingting.errors import AudioTooLong, EngineFailed, ModelCannot
 from lingting.transcript import Word
 
 Script = Callable[[Clip], Hypothesis]
@@ -55,6 +55,15 @@ def test_sound_text_costs_nothing_and_comes_through_untouched() -> None:
     found, requests = guarded(lambda _: answer, [clip(), clip()])
     assert found == [answer, answer]
     assert [len(request) for request in requests] == [2]
+
+
+def test_what_is_to_be_translated_is_refused_by_a_model_that_cannot() -> None:
+    plain = clip()
+    translated = replace(plain, options=replace(plain.options, translate=True))
+    found, requests = guarded(lambda _: sure("今天天气不错。"), [translated, plain, translated])
+    assert [type(one.error) for one in found] == [ModelCannot, type(None), ModelCannot]
+    assert [one.text for one in found] == ["", "今天天气不错。", ""]
+    assert requests == [[plain]]
 
 
 def test_no_clips() -> None:

@@ -213,9 +213,19 @@ def test_our_extras() -> None:
     assert (options.beam_size, options.prompt, found.is_kept) == (3, "a talk", False)
 
 
-def test_translations_are_refused_after_the_model_was_looked_for() -> None:
-    for model, kind in (("whisper-1", ModelCannot), ("gpt-9", ModelUnknown)):
-        fields = Fields()
-        fields.add("model", model)
-        with pytest.raises(kind):
-            read_translation(fields, NAMES)
+def translation(*given: tuple[str, str]) -> Wanted:
+    fields = Fields()
+    for name, value in given:
+        fields.add(name, value)
+    return read_translation(fields, NAMES)
+
+
+def test_a_translation_is_a_transcription_in_english() -> None:
+    found = translation(("model", "gpt-4o-transcribe"), ("prompt", "Hi."), ("stream", "true"))
+    assert (found.options.translate, found.options.prompt) == (True, "Hi.")
+    assert (found.is_translated, found.is_streamed) == (True, False)
+    with pytest.raises(ModelUnknown):
+        translation(("model", "gpt-9"))
+    with pytest.raises(OptionInvalid) as refused:
+        translation(("model", "whisper-1"), ("response_format", "diarized_json"))
+    assert refused.value.param == "response_format"

@@ -72,7 +72,7 @@ def speaker_of(segment: Segment) -> str:
 def _verbose(wanted: Wanted, transcript: Transcript) -> dict[str, Any]:
     language = transcript.language or ""
     data: dict[str, Any] = {
-        "task": "transcribe",
+        "task": "translate" if wanted.is_translated else "transcribe",
         "language": _ENGLISH.get(language, language) if wanted.is_whisper else language,
         "duration": transcript.duration_s,
         "text": transcript.text,

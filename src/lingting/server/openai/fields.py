@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lingting.errors import LingtingError, ModelCannot, OptionInvalid
@@ -47,6 +47,7 @@ class Wanted:
     is_streamed: bool = False
     is_kept: bool = True
     """False: the recording is removed when it was answered."""
+    is_translated: bool = False
     is_whisper: bool = False
     """Asked for by OpenAI's old name, whose answers spell the language out."""
 
@@ -137,15 +138,17 @@ def read_transcription(fields: Fields, names: Names) -> Wanted:
     _check_speakers(fields, format, channels)
     options = _options(fields, model=runs, channels=channels, words=WORD in granularities)
     is_kept = fields.flag("store", True)
-    return Wanted(model, options, format, granularities, is_streamed, is_kept, is_whisper)
+    return Wanted(
+        model, options, format, granularities, is_streamed, is_kept, is_whisper=is_whisper
+    )
 
 
-def read_translation(fields: Fields, names: Names) -> None:
-    """Never returns: what is asked for is checked, then refused."""
-    with about("model"):
-        names.model(_model(fields))
-    raise ModelCannot(
-        "No model here translates speech.", "Ask for the transcription in the language spoken."
+def read_translation(fields: Fields, names: Names) -> Wanted:
+    """As a transcription, in English; whether the model can is found out when it hears."""
+    fields.choice("response_format", FORMATS[:-1], JSON)
+    found = read_transcription(fields, names)
+    return replace(
+        found, options=replace(found.options, translate=True), is_streamed=False, is_translated=True
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +24,7 @@ from lingting.server.limits import check_quotas
 from lingting.server.openai.answers import answer_of
 from lingting.server.openai.fields import Fields, Wanted, read_transcription, read_translation
 from lingting.server.openai.form import TRANSCRIPTION_FORM, TRANSLATION_FORM, file_of
+from lingting.server.openai.names import Names
 from lingting.server.openai.streaming import EventStream, events
 from lingting.server.openai.waiting import (
     Door,
@@ -104,7 +105,7 @@ async def transcribe(request: Request, service: TheService, who: Writer) -> Resp
     """The text of a recording, in the format and the stream of OpenAI's API."""
     stack = AsyncExitStack()
     try:
-        asked = await stack.enter_async_context(_asked(request, service, who))
+        asked = await stack.enter_async_context(_asked(request, service, who, read_transcription))
         if asked.wanted.is_streamed:
             await asyncio.to_thread(asked.note)
             return _streamed(asked, stack.pop_all())
@@ -115,17 +116,9 @@ async def transcribe(request: Request, service: TheService, who: Writer) -> Resp
 
 @router.post("/audio/translations", response_class=Response, openapi_extra=TRANSLATION_FORM)
 async def translate(request: Request, service: TheService, who: Writer) -> Response:
-    """Refused: no engine here is asked to translate."""
-    del who
-    names = await service.models.names()
-    fields = Fields()
-    async with aclosing(request.stream()) as stream:
-        form = Form(request.headers.get("content-type", ""), stream, max_fields=_MAX_FIELDS)
-        async for part in form.parts():
-            if part.filename is None:
-                fields.add(part.name, await part.text())
-    read_translation(fields, names)
-    raise AssertionError("a translation is always refused")
+    """The same in English, whatever is spoken, by models that can."""
+    async with _asked(request, service, who, read_translation) as asked:
+        return await _whole(request, asked)
 
 
 @router.get("/models")
@@ -152,7 +145,9 @@ def remove_passing(store: Store) -> int:
 
 
 @asynccontextmanager
-async def _asked(request: Request, service: Service, who: Principal) -> AsyncGenerator[_Asked]:
+async def _asked(
+    request: Request, service: Service, who: Principal, read: Callable[[Fields, Names], Wanted]
+) -> AsyncGenerator[_Asked]:
     """Take the form in; from here on the recording and its job are durable."""
     names = await service.models.names()
     store = await asyncio.to_thread(lambda: service.store)
@@ -169,7 +164,7 @@ async def _asked(request: Request, service: Service, who: Principal) -> AsyncGen
             async with service.uploads.kept(store, file.pieces()) as blob:
                 if await file_of(parts, fields) is not None:
                     raise BodyInvalid("The form holds two files.", "Send one.")
-                wanted = read_transcription(fields, names)
+                wanted = read(fields, names)
                 ask = _ask(request, who, wanted, file.filename)
                 door = await stack.enter_async_context(service.doors.waiting(ask.key(blob)))
                 async with door.turn:

@@ -6,18 +6,17 @@ import asyncio
 import re
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import BodyIncomplete, BodyInvalid, BodyTooLarge, BodyTooSlow, LingtingError
 from lingting.jobs import Job, JobOptions, Priority
 from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
-from lingting.server.downloads import disposition, media_type, parse_range
+from lingting.server.downloads import FileStream, disposition, media_type, parse_range
 from lingting.server.limits import check_quotas
 from lingting.server.problems import problem
 from lingting.server.readings import note_read
@@ -39,7 +38,6 @@ from lingting.store import Receipt, Recording
 
 router = APIRouter(tags=["recordings"])
 
-_PIECE_BYTES = 256 << 10
 _MAX_NAME_CHARS = 1_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FORM = {
@@ -66,6 +64,7 @@ _FORM = {
                         "hotwords": {"type": "array", "items": {"type": "string"}},
                         "prompt": {"type": "string"},
                         "beam_size": {"type": "integer"},
+                        "translate": {"type": "boolean"},
                         "channels": {"enum": ["mix", "split"]},
                         "glossary": {"type": "string"},
                     },
@@ -259,6 +258,7 @@ _PARSERS: dict[str, Any] = {
     "script": _parse_choice,
     "prompt": _parse_text,
     "beam_size": _parse_number,
+    "translate": _parse_yes,
     "channels": _parse_choice,
     "glossary": _parse_text,
 }
@@ -315,21 +315,7 @@ def audio(request: Request, service: TheService, who: Reader, id: str) -> Respon
         return Response(status_code=status, headers=headers, media_type=kind)
     note_read(service, who, "audio.read", id)
     stream = service.store.blobs.open_range(found.digest, start, end)
-    return _FileResponse(stream, status, headers, kind)
-
-
-class _FileResponse(StreamingResponse):
-    """What is left in a stream, which is closed however this ends."""
-
-    def __init__(self, stream: BinaryIO, status: int, headers: dict[str, str], kind: str) -> None:
-        super().__init__(iter(partial(stream.read, _PIECE_BYTES), b""), status, headers, kind)
-        self._stream = stream
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._stream.close()
+    return FileStream(stream, status, headers, kind)
 
 
 @router.get("/recordings/{id}/peaks", response_class=Response)

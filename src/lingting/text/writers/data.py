@@ -11,6 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import IO
 
 from lingting.text.writers.options import WriteOptions, encode
 from lingting.transcript import Segment, Transcript
@@ -29,21 +32,33 @@ def write_json(transcript: Transcript, options: WriteOptions) -> bytes:
 def write_csv(transcript: Transcript, options: WriteOptions) -> bytes:
     """One row per segment under :data:`COLUMNS`; failed ones have the error's code."""
     del options
-    sheet = io.StringIO()
-    rows = csv.writer(sheet, lineterminator="\r\n")
-    rows.writerow(COLUMNS)
-    rows.writerows(_row(segment) for segment in transcript.segments)
-    return encode(_BOM + sheet.getvalue())
+    sheet = io.BytesIO()
+    write_table(sheet, COLUMNS, map(_row, transcript.segments))
+    return sheet.getvalue()
+
+
+def write_table(
+    file: IO[bytes], columns: Sequence[str], rows: Iterable[Sequence[str | float | None]]
+) -> None:
+    """A sheet with these columns; None is an empty cell."""
+    file.write(encode(_BOM))
+    line = io.StringIO()
+    sheet = csv.writer(line, lineterminator="\r\n")
+    for row in chain((columns,), rows):
+        sheet.writerow([_cell(one) if isinstance(one, str) else one for one in row])
+        file.write(encode(line.getvalue()))
+        line.seek(0)
+        line.truncate()
 
 
 def _row(segment: Segment) -> tuple[str, ...]:
     return (
         f"{segment.start_s:.3f}",
         f"{segment.end_s:.3f}",
-        _cell(segment.speaker or ""),
+        segment.speaker or "",
         "" if segment.channel is None else str(segment.channel),
-        _cell(segment.language or ""),
-        _cell(segment.text),
+        segment.language or "",
+        segment.text,
         "" if segment.confidence is None else f"{segment.confidence:.4f}",
         segment.failure.code if segment.failure else "",
     )

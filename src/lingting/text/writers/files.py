@@ -6,14 +6,23 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from lingting.durable import flush_folder
 from lingting.errors import OutputUnwritable
 
 
 def save(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` at once.
+    """Write ``data`` to ``path`` at once, see ``saving``."""
+    with saving(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def saving(path: Path) -> Iterator[IO[bytes]]:
+    """A file that has the name ``path`` when all is written.
 
     A temporary file in the same folder is written, flushed to the disk and renamed. Whatever
     interrupts this leaves the folder as it was. An existing file keeps its permissions, a link is
@@ -24,7 +33,14 @@ def save(path: Path, data: bytes) -> None:
         mode = _mode(target)
         part = target.with_name(f".lingting-{secrets.token_hex(8)}.part")
         try:
-            _write(part, data, mode)
+            # 0o666 minus the umask, as for any file a program makes.
+            handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if mode is not None:
+                part.chmod(mode)
             os.replace(part, target)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -45,14 +61,3 @@ def _mode(target: Path) -> int | None:
     if not stat.S_ISREG(found.st_mode):
         raise OutputUnwritable("The result cannot be written: its place is no regular file.")
     return stat.S_IMODE(found.st_mode)
-
-
-def _write(part: Path, data: bytes, mode: int | None) -> None:
-    # 0o666 minus the umask, as for any file a program makes.
-    handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    if mode is not None:
-        part.chmod(mode)
