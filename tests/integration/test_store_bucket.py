@@ -174,6 +174,24 @@ def test_a_killed_upload_is_not_there(bucket: BucketBlobs, tmp_path: Path) -> No
     assert bucket.remove_leftovers() == 1
 
 
+def test_what_a_purge_takes_between_goes_up_again(
+    bucket: BucketBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's recording has the same audio and is purged while this one is kept."""
+    send, sent = BucketBlobs._send, []
+
+    def and_purged(self: BucketBlobs, part: Path, digest: str) -> None:
+        send(self, part, digest)
+        sent.append(digest)
+        if len(sent) < 3:
+            bucket.remove(digest)
+
+    monkeypatch.setattr(BucketBlobs, "_send", and_purged)
+    assert bucket.put(io.BytesIO(DATA)).digest == DIGEST
+    assert sent == [DIGEST] * 3
+    assert bucket.is_intact(DIGEST)
+
+
 def test_damage_is_seen_and_mended(bucket: BucketBlobs, server: S3Server) -> None:
     bucket.put(io.BytesIO(DATA))
     server.overwrite(KEY, DATA[:-1] + b"x")
