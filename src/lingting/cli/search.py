@@ -140,7 +140,9 @@ def _search(
     if page.read_as == "words":
         output.note("Nothing holds it in one piece; these hold all of its words.")
     if page.count is not None:
-        output.note(f"{'more than ' if page.is_count_capped else ''}{page.count} segments hold it")
+        more = "more than " if page.is_count_capped else ""
+        held = "segment holds" if page.count == 1 else "segments hold"
+        output.note(f"{more}{page.count} {held} it")
     return DONE
 
 
