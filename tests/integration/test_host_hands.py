@@ -114,6 +114,19 @@ def test_each_is_answered_when_it_is_done_and_the_next_begins() -> None:
         assert engine.most_at_work == 2
 
 
+def test_a_clip_is_told_its_own_batch_not_what_began_beside_it() -> None:
+    with served() as (engine, hosted, ask), ThreadPoolExecutor(1) as threads:
+        caller = hosted.engines[-1]
+        live = threads.submit(lambda: caller.answer([clip(0)], lane="live").batches)
+        until(lambda: engine.at_work == 1)
+        many = ask(*range(1, 9))  # a batch that begins while the live clip is in hand
+        until(lambda: len(engine.batches) == 2)
+        engine.let(0)
+        assert list(live.result(20)) == [1]  # the very next one after it came
+        engine.let(*range(1, 9))
+        many.result(20)
+
+
 def test_clips_of_one_request_share_the_hands() -> None:
     with served() as (engine, _, ask):
         both = ask(0, 1)

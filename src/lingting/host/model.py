@@ -69,6 +69,7 @@ class HostedModel:
         self._ladder: Ladder | None = None
         self._hands: Hands | None = None
         self._is_singly = False
+        self._urgent_in_hand = 0  # clips that somebody waits for
         self._state: State = "absent"
         self._facts: EngineFacts | None = None
         self._error: LingtingError | None = None
@@ -296,28 +297,40 @@ class HostedModel:
         if hands is None or not self._is_singly:
             return False
         while self._taken:
+            batch = self._taken[:1]
+            number = self._begun()
+            self._note_in_hand(batch, 1)
             try:
-                hands.give(partial(self._in_hand, self._taken[:1]))
+                hands.give(partial(self._in_hand, batch, number))
             except (RuntimeError, MemoryError):  # no thread: this one does it
+                self._note_in_hand(batch, -1)
                 return False
             del self._taken[0]
         return True
 
-    def _in_hand(self, batch: list[Entry[Place]]) -> None:
+    def _note_in_hand(self, batch: list[Entry[Place]], change: int) -> None:
+        with self._wake:
+            self._urgent_in_hand += change * sum(one.lane != LANES[-1] for one in batch)
+
+    def _in_hand(self, batch: list[Entry[Place]], number: int) -> None:
         """In the thread of a hand; raises nothing. Without memory the next turn does it."""
         try:
-            found = self._recognized(batch)
-            self._settle(batch, found)
+            self._recognize_in_hand(batch, number)
+        finally:
+            self._note_in_hand(batch, -1)
+
+    def _recognize_in_hand(self, batch: list[Entry[Place]], number: int) -> None:
+        try:
+            self._settle(batch, self._recognized(batch), number)
         except MemoryError:
             with self._wake:
                 self._returned += batch
-            return
         except Exception as exc:
             with suppress(Exception):
                 self._around.tell(incident(exc))
             error = EngineFailed("The engine host failed on a clip.")
             with suppress(Exception):  # what cannot be delivered now is by the next turn
-                self._settle(batch, [_failed(error)] * len(batch))
+                self._settle(batch, [_failed(error)] * len(batch), number)
 
     def _on_free(self) -> None:
         with self._wake:
@@ -368,9 +381,15 @@ class HostedModel:
 
     def _is_for_hands(self) -> bool:
         """Somebody waits for a clip, or so few wait that a batch of them would leave cores without
-        work at its end."""
+        work at its end.
+
+        A clip that somebody waits for and that is in a hand has no batch begun beside it, which
+        would take the core from it and from the next such clip.
+        """
         if self._hands is None:
             return False
+        if self._urgent_in_hand:
+            return True
         is_few = len(self._lanes) <= _FEW * self._hands.count
         return is_few or self._lanes.top != LANES[-1]
 
@@ -481,6 +500,7 @@ class HostedModel:
 
     def _answer(self, batch: list[Entry[Place]]) -> None:
         """Recognise a batch; whatever happens, each of its clips is answered."""
+        number = self._begun()
         try:
             found = self._recognized(batch)
         except MemoryError:
@@ -488,8 +508,14 @@ class HostedModel:
         except Exception as exc:  # ours: the ladder answers for the engine
             self._around.tell(incident(exc))
             found = [_failed(EngineFailed("The engine host failed on a batch."))] * len(batch)
-        self._settle(batch, found)
+        self._settle(batch, found, number)
         self._taken = []  # not before: who waits for the end of work looks at it
+
+    def _begun(self) -> int:
+        """A batch begins; its number."""
+        with self._wake:
+            self._batches += 1
+            return self._batches
 
     def _recognized(self, batch: list[Entry[Place]]) -> list[Hypothesis]:
         ladder, hands = self._ladder, self._hands
@@ -500,8 +526,6 @@ class HostedModel:
         batch.sort(key=lambda entry: -entry.seconds)  # like beside like, and the longest first
         clips = [_clip_of(entry) for entry in batch]
         began_s = time.monotonic()
-        with self._wake:
-            self._batches += 1
         found = ladder.recognize(clips)
         self._used_at_s = time.monotonic()
         wall_s, audio_s = self._used_at_s - began_s, sum(entry.seconds for entry in batch)
@@ -526,12 +550,21 @@ class HostedModel:
             metrics.answered(self.name, lane, int(clips), int(failed), audio_s)
         metrics.batch(self.name, len(batch), sum(sums[2] for sums in lanes.values()), wall_s)
 
-    def _settle(self, entries: Iterable[Entry[Place]], found: Iterable[Hypothesis]) -> None:
-        """Each request that has all its answers goes to whoever waits for it."""
+    def _settle(
+        self,
+        entries: Iterable[Entry[Place]],
+        found: Iterable[Hypothesis],
+        number: int | None = None,
+    ) -> None:
+        """Each request that has all its answers goes to whoever waits for it.
+
+        ``number`` is the batch that they were in; None: they were in none.
+        """
         with self._wake:  # the clips of one request may be settled from two threads
+            batch = self._batches if number is None else number
             for entry, hypothesis in zip(entries, found, strict=True):
                 place = entry.item
-                if place is not None and place.job.settle(place.at, hypothesis, self._batches):
+                if place is not None and place.job.settle(place.at, hypothesis, batch):
                     self._undelivered.append(place.job)
                 entry.item = None  # not before: what fails here is settled by the next turn
         self._deliver()
