@@ -30,6 +30,8 @@ def pytest_configure() -> None:
         is_ours = upper.startswith("LINGTING_") and upper not in _KEPT
         if is_ours or upper in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}:
             del os.environ[name]
+    # Importing Gradio takes seconds of each server that a test starts; tests/browser wants it.
+    os.environ["LINGTING_PAGES"] = "0"
     sys.addaudithook(_refuse_network)
     # A shell's background job ignores SIGINT, and so would every program a test starts and stops.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -25,7 +25,8 @@ OWNERS = {
     "ctranslate2": ("lingting.engines",),
     "dbos": ("lingting.jobs",),
     "docx": ("lingting.text.writers",),
-    "fastapi": ("lingting.server", "lingting.host"),
+    "fastapi": ("lingting.server", "lingting.host", "lingting.ui.shell"),
+    "gradio": ("lingting.ui.shell",),
     "faster_whisper": ("lingting.evaluate.peers",),
     "funasr": ("lingting.engines.funasr",),
     "httptools": ("lingting.host",),
@@ -120,7 +121,7 @@ def is_allowed(own: str, imported: str) -> bool:
         return False
     level, target = LEVEL[own], LEVEL[other]
     is_root_helping_root = level == ROOTS and other in {
-        "administration", "api", "cli", "client", "mcp", "resuming", "server",
+        "administration", "api", "cli", "client", "mcp", "resuming", "server", "ui",
     }  # fmt: skip
     return own == other or target < level or level == target == 0 or is_root_helping_root
 

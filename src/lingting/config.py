@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     """The port that the service listens on."""
     behind_proxy: bool = False
     """A proxy in front of the service speaks TLS; without one, only this machine is served."""
+    pages: bool = True
+    """The pages for browsers at /app; without them the web process is an API only."""
     tls_certificate: Path | None = None
     """The certificate, with its chain, that the service shows; PEM."""
     tls_key: Path | None = None
@@ -241,6 +243,7 @@ _ALLOWED = {
     "host": "an address of this machine",
     "port": "1 to 65535",
     "behind_proxy": "1 or 0",
+    "pages": "1 or 0",
     "tls_certificate": "a file",
     "tls_key": "a file",
     "server": "http://host:port",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +46,7 @@ from lingting.server.routes import (
     settings as settings_routes,
 )
 from lingting.server.service import Service
+from lingting.server.workspace import Workspace
 
 log = logging.getLogger("lingting.server")
 
@@ -64,15 +64,19 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
         anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
-        sweeping = asyncio.create_task(_sweep(service), name="sweep")
         service.sender.start()
+        beside = [asyncio.create_task(_sweep(service), name="sweep")]
+        if workspace is not None:  # else the first to open a page waits for Gradio
+            beside.append(asyncio.create_task(workspace.warm_later(), name="pages"))
         try:
             yield
         finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await door.close()
+            if workspace is not None:
+                await workspace.close()
             await service.broker.close()
             await asyncio.to_thread(service.sender.close)
             await asyncio.to_thread(service.close)
@@ -87,6 +91,10 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
         openapi_url=None,  # see state
         separate_input_output_schemas=False,
     )
+    workspace = Workspace() if settings.pages else None
+    if workspace is not None:
+        app.router.routes.append(workspace.route)
+    app.state.workspace = workspace
     door = Mcp(app)
     app.router.routes.append(door.route)
     app.state.service = service

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from html import escape
 from typing import Annotated
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, urlsplit
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -49,6 +49,8 @@ async def start(request: Request) -> Response:
         who = await principal_of(request)
     except SignInNeeded:
         return RedirectResponse("/login", status_code=303)
+    if request.app.state.workspace is not None:
+        return RedirectResponse("/app/", status_code=303)
     return _page(
         "Lingting 聆听",
         f"<p>Signed in as {escape(who.user)}. The API is at <code>/api/v1</code>: "
@@ -57,9 +59,20 @@ async def start(request: Request) -> Response:
     )
 
 
+Next = Annotated[str, Query(max_length=2_000)]
+"""Where somebody was on the way to."""
+
+
 @router.get("/login")
-async def login_page(service: TheService) -> Response:
-    return _login(service)
+async def login_page(service: TheService, next: Next = "") -> Response:
+    return _login(service, going=next)
+
+
+def _place(given: str) -> str:
+    """A page of ours, whatever a link says: nobody is sent elsewhere from here."""
+    parts = urlsplit(given)
+    is_ours = not (parts.scheme or parts.netloc) and given.startswith("/app/")
+    return given if is_ours and "\\" not in given and given.isprintable() else "/"
 
 
 @router.get("/login/oidc")
@@ -109,8 +122,13 @@ def _oidc_cookie(service: Service) -> str:
 
 
 def _login(
-    service: Service, problem: LingtingError | None = None, user: str = ADMINISTRATOR
+    service: Service,
+    problem: LingtingError | None = None,
+    user: str = ADMINISTRATOR,
+    going: str = "",
 ) -> Response:
+    to = _place(going)
+    action = "/login" if to == "/" else f"/login?next={quote(to, safe='')}"
     elsewhere = (
         "<p><a href=/login/oidc>Sign in with your organisation · 用单位账号登录</a></p>"
         if service.provider.is_set_up
@@ -118,7 +136,7 @@ def _login(
     )
     return _page(
         "Sign in · 登录",
-        elsewhere + "<form method=post action=/login>"
+        elsewhere + f'<form method=post action="{escape(action, quote=True)}">'
         f'<label>User · 用户<input name=user value="{escape(user)}" autocomplete=username required>'
         "</label><label>Password · 密码<input name=password type=password "
         "autocomplete=current-password required></label><button>Sign in · 登录</button></form>",
@@ -127,7 +145,7 @@ def _login(
 
 
 @router.post("/login")
-async def login(request: Request, service: TheService) -> Response:
+async def login(request: Request, service: TheService, next: Next = "") -> Response:
     check_same_origin(request)
     form = await _fields(request)
     user, password = form.get("user", "").strip().lower(), form.get("password", "")
@@ -137,8 +155,8 @@ async def login(request: Request, service: TheService) -> Response:
                 lambda: service.access.sign_in(user, password, address=address_of(request))
             )
     except LingtingError as error:
-        return _login(service, error, user)
-    return await signed_in(request, service, ticket)
+        return _login(service, error, user, next)
+    return await signed_in(request, service, ticket, _place(next))
 
 
 @router.post("/logout")
@@ -199,9 +217,9 @@ async def setup(request: Request, service: TheService) -> Response:
     return await signed_in(request, service, ticket)
 
 
-async def signed_in(request: Request, service: Service, ticket: str) -> Response:
+async def signed_in(request: Request, service: Service, ticket: str, to: str = "/") -> Response:
     """The browser gets the new session's cookie; the one that it brought ends, whosever it was."""
-    response = RedirectResponse("/", status_code=303)
+    response = RedirectResponse(to, status_code=303)
     await _give_session(request, service, ticket, response)
     return response
 

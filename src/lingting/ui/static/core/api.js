@@ -1,0 +1,123 @@
+// The native API. What it refuses is an ApiError with a sentence and a next step for the person.
+
+import { t, has } from "./words.js";
+
+const ROOT = "/api/v1";
+
+export class ApiError extends Error {
+  /** `status` is 0 when the service was not reached. */
+  constructor(status, told, retryAfterS = null) {
+    super(sentence(told));
+    this.status = status;
+    this.code = told.code;
+    this.nextStep = has(`error.${told.code}.next`) ? t(`error.${told.code}.next`) : told.next_step || "";
+    this.incident = told.incident || null;
+    this.retryAfterS = retryAfterS;
+  }
+  get isOffline() { return this.status === 0; }
+  get isSignedOut() { return this.status === 401; }
+}
+
+const sentence = (told) => (has(`error.${told.code}`) ? t(`error.${told.code}`) : told.message || told.code);
+
+/** What a response that is no success says. */
+export async function errorOf(response) {
+  let told = { code: "server.unclear", message: t("error.unclear", { status: response.status }) };
+  try {
+    told = (await response.json()).error || told;
+  } catch { /* a proxy's page */ }
+  const after = Number(response.headers.get("Retry-After"));
+  const error = new ApiError(response.status, told, after > 0 ? after : null);
+  if (error.isSignedOut) document.dispatchEvent(new CustomEvent("lt-signed-out"));
+  return error;
+}
+
+export const offline = () => new ApiError(0, { code: "offline", message: t("error.offline") });
+
+function address(path, query) {
+  const given = new URLSearchParams();
+  for (const [name, value] of Object.entries(query || {})) {
+    if (value === null || value === undefined || value === "") continue;
+    for (const one of [value].flat()) given.append(name, one);
+  }
+  const text = given.toString();
+  return ROOT + path + (text ? `?${text}` : "");
+}
+
+/** A response; raises ApiError for anything but success. */
+export async function ask(method, path, { query, body, headers, signal } = {}) {
+  const options = { method, headers: { ...headers }, signal, credentials: "same-origin" };
+  if (body !== undefined) {
+    const isRaw = body instanceof FormData || body instanceof Blob || body instanceof ArrayBuffer;
+    options.body = isRaw ? body : JSON.stringify(body);
+    if (!isRaw) options.headers["Content-Type"] = "application/json";
+  }
+  let response;
+  try {
+    response = await fetch(address(path, query), options);
+  } catch (cause) {
+    if (cause.name === "AbortError") throw cause;
+    throw offline();
+  }
+  if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+async function json(method, path, options) {
+  const response = await ask(method, path, options);
+  return response.status === 204 ? null : response.json();
+}
+
+export const api = {
+  get: (path, query, options) => json("GET", path, { query, ...options }),
+  post: (path, body, options) => json("POST", path, { body: body === undefined ? {} : body, ...options }),
+  put: (path, body, options) => json("PUT", path, { body, ...options }),
+  patch: (path, body, options) => json("PATCH", path, { body, ...options }),
+  delete: (path, query, options) => json("DELETE", path, { query, ...options }),
+  bytes: async (path, query, options) => (await ask("GET", path, { query, ...options })).arrayBuffer(),
+  /** An address for `<a download>` and `<audio src>`. */
+  address,
+};
+
+/** All items of a paged list, page by page; stop by leaving the loop. */
+export async function* pages(path, query) {
+  let after = null;
+  do {
+    const page = await api.get(path, { ...query, after });
+    yield page;
+    after = page.next;
+  } while (after !== null && after !== undefined);
+}
+
+const EVENT_KINDS = [
+  "job.queued", "job.started", "job.progress", "job.paused", "job.resumed", "job.done", "job.failed",
+  "job.cancelled", "batch.done",
+];
+
+// One stream of events for all that is on the page; the browser reconnects and misses nothing.
+const listeners = new Set();
+let source = null;
+
+/** `heard(event)` for everything that happens to one's jobs; returns how to stop. */
+export function listen(heard) {
+  listeners.add(heard);
+  if (source === null) open();
+  return () => {
+    listeners.delete(heard);
+    if (!listeners.size && source) { source.close(); source = null; }
+  };
+}
+
+function open() {
+  source = new EventSource(address("/events"));
+  source.onmessage = tell;
+  for (const kind of EVENT_KINDS) source.addEventListener(kind, tell);
+  source.onerror = () => document.dispatchEvent(new CustomEvent("lt-connection", { detail: false }));
+  source.onopen = () => document.dispatchEvent(new CustomEvent("lt-connection", { detail: true }));
+}
+
+function tell(message) {
+  let event;
+  try { event = JSON.parse(message.data); } catch { return; }
+  for (const heard of [...listeners]) heard(event);
+}

@@ -1,0 +1,181 @@
+// The frame: navigation, language, theme, who is signed in; and the page that belongs to the address.
+
+import frameWords from "../words/frame.js";
+import { api } from "./api.js";
+import { fill, h } from "./dom.js";
+import { icon } from "./icons.js";
+import { button, dialog, menu, problemBox, spinner, toast } from "./parts.js";
+import { language, learn, t } from "./words.js";
+
+learn(frameWords);
+
+const ROOT = "/app";
+/** Name, path, icon, and who sees it. Hiding is courtesy: the server decides. */
+const PAGES = [
+  ["transcribe", "", "upload"], ["recordings", "recordings", "list"], ["batch", "batch", "layers"],
+  ["live", "live", "captions"], ["vad", "vad", "wave"], ["glossaries", "glossaries", "book"],
+  ["settings", "settings", "gear", (me) => me.scopes.includes("admin")],
+];
+
+/** Who is signed in: the answer of /users/me, once it is there. */
+export const me = api.get("/users/me");
+me.catch(() => {});
+
+let place = null, head = null, shown = null;
+
+/** Go to a page without loading everything again; `path` is below /app and may hold a query. */
+export function go(path, { replace = false } = {}) {
+  history[replace ? "replaceState" : "pushState"]({}, "", `${ROOT}/${path.replace(/^\//, "")}`);
+  show();
+}
+
+function pageOfAddress() {
+  const path = location.pathname.slice(ROOT.length).replace(/^\/|\/$/g, "");
+  return PAGES.find((page) => page[1] === path) || PAGES[0];
+}
+
+async function show() {
+  const [name] = pageOfAddress();
+  for (const link of head.querySelectorAll("nav a")) {
+    if (link.dataset.page === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  head.classList.remove("lt-open");
+  document.title = `${t(`page.${name}`)} · ${t("product")}`;
+  if (shown?.localName === `lt-${name}` && shown.addressChanged) return shown.addressChanged();
+  shown = null;
+  const waiting = setTimeout(() => fill(place, spinner()), 150);
+  try {
+    await Promise.all([import(`../pages/${name}.js`), style(name)]);
+    if (pageOfAddress()[0] !== name) return;
+    shown = document.createElement(`lt-${name}`);
+    fill(place, shown);
+  } catch (error) {
+    if (!error.code) console.warn("the page did not load", error);
+    fill(place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
+  } finally {
+    clearTimeout(waiting);
+  }
+}
+
+/** The page's own styles, once. */
+function style(name) {
+  const address = `${document.documentElement.dataset.base}/pages/${name}.css`;
+  if (document.querySelector(`link[href="${address}"]`)) return null;
+  return new Promise((resolve) => {
+    const link = h("link", { rel: "stylesheet", href: address, onload: resolve, onerror: resolve });
+    document.head.append(link);
+  });
+}
+
+function header() {
+  const nav = h("nav", { "aria-label": t("navigation"), id: "lt-nav" });
+  const draw = (who) => fill(nav, PAGES.filter((page) => !page[3] || (who && page[3](who))).map(([name, path, glyph]) =>
+    h("a", { href: `${ROOT}/${path}`, dataset: { page: name }, "aria-current": pageOfAddress()[0] === name ? "page" : null }, icon(glyph), h("span", {}, t(`page.${name}`)))));
+  draw(null);
+  const account = h("div", { class: "lt-account" });
+  me.then((who) => {
+    draw(who);
+    fill(account, menu(who.user, () => [
+      { text: t("docs"), glyph: "book", run: () => location.assign("/api/v1/docs") },
+      { text: t("signOut"), glyph: "back", run: signOut },
+    ], { glyph: "user", kind: "quiet", label: t("account", { user: who.user }) }));
+  }, () => {});
+  const opener = button(null, () => {
+    const isOpen = made.classList.toggle("lt-open");
+    opener.setAttribute("aria-expanded", String(isOpen));
+  }, { kind: "quiet", label: t("navigation"), glyph: "menu", class: "lt-button lt-quiet lt-icon-only lt-opener", "aria-expanded": "false", "aria-controls": "lt-nav" });
+  const made = h("header", { class: "lt-head" },
+    h("a", { class: "lt-brand", href: `${ROOT}/` }, h("img", { src: `${document.documentElement.dataset.base}/icon.svg`, alt: "", width: 28, height: 28 }), h("span", {}, t("product"))),
+    opener, nav,
+    h("div", { class: "lt-tools" },
+      button(language === "zh" ? "EN" : "中", changeLanguage, { kind: "quiet", label: language === "zh" ? "English" : "中文" }),
+      button(null, changeTheme, { kind: "quiet", label: t("theme"), glyph: isDark() ? "sun" : "moon", id: "lt-theme" }),
+      account));
+  return made;
+}
+
+async function signOut() {
+  await fetch("/logout", { method: "POST" });
+  location.assign("/login");
+}
+
+function changeLanguage() {
+  const other = language === "zh" ? "en" : "zh";
+  document.cookie = `lingting_language=${other};path=/;max-age=31536000;samesite=lax${location.protocol === "https:" ? ";secure" : ""}`;
+  location.reload();
+}
+
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+}
+
+function changeTheme() {
+  const next = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  localStorage.setItem("lingting.theme", next);
+  fill(document.getElementById("lt-theme"), icon(isDark() ? "sun" : "moon"));
+}
+
+/** Links within the pages do not load everything again. */
+function followed(event) {
+  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  const link = event.target.closest?.("a[href]");
+  if (!link || link.target || link.hasAttribute("download")) return;
+  const to = new URL(link.href);
+  if (to.origin !== location.origin || !to.pathname.startsWith(`${ROOT}/`)) return;
+  if (to.pathname === location.pathname && to.search === location.search && to.hash) return;
+  event.preventDefault();
+  history.pushState({}, "", to);
+  show().then(() => place.focus({ preventScroll: true }));
+  scrollTo(0, 0);
+}
+
+let isAsking = false;
+/** The session has ended: what is on the page stays while somebody signs in elsewhere. */
+async function signedOut() {
+  if (isAsking) return;
+  isAsking = true;
+  const here = encodeURIComponent(location.pathname + location.search);
+  await dialog(t("signedOut.title"), (close) => [
+    h("p", {}, t("signedOut.text")),
+    h("footer", {}, button(t("signedOut.stay"), () => close()), button(t("signedOut.go"), () => location.assign(`/login?next=${here}`), { kind: "primary", autofocus: true })),
+  ]);
+  isAsking = false;
+}
+
+let isConnected = true;
+let sayLost = 0;
+/** Only what lasts is told: a browser opens the stream again within two seconds. */
+function connection({ detail }) {
+  clearTimeout(sayLost);
+  if (detail && !isConnected) toast(t("connection.back"));
+  if (detail) isConnected = true;
+  else sayLost = setTimeout(() => { isConnected = false; toast(t("connection.lost"), { kind: "warn" }); }, 4000);
+}
+
+function start(into) {
+  head = header();
+  place = h("main", { class: "lt-main", tabindex: "-1", id: "lt-main" });
+  fill(into, h("a", { class: "lt-skip", href: "#lt-main" }, t("skip")), head, place);
+  document.addEventListener("click", followed);
+  document.addEventListener("lt-signed-out", signedOut);
+  document.addEventListener("lt-connection", connection);
+  addEventListener("popstate", show);
+  show();
+}
+
+/** Gradio draws its page some time after this module runs. */
+function whenThere() {
+  const into = document.getElementById("lt-page");
+  if (into) return start(into);
+  const watching = new MutationObserver(() => {
+    const found = document.getElementById("lt-page");
+    if (found) { watching.disconnect(); start(found); }
+  });
+  watching.observe(document.documentElement, { childList: true, subtree: true });
+}
+
+whenThere();
+import(`../pages/${pageOfAddress()[0]}.js`).catch(() => {});

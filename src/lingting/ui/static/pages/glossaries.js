@@ -1,0 +1,6 @@
+import { h, fill } from "../core/dom.js";
+import { t } from "../core/words.js";
+
+customElements.define("lt-glossaries", class extends HTMLElement {
+  connectedCallback() { fill(this, h("h1", {}, t("page.glossaries"))); }
+});

@@ -1,0 +1,6 @@
+import { h, fill } from "../core/dom.js";
+import { t } from "../core/words.js";
+
+customElements.define("lt-vad", class extends HTMLElement {
+  connectedCallback() { fill(this, h("h1", {}, t("page.vad"))); }
+});
