@@ -13,7 +13,7 @@ LAYERS = (
     "audio text models store",
     "vad engines speakers",
     "pipeline host",
-    "jobs live learning compliance evaluate",
+    "jobs live learning compliance evaluate answers",
     "server ui cli api client mcp resuming administration __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

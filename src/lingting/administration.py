@@ -11,122 +11,26 @@ service refuses is raised as the error it is there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lingting.store.records import AuditEntry, Limits, Recording, Role
+from lingting.answers import (
+    AuditPage,
+    Key,
+    MadeKey,
+    Me,
+    ModelState,
+    Retention,
+    Setting,
+    User,
+    Verdict,
+)
+from lingting.store.records import AuditEntry, Department, Limits, Recording, Role
 
 if TYPE_CHECKING:
     from lingting.client import Client
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    name: str
-    department: str | None
-    role: Role
-    scopes: tuple[str, ...]
-    created_at: datetime
-    disabled_at: datetime | None
-    has_password: bool
-    has_single_sign_on: bool
-    limits: Mapping[str, float | None]
-    """Those that are not everybody's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Me:
-    """Whose key the client has, and how much of what is limited they have taken."""
-
-    user: str
-    by: str
-    role: Role
-    scopes: tuple[str, ...]
-    department: str | None
-    limits: Limits
-    used: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Department:
-    name: str
-    created_at: datetime
-    is_shared: bool
-    """Its members read one another's recordings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    id: str
-    name: str
-    user: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-    role: Role
-    limits: Mapping[str, float | None]
-    is_local: bool
-    expires_at: datetime | None
-    last_used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class MadeKey:
-    key: Key
-    secret: str
-    """Shown this once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    name: str
-    value: Any
-    is_changeable: bool
-    is_set_here: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Rules in their JSON form, and what they would do now."""
-
-    rules: tuple[Mapping[str, Any], ...]
-    due_to_delete: int
-    due_to_purge: int
-    held: int
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    items: tuple[AuditEntry, ...]
-    next: int | None
-    """Give it as ``before`` for the next page; None behind the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What reading the whole trail showed; keep ``anchor`` somewhere else."""
-
-    is_whole: bool
-    rows: int
-    anchor: str
-    bad_id: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    id: str
-    task: str | None
-    languages: tuple[str, ...]
-    licence: str | None
-    size_bytes: int | None
-    installed: str
-    hosts: tuple[str, ...]
-    """What each engine host that has it says of it."""
-    waiting_s: float
 
 
 class Administration:
@@ -272,7 +176,10 @@ class Administration:
         return AuditPage(tuple(_made(AuditEntry, one) for one in told["items"]), told["next"])
 
     def verify_audit(self, anchor: str | None = None) -> Verdict:
-        """Whether the trail is whole, and still has the row of an earlier ``anchor``."""
+        """Whether the trail is whole, and still has the row of an earlier ``anchor``.
+
+        Keep the ``anchor`` of the answer somewhere else.
+        """
         params = {} if anchor is None else {"anchor": anchor}
         return _made(Verdict, self._ask("GET", "/audit", "verify", params=params))
 

@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from lingting.answers import RecordingPage, SegmentPage
 from lingting.audio.source import open_path
 from lingting.errors import (
     BusyError,
@@ -55,7 +56,7 @@ from lingting.store.records import (
     Recording,
     Webhook,
 )
-from lingting.transcript import Failure, Segment, Transcript, segment_from
+from lingting.transcript import Failure, Transcript, segment_from
 
 if TYPE_CHECKING:
     from lingting.administration import Administration
@@ -92,23 +93,6 @@ _TIMES = frozenset(
         "last_used_at",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingPage:
-    items: tuple[Recording, ...]
-    next: str | None
-    """Give it as ``after`` for the next page; None behind the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentPage:
-    revision: int
-    total: int
-    """Segments of the whole transcript."""
-    items: tuple[Segment, ...]
-    next: int | None
-    """Give it as ``start`` for the next page; None behind the last."""
 
 
 class Client:

@@ -20,10 +20,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from lingting.answers import Key
 from lingting.errors import (
     KeyNotFound,
     LinkSpent,
@@ -159,25 +160,6 @@ class Principal:
     def may_see(self, owner: str | None, department: str | None) -> bool:
         sight = self.sees
         return sight is None or sight.has(owner, department)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key without its secret, which is shown once and never kept."""
-
-    id: str
-    name: str
-    user: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-    role: Role = "service"
-    """The most that it reaches: its user's when it was made."""
-    limits: Mapping[str, float | None] = field(default_factory=dict)
-    is_local: bool = False
-    """Made by the service for the programs of its own user on this machine."""
-    expires_at: datetime | None = None
-    last_used_at: datetime | None = None
-    """To the hour."""
 
 
 class Access:

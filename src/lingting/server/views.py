@@ -19,13 +19,6 @@ After = Annotated[str | None, Query(max_length=200, description="`next` of the p
 
 
 @dataclass(frozen=True, slots=True)
-class RecordingPage:
-    items: Sequence[Recording]
-    next: str | None
-    """Give it as ``after`` for the next page; null behind the last."""
-
-
-@dataclass(frozen=True, slots=True)
 class JobPage:
     items: Sequence[Job]
     next: str | None

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from lingting.answers import RecordingPage
 from lingting.errors import BodyIncomplete, BodyInvalid, BodyTooLarge, BodyTooSlow, LingtingError
 from lingting.jobs import Job, JobOptions, Priority
 from lingting.server.access import Principal
@@ -27,7 +28,6 @@ from lingting.server.views import (
     After,
     Limit,
     Problem,
-    RecordingPage,
     Taken,
     TakenList,
     cursor_text,
