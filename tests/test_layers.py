@@ -14,7 +14,7 @@ LAYERS = (
     "vad engines speakers",
     "pipeline host",
     "jobs live learning compliance evaluate answers",
-    "server ui cli api client mcp resuming administration __init__ __main__",
+    "server ui cli api client mcp __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
@@ -120,7 +120,7 @@ def is_allowed(own: str, imported: str) -> bool:
         return False
     level, target = LEVEL[own], LEVEL[other]
     is_root_helping_root = level == ROOTS and other in {
-        "administration", "api", "cli", "client", "mcp", "resuming", "server",
+        "api", "cli", "client", "mcp", "server",
     }  # fmt: skip
     return own == other or target < level or level == target == 0 or is_root_helping_root
 

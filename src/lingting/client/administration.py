@@ -25,10 +25,11 @@ from lingting.answers import (
     User,
     Verdict,
 )
+from lingting.client.values import value_from
 from lingting.store.records import AuditEntry, Department, Limits, Recording, Role
 
 if TYPE_CHECKING:
-    from lingting.client import Client
+    from lingting.client.client import Client
 
 T = TypeVar("T")
 
@@ -190,6 +191,4 @@ class Administration:
 
 def _made(cls: type[T], row: Mapping[str, Any]) -> T:
     """Lists of the wire are tuples here."""
-    from lingting.client import made
-
-    return made(cls, {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+    return value_from(cls, {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
