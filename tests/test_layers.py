@@ -20,7 +20,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.spl
 ROOTS = LEVEL["cli"]
 OWNERS = {
     "alembic": ("lingting.store",),
-    "argon2": ("lingting.server.access",),
+    "argon2": ("lingting.server.passwords",),
     "av": ("lingting.audio",),
     "ctranslate2": ("lingting.engines",),
     "dbos": ("lingting.jobs",),

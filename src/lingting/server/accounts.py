@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lingting.answers import User
 from lingting.errors import DepartmentNotFound, OptionInvalid, UserNotFound
-from lingting.server.access import (
+from lingting.server.principal import (
     ROLE_SCOPES,
     allowed_scopes,
     check_user_name,

@@ -17,7 +17,7 @@ from typing import IO
 
 from lingting.errors import OptionInvalid, RecordingNotFound, RevisionNotFound
 from lingting.jobs import Job
-from lingting.server.access import Principal
+from lingting.server.principal import Principal
 from lingting.server.readings import note_given
 from lingting.server.service import Service
 from lingting.server.visible import recording_of

@@ -16,7 +16,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from lingting.errors import BodyInvalid, LingtingError, OptionInvalid, SignInNeeded
 from lingting.server import oidc
-from lingting.server.access import ADMINISTRATOR
 from lingting.server.asking import (
     TheService,
     address_of,
@@ -24,6 +23,7 @@ from lingting.server.asking import (
     cookie_of,
     principal_of,
 )
+from lingting.server.principal import ADMINISTRATOR
 from lingting.server.problems import headers_of
 from lingting.server.service import Service
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import BodyInvalid
 from lingting.server import bundles
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService
 from lingting.server.downloads import FileStream, disposition
+from lingting.server.principal import Principal
 from lingting.server.readings import note_given
 from lingting.server.routes.jobs import check_batch
 from lingting.server.routes.transcripts import Number

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.answers import Key, MadeKey
 from lingting.errors import KeyNotFound, NotAllowed
-from lingting.server.access import SCOPES, Principal
 from lingting.server.accounts import Accounts
 from lingting.server.asking import Anybody, TheService
+from lingting.server.principal import SCOPES, Principal
 from lingting.server.service import Service
 
 router = APIRouter(tags=["keys"])

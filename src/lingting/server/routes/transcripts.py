@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lingting.answers import SegmentPage
 from lingting.errors import BodyInvalid, OptionInvalid
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.principal import Principal
 from lingting.server.readings import note_read
 from lingting.server.service import Service
 from lingting.server.views import RevisionList, RevisionNumber

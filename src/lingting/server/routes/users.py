@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.answers import Me, User
 from lingting.errors import NotAllowed, UserNotFound
-from lingting.server.access import SCOPES, Principal
 from lingting.server.accounts import Accounts
 from lingting.server.asking import Administrator, Anybody, Overseer, TheService
+from lingting.server.principal import SCOPES, Principal
 from lingting.server.service import Service
 from lingting.store.records import Role
 
