@@ -16,6 +16,8 @@ _FREE_TRIES = 5
 FREE_TRIES_OF_ADDRESS = 20
 FREE_KEYS_OF_ADDRESS = 60
 _LONGEST_WAIT_S = 900.0
+_MOST_DOUBLINGS = 10
+"""After them it is longer than the longest; after 1,024 no float holds it."""
 _FORGIVEN_S = 3600.0
 _REMEMBERED = 10_000
 
@@ -45,12 +47,16 @@ class Tries:
                 self._failures.clear()
             failures, until_s = self._failures.get(name, (0, 0.0))
             failures = 1 if failures and now_s - until_s > _FORGIVEN_S else failures + 1
-            wait_s = min(2.0 ** (failures - self._free), _LONGEST_WAIT_S)
-            self._failures[name] = (failures, now_s + wait_s)
+            self._failures[name] = (failures, now_s + _wait_s(failures - self._free))
 
 
 def wait_of(failures: int) -> timedelta:
-    return timedelta(seconds=min(2.0 ** (failures - _FREE_TRIES), _LONGEST_WAIT_S))
+    """After so many of a user in a row."""
+    return timedelta(seconds=_wait_s(failures - _FREE_TRIES))
+
+
+def _wait_s(doublings: int) -> float:
+    return min(2.0 ** min(doublings, _MOST_DOUBLINGS), _LONGEST_WAIT_S)
 
 
 def check_lock(user: User, now: datetime) -> None:
