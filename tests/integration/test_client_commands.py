@@ -487,3 +487,24 @@ def test_a_zip_of_many(service: Running, client: Client, run: Run, tmp_path: Pat
         client.export_many(io.BytesIO(), recordings=[ids[0], "zzzzzzzzzzzz"])
     with pytest.raises(BodyInvalid):
         client.export_many(io.BytesIO())
+
+
+def test_a_batch_hands_out_no_more_than_one_sees(service: Running, audio: Path) -> None:
+    with (
+        Client(service.url, service.key("read", "write", user="anna")) as anna,
+        Client(service.url, service.key()) as admin,
+    ):
+        batch = anna.open_batch("calls").id
+        own = anna.submit(audio, batch_id=batch)
+        audio.write_bytes(b"another sound")
+        other = admin.submit(audio, name="board.wav", batch_id=batch)
+        for job in (own, other):
+            finish(service, job.id, plain_transcript(1, job.name))
+        table, archive = io.BytesIO(), io.BytesIO()
+        anna.batch_table(table, batch, "json")
+        anna.export_many(archive, batch_id=batch)
+        all_of_it = io.BytesIO()
+        admin.batch_table(all_of_it, batch, "json")
+    assert [row["recording_id"] for row in json.loads(table.getvalue())] == [own.recording_id]
+    assert b"board" not in table.getvalue() + archive.getvalue()
+    assert len(json.loads(all_of_it.getvalue())) == 2
