@@ -508,3 +508,18 @@ def test_a_batch_hands_out_no_more_than_one_sees(service: Running, audio: Path) 
     assert [row["recording_id"] for row in json.loads(table.getvalue())] == [own.recording_id]
     assert b"board" not in table.getvalue() + archive.getvalue()
     assert len(json.loads(all_of_it.getvalue())) == 2
+
+
+def test_a_recording_that_is_thrice_in_a_batch(
+    service: Running, client: Client, audio: Path
+) -> None:
+    batch = client.open_batch("calls").id
+    job = client.submit(audio, batch_id=batch)
+    path = f"/recordings/{job.recording_id}/jobs"
+    jobs = [job.id, *(client.ask("POST", path, json={"batch": batch})["id"] for _ in range(2))]
+    for id in jobs:
+        finish(service, id, plain_transcript(1, "一句。"))
+    found = io.BytesIO()
+    client.export_many(found, batch_id=batch)
+    with zipfile.ZipFile(found) as archive:
+        assert len(set(archive.namelist())) == len(archive.namelist()) == 4

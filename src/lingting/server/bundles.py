@@ -10,9 +10,10 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from itertools import chain, count
 from typing import IO
 
 from lingting.errors import OptionInvalid, RecordingNotFound, RevisionNotFound
@@ -107,8 +108,7 @@ def write_zip(found: Iterable[Found], formats: Sequence[str], *, words: bool) ->
             lines.append(tuple(asdict(line).values()))
             if transcript is None:
                 continue
-            stem, _ = file_name(line.name)
-            stem = stem if stem.casefold() not in taken else f"{stem}.{line.recording_id}"
+            stem = _unused(file_name(line.name)[0], line.recording_id, taken)
             taken.add(stem.casefold())
             for name in formats:
                 data = write(transcript, name, words=words, title=stem)
@@ -117,6 +117,13 @@ def write_zip(found: Iterable[Found], formats: Sequence[str], *, words: bool) ->
         write_table(index, COLUMNS, lines)
         archive.writestr("index.csv", index.getvalue())
     return file
+
+
+def _unused(stem: str, recording_id: str, taken: Set[str]) -> str:
+    """For names that are alike, and recordings that are in a batch more than once."""
+    told = f"{stem}.{recording_id}"
+    numbered = (f"{told}.{number}" for number in count(2))
+    return next(one for one in chain((stem, told), numbered) if one.casefold() not in taken)
 
 
 def _transcript(service: Service, who: Principal, recording_id: str) -> Transcript | None:
