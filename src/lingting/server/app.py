@@ -59,38 +59,27 @@ _SWEEP_EVERY_S = 300.0
 def create_app(settings: Settings, *, patience: Patience | None = None) -> FastAPI:
     """The web process. Nothing is opened before the first request."""
     service = Service(settings, patience=patience)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
-        anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
-        sweeping = asyncio.create_task(_sweep(service), name="sweep")
-        service.sender.start()
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
-            await door.close()
-            await service.broker.close()
-            await asyncio.to_thread(service.sender.close)
-            await asyncio.to_thread(service.close)
-
     app = FastAPI(
         title="Lingting",
         version=__version__,
         summary="Speech to text on your own machines.",
-        lifespan=lifespan,
+        lifespan=_lifespan,
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
         openapi_url=None,  # see state
         separate_input_output_schemas=False,
     )
-    door = Mcp(app)
-    app.router.routes.append(door.route)
     app.state.service = service
+    app.state.mcp = Mcp(app)
     problems.install(app)
+    _add_routes(app)
+    app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
+    app.add_middleware(Observed, metrics=service.metrics)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    app.router.routes.append(app.state.mcp.route)
     app.include_router(state.open_router)
     app.include_router(metrics.router)
     app.include_router(pages)
@@ -118,9 +107,25 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.include_router(openai.router, prefix="/v1", dependencies=signed_in)
-    app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
-    app.add_middleware(Observed, metrics=service.metrics)
-    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    service: Service = app.state.service
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
+    sweeping = asyncio.create_task(_sweep(service), name="sweep")
+    service.sender.start()
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+        await app.state.mcp.close()
+        await service.broker.close()
+        await asyncio.to_thread(service.sender.close)
+        await asyncio.to_thread(service.close)
 
 
 async def _sweep(service: Service) -> None:
