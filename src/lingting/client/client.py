@@ -29,16 +29,12 @@ from lingting.client.connection import (
 )
 from lingting.client.sending import Counted, OnSent, digest_of, form_of
 from lingting.client.values import (
-    batch_from,
     delivery_from,
     event_from,
     found_from,
-    glossary_from,
     job_from,
-    recording_from,
     secret_from,
     value_from,
-    webhook_from,
 )
 from lingting.errors import BusyError, JobNotFound, OptionInvalid, ServiceUnreachable
 from lingting.store.hits import SearchFilters, SearchPage
@@ -160,8 +156,8 @@ class Client(Connection):
     ) -> Batch:
         """A name for recordings that belong together."""
         body = {"name": written(name), "priority": priority}
-        return batch_from(
-            self._json("POST", "/batches", json=body, headers=_keyed(idempotency_key))
+        return value_from(
+            Batch, self._json("POST", "/batches", json=body, headers=_keyed(idempotency_key))
         )
 
     def transcribe_again(
@@ -200,16 +196,18 @@ class Client(Connection):
 
     def batch(self, batch_id: str) -> Batch:
         """Raises BatchNotFound."""
-        return batch_from(self._json("GET", f"/batches/{id_part(batch_id)}"))
+        return value_from(Batch, self._json("GET", f"/batches/{id_part(batch_id)}"))
 
     def batches(self, *, limit: int = 50, after: str | None = None) -> list[Batch]:
         """A page, the newest first; go on with ``after=page[-1].id``."""
         asked = _given({"limit": limit, "after": after})
-        return [batch_from(one) for one in self._json("GET", "/batches", params=asked)["items"]]
+        return [
+            value_from(Batch, one) for one in self._json("GET", "/batches", params=asked)["items"]
+        ]
 
     def change_batch(self, batch_id: str, action: Action) -> Batch:
         """The same for all of its jobs."""
-        return batch_from(self._json("POST", f"/batches/{id_part(batch_id)}/{action}"))
+        return value_from(Batch, self._json("POST", f"/batches/{id_part(batch_id)}/{action}"))
 
     def wait(self, job_id: str) -> Job:
         """The job when it has ended, however it did."""
@@ -286,7 +284,9 @@ class Client(Connection):
         """A page of the history, the newest first."""
         asked = _given({"limit": limit, "after": after, "tag": tag, "deleted": is_deleted or None})
         page = self._json("GET", "/recordings", params=asked)
-        return RecordingPage(tuple(map(recording_from, page["items"])), page["next"])
+        return RecordingPage(
+            tuple(value_from(Recording, one) for one in page["items"]), page["next"]
+        )
 
     def search(
         self,
@@ -317,7 +317,7 @@ class Client(Connection):
 
     def recording(self, recording_id: str) -> Recording:
         """Raises RecordingNotFound."""
-        return recording_from(self._json("GET", f"/recordings/{id_part(recording_id)}"))
+        return value_from(Recording, self._json("GET", f"/recordings/{id_part(recording_id)}"))
 
     def transcript(self, recording_id: str, revision: int | None = None) -> Transcript:
         """Raises RevisionNotFound while there is none."""
@@ -368,10 +368,12 @@ class Client(Connection):
         return int(answer["revision"])
 
     def delete(self, recording_id: str) -> Recording:
-        return recording_from(self._json("DELETE", f"/recordings/{id_part(recording_id)}"))
+        return value_from(Recording, self._json("DELETE", f"/recordings/{id_part(recording_id)}"))
 
     def undo(self, recording_id: str) -> Recording:
-        return recording_from(self._json("POST", f"/recordings/{id_part(recording_id)}/undo"))
+        return value_from(
+            Recording, self._json("POST", f"/recordings/{id_part(recording_id)}/undo")
+        )
 
     def purge(self, recording_id: str) -> Receipt:
         """Remove a deleted recording for good."""
@@ -381,11 +383,11 @@ class Client(Connection):
 
     def glossaries(self) -> list[Glossary]:
         """One's own and those for all, by name, without their words."""
-        return [glossary_from(one) for one in self._json("GET", "/glossaries")["items"]]
+        return [value_from(Glossary, one) for one in self._json("GET", "/glossaries")["items"]]
 
     def glossary(self, name: str) -> Glossary:
         """By name or id, with its words. Raises GlossaryNotFound."""
-        return glossary_from(self._json("GET", f"/glossaries/{name_part(name)}"))
+        return value_from(Glossary, self._json("GET", f"/glossaries/{name_part(name)}"))
 
     def save_glossary(
         self,
@@ -404,24 +406,26 @@ class Client(Connection):
             "words": list(map(written, words)), "based_on": based_on, "for_all": for_all,
             "department": department,
         })  # fmt: skip
-        return glossary_from(self._json("PUT", f"/glossaries/{name_part(name)}", json=body))
+        return value_from(Glossary, self._json("PUT", f"/glossaries/{name_part(name)}", json=body))
 
     def delete_glossary(
         self, name: str, *, for_all: bool = False, department: str | None = None
     ) -> Glossary:
         """What it was. Raises GlossaryNotFound."""
         asked = _given({"for_all": for_all or None, "department": department})
-        return glossary_from(self._json("DELETE", f"/glossaries/{name_part(name)}", params=asked))
+        return value_from(
+            Glossary, self._json("DELETE", f"/glossaries/{name_part(name)}", params=asked)
+        )
 
     # Webhooks ----------------------------------------------------------------------------------
 
     def webhooks(self) -> list[Webhook]:
         """One's own; those of a department for its manager, all for administrators."""
-        return [webhook_from(one) for one in self._json("GET", "/webhooks")["items"]]
+        return [value_from(Webhook, one) for one in self._json("GET", "/webhooks")["items"]]
 
     def webhook(self, webhook_id: str) -> Webhook:
         """Raises WebhookNotFound."""
-        return webhook_from(self._json("GET", f"/webhooks/{id_part(webhook_id)}"))
+        return value_from(Webhook, self._json("GET", f"/webhooks/{id_part(webhook_id)}"))
 
     def add_webhook(
         self,
@@ -442,14 +446,16 @@ class Client(Connection):
 
     def change_webhook(self, webhook_id: str, **changes: Any) -> Webhook:
         """``url``, ``events``, ``includes_text``, ``note``, ``is_active``."""
-        return webhook_from(self._json("PATCH", f"/webhooks/{id_part(webhook_id)}", json=changes))
+        return value_from(
+            Webhook, self._json("PATCH", f"/webhooks/{id_part(webhook_id)}", json=changes)
+        )
 
     def rotate_webhook(self, webhook_id: str) -> tuple[Webhook, str]:
         """Another secret; the one before signs as well for a day."""
         return secret_from(self._json("POST", f"/webhooks/{id_part(webhook_id)}/rotate"))
 
     def delete_webhook(self, webhook_id: str) -> Webhook:
-        return webhook_from(self._json("DELETE", f"/webhooks/{id_part(webhook_id)}"))
+        return value_from(Webhook, self._json("DELETE", f"/webhooks/{id_part(webhook_id)}"))
 
     def test_webhook(self, webhook_id: str) -> Delivery:
         """Have the message ``webhook.test`` sent; ask for the delivery to see what became of it."""

@@ -8,16 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lingting.store.hits import FoundPlace, FoundRecording, FoundSegment
-from lingting.store.records import (
-    Attempt,
-    Batch,
-    Delivery,
-    Event,
-    Glossary,
-    Job,
-    Recording,
-    Webhook,
-)
+from lingting.store.records import Attempt, Delivery, Event, Job, Recording, Webhook
 from lingting.transcript import Failure
 
 T = TypeVar("T")
@@ -43,61 +34,42 @@ _TIMES = frozenset(
 
 
 def value_from(cls: type[T], row: Mapping[str, Any]) -> T:
-    """Any of them whose fields are what JSON has, and times."""
+    """Any of them whose fields are what JSON has, times, and tuples of the first."""
     known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-    return cls(
-        **{
-            name: datetime.fromisoformat(one) if name in _TIMES and one is not None else one
-            for name, one in row.items()
-            if name in known
-        }
-    )
+    return cls(**{name: _plain(name, one) for name, one in row.items() if name in known})
+
+
+def _plain(name: str, told: Any) -> Any:
+    if name in _TIMES and told is not None:
+        return datetime.fromisoformat(told)
+    return tuple(told) if isinstance(told, list) else told
 
 
 def job_from(row: Mapping[str, Any]) -> Job:
     error = row.get("error")
-    return value_from(Job, {**row, "error": None if error is None else Failure(**error)})
-
-
-def batch_from(row: Mapping[str, Any]) -> Batch:
-    return value_from(Batch, row)
+    return value_from(Job, {**row, "error": None if error is None else value_from(Failure, error)})
 
 
 def event_from(row: Mapping[str, Any]) -> Event:
     return value_from(Event, {"owner": None, "department": None, **row})
 
 
-def recording_from(row: Mapping[str, Any]) -> Recording:
-    return value_from(Recording, {**row, "tags": tuple(row["tags"])})
-
-
 def found_from(row: Mapping[str, Any]) -> FoundRecording:
-    hits = tuple(
-        value_from(
-            FoundSegment,
-            {**hit, "places": tuple(value_from(FoundPlace, one) for one in hit["places"])},
-        )
-        for hit in row["hits"]
-    )
-    return value_from(
-        FoundRecording, {**row, "recording": recording_from(row["recording"]), "hits": hits}
-    )
+    recording = value_from(Recording, row["recording"])
+    hits = tuple(map(_hit_from, row["hits"]))
+    return value_from(FoundRecording, {**row, "recording": recording, "hits": hits})
 
 
-def glossary_from(row: Mapping[str, Any]) -> Glossary:
-    words = row["words"]
-    return value_from(Glossary, {**row, "words": None if words is None else tuple(words)})
-
-
-def webhook_from(row: Mapping[str, Any]) -> Webhook:
-    return value_from(Webhook, {**row, "events": tuple(row["events"])})
+def _hit_from(row: Mapping[str, Any]) -> FoundSegment:
+    places = tuple(value_from(FoundPlace, one) for one in row["places"])
+    return value_from(FoundSegment, {**row, "places": places})
 
 
 def secret_from(row: Mapping[str, Any]) -> tuple[Webhook, str]:
-    return webhook_from(row["webhook"]), str(row["secret"])
+    """A webhook and its secret."""
+    return value_from(Webhook, row["webhook"]), str(row["secret"])
 
 
 def delivery_from(row: Mapping[str, Any]) -> Delivery:
-    return value_from(
-        Delivery, {**row, "log": tuple(value_from(Attempt, one) for one in row["log"])}
-    )
+    log = tuple(value_from(Attempt, one) for one in row["log"])
+    return value_from(Delivery, {**row, "log": log})
