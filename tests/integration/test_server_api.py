@@ -153,6 +153,12 @@ def test_exports(service: Running, client: httpx.Client, format: str) -> None:
     assert refusal(client.get(f"/exports/{id}/exe")) == (400, "request.body_invalid")
 
 
+def test_an_export_that_is_none_is_not_noted(service: Running, client: httpx.Client) -> None:
+    id = keep(service, rich_transcript())
+    assert refusal(client.get(f"/exports/{id}/txt?revision=9")) == (404, "store.revision_not_found")
+    assert client.get("/audit", params={"object": id}).json()["items"] == []
+
+
 def test_many_exports_leave_the_others_their_threads(
     service: Running, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
