@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -129,14 +129,25 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
 
 
 async def _sweep(service: Service) -> None:
-    """Half-written uploads of processes that were killed, now and then later ones."""
+    """What was left behind goes now, and now and then what is left behind later."""
+    parts: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: asyncio.to_thread(_remove_leftovers, service),
+        service.resumables.sweep,
+        lambda: asyncio.to_thread(lambda: openai.remove_passing(service.store)),
+    )
     while True:
-        try:
-            removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
-            if removed:
-                log.warning("removed half-written uploads", extra={"files": removed})
-            await service.resumables.sweep()
-            await asyncio.to_thread(lambda: openai.remove_passing(service.store))
-        except LingtingError as error:
-            log.warning("sweep failed", extra={"code": error.code})
+        for part in parts:
+            try:
+                await part()
+            except LingtingError as error:
+                log.warning("sweep failed", extra={"code": error.code})
+            except Exception as exc:
+                log.error("sweep failed", extra={"kind": type(exc).__name__})
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+def _remove_leftovers(service: Service) -> None:
+    """Half-written uploads of processes that were killed."""
+    removed = service.store.blobs.remove_leftovers()
+    if removed:
+        log.warning("removed half-written uploads", extra={"files": removed})
