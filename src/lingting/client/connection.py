@@ -20,6 +20,7 @@ from lingting.errors import (
     ServiceUnreachable,
     TooManyRequests,
     TooManyTries,
+    by_code,
 )
 
 if TYPE_CHECKING:
@@ -147,25 +148,15 @@ def check(answer: httpx.Response) -> None:
 
 def error_of(code: str, message: str) -> LingtingError:
     """The error with this code; a service can know others."""
-    classes = {cls.code: cls for cls in _tree(LingtingError)}
-    return classes.get(code, RequestError)(message)
+    return (by_code(code) or RequestError)(message)
 
 
 def _error(code: str, message: str, next_step: str, answer: httpx.Response) -> LingtingError:
-    classes = {cls.code: cls for cls in _tree(LingtingError)}
-    found = classes.get(code)
-    if found is None:
-        found = RequestError if answer.status_code < 500 else FaultError
+    found = by_code(code) or (RequestError if answer.status_code < 500 else FaultError)
     retry_after = answer.headers.get("retry-after", "")
     if retry_after.isdecimal() and issubclass(found, (BusyError, LimitReached, TooManyTries)):
         return found(message, next_step, retry_after_s=float(retry_after))
     return found(message, next_step)
-
-
-def _tree(cls: type[LingtingError]) -> Iterator[type[LingtingError]]:
-    yield cls
-    for child in cls.__subclasses__():
-        yield from _tree(child)
 
 
 def _checked(url: str | None) -> str:
