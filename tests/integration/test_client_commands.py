@@ -165,7 +165,13 @@ def test_who_is_not_let_in(service: Running) -> None:
         client.open_batch("x")
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://", "http://user:pw@host:1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x", "nonsense", "http://", "http://user:pw@host:1", "http://[", "http://host:port",
+        "http://host\x01",
+    ],
+)  # fmt: skip
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(OptionInvalid):
         Client(url, "x")

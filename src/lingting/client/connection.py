@@ -163,9 +163,14 @@ def _checked(url: str | None) -> str:
     from lingting.config import settings
 
     given = (url or _server(settings())).rstrip("/").removesuffix(API)
-    parts = urlsplit(given)
+    wrong = OptionInvalid("The service's address is none.", "Write it as http://host:7860.")
+    try:
+        httpx.URL(given)
+        parts = urlsplit(given)
+    except (httpx.InvalidURL, ValueError) as exc:
+        raise wrong from exc
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise OptionInvalid("The service's address is none.", "Write it as http://host:7860.")
+        raise wrong
     if parts.username is not None or parts.password is not None:
         raise OptionInvalid(
             "The service's address holds a name or password.", "Give a key instead."
