@@ -386,11 +386,13 @@ class Access:
             people.note_failure(session, user, 0, None)
             return self._begin_session(session, row, "password")
 
-    def sign_in_by_provider(self, person: Person, *, is_mapped: tuple[bool, bool]) -> str:
+    def sign_in_by_provider(
+        self, person: Person, *, decides_role: bool, decides_department: bool
+    ) -> str:
         """The cookie of a new session for whom the identity provider vouches for.
 
-        Who comes for the first time becomes a user. ``is_mapped``: whether the provider decides
-        on role and department, which then are what it says each time. Raises SignInRefused.
+        Who comes for the first time becomes a user. What the provider decides is what it says each
+        time. Raises SignInRefused.
         """
         from lingting.store import audit, people
 
@@ -408,9 +410,9 @@ class Access:
                 raise SignInRefused("The user is disabled.", "Ask an administrator.")
             else:
                 values: dict[str, Any] = {}
-                if is_mapped[0] and user.role != person.role:
+                if decides_role and user.role != person.role:
                     values |= {"role": person.role, "scopes": list(scopes_of(person.role))}
-                if is_mapped[1] and user.department != department:
+                if decides_department and user.department != department:
                     values["department"] = department
                     audit.note(
                         session, actor, "user.moved", "department", department or "",

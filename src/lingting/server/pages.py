@@ -85,9 +85,12 @@ async def finish_oidc(request: Request, service: TheService) -> Response:
         person = await service.provider.finish(
             request.cookies.get(_oidc_cookie(service)), dict(request.query_params)
         )
-        is_mapped = bool(settings.oidc_roles), bool(settings.oidc_departments)
         ticket = await asyncio.to_thread(
-            lambda: service.access.sign_in_by_provider(person, is_mapped=is_mapped)
+            lambda: service.access.sign_in_by_provider(
+                person,
+                decides_role=bool(settings.oidc_roles),
+                decides_department=bool(settings.oidc_departments),
+            )
         )
     except LingtingError as error:
         response = _login(service, error)
