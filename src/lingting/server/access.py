@@ -409,23 +409,29 @@ class Access:
             elif user.disabled_at is not None:
                 raise SignInRefused("The user is disabled.", "Ask an administrator.")
             else:
-                values: dict[str, Any] = {}
+                told: dict[str, Any] = {}
                 if decides_role and user.role != person.role:
-                    values |= {"role": person.role, "scopes": list(scopes_of(person.role))}
+                    told |= {"role": person.role, "scopes": list(scopes_of(person.role))}
                 if decides_department and user.department != department:
-                    values["department"] = department
-                    audit.note(
-                        session, actor, "user.moved", "department", department or "",
-                        user=user.name,
-                    )  # fmt: skip
-                if values:
-                    people.change_user(session, user.name, **values)
-                    audit.note(session, actor, "user.changed", "user", user.name, role=person.role)
+                    told["department"] = department
+                self._follow(session, user, told, actor)
             user = people.user_of_subject(session, person.subject)
             assert user is not None
             ticket = self._begin_session(session, user, "oidc")
         self._forget(f"user.{user.name}")
         return ticket
+
+    def _follow(self, session: Any, user: User, told: Mapping[str, Any], actor: Actor) -> None:
+        """Role and department as the provider has them now."""
+        from lingting.store import audit, people
+
+        if "department" in told:
+            department = told["department"] or ""
+            audit.note(session, actor, "user.moved", "department", department, user=user.name)
+        if told:
+            people.change_user(session, user.name, **told)
+            role = told.get("role", user.role)
+            audit.note(session, actor, "user.changed", "user", user.name, role=role)
 
     def _add_person(self, session: Any, person: Person) -> None:
         """A name that somebody here has already is not theirs. Raises SignInRefused."""
