@@ -1,4 +1,4 @@
-"""What routes answer with, where it is not one of the store's own values."""
+"""What routes answer with, where it is no value of the store or of ``lingting.answers``."""
 
 from __future__ import annotations
 
