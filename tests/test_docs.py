@@ -1,5 +1,6 @@
 """Pages say what the code does: generated ones are fresh, written ones name what exists."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 READMES = ("README.md", "README_zh.md")
 PAGES = [*READMES, "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted(DOCS.glob("*.md")))]
+NOTES = {"audit.note", "note", "note_read", "note_given"}
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)|(?:src|srcset)=\"(?!https?:)([^\"]+)\"")
 
 
@@ -109,3 +111,35 @@ def test_examples_in_pages_are_python() -> None:
     for page in PAGES:
         for block in re.findall(r"```python\n(.*?)```", text_of(page), re.DOTALL):
             compile(block, page, "exec")
+
+
+def actions() -> set[str]:
+    """What is noted in the audit trail: literals, where a call names one."""
+    found = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in NOTES:
+                action = node.args[2]
+                if isinstance(action, ast.Constant):
+                    found.add(action.value)
+    return found
+
+
+def test_what_is_noted_is_in_the_page() -> None:
+    section = text_of("docs/serve.md").split("### Who did what")[1].split("\n## ")[0]
+    listed = set()
+    for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE):
+        first, *others = re.findall(r"`([a-z_.]+)`", row)
+        short = {f"{first.partition('.')[0]}{one}" for one in others if one.startswith(".")}
+        listed |= {first, *others} - {one for one in others if one.startswith(".")} | short
+    assert len(actions()) > 25
+    assert actions() <= listed
+
+
+def test_every_module_of_the_web_process_is_in_the_page() -> None:
+    section = text_of("docs/architecture.md").split("## The web process")[1].split("\n## ")[0]
+    server = ROOT / "src" / "lingting" / "server"
+    names = {path.stem for path in server.iterdir() if path.suffix == ".py" or path.is_dir()}
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`([a-z_]+)", row)}
+    assert names - {"__init__", "__pycache__"} <= listed

@@ -13,14 +13,14 @@ LAYERS = (
     "audio text models store",
     "vad engines speakers",
     "pipeline host",
-    "jobs live learning compliance evaluate",
-    "server ui cli api client mcp resuming administration __init__ __main__",
+    "jobs live learning compliance evaluate answers",
+    "server ui cli api client mcp __init__ __main__",
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 ROOTS = LEVEL["cli"]
 OWNERS = {
     "alembic": ("lingting.store",),
-    "argon2": ("lingting.server.access",),
+    "argon2": ("lingting.server.passwords",),
     "av": ("lingting.audio",),
     "ctranslate2": ("lingting.engines",),
     "dbos": ("lingting.jobs",),
@@ -121,7 +121,7 @@ def is_allowed(own: str, imported: str) -> bool:
         return False
     level, target = LEVEL[own], LEVEL[other]
     is_root_helping_root = level == ROOTS and other in {
-        "administration", "api", "cli", "client", "mcp", "resuming", "server", "ui",
+        "api", "cli", "client", "mcp", "server", "ui",
     }  # fmt: skip
     return own == other or target < level or level == target == 0 or is_root_helping_root
 

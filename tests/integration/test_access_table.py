@@ -20,9 +20,9 @@ from store_parts import plain_transcript
 
 from lingting.config import settings
 from lingting.jobs import JobOptions
-from lingting.server.access import ROLE_SCOPES, SCOPES
 from lingting.server.accounts import Accounts
 from lingting.server.app import create_app
+from lingting.server.principal import ROLE_SCOPES, SCOPES
 from lingting.store import Glossaries
 from lingting.store.webhooks import Webhooks
 

@@ -165,7 +165,13 @@ def test_who_is_not_let_in(service: Running) -> None:
         client.open_batch("x")
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://", "http://user:pw@host:1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x", "nonsense", "http://", "http://user:pw@host:1", "http://[", "http://host:port",
+        "http://host\x01",
+    ],
+)  # fmt: skip
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(OptionInvalid):
         Client(url, "x")
@@ -487,3 +493,39 @@ def test_a_zip_of_many(service: Running, client: Client, run: Run, tmp_path: Pat
         client.export_many(io.BytesIO(), recordings=[ids[0], "zzzzzzzzzzzz"])
     with pytest.raises(BodyInvalid):
         client.export_many(io.BytesIO())
+
+
+def test_a_batch_hands_out_no_more_than_one_sees(service: Running, audio: Path) -> None:
+    with (
+        Client(service.url, service.key("read", "write", user="anna")) as anna,
+        Client(service.url, service.key()) as admin,
+    ):
+        batch = anna.open_batch("calls").id
+        own = anna.submit(audio, batch_id=batch)
+        audio.write_bytes(b"another sound")
+        other = admin.submit(audio, name="board.wav", batch_id=batch)
+        for job in (own, other):
+            finish(service, job.id, plain_transcript(1, job.name))
+        table, archive = io.BytesIO(), io.BytesIO()
+        anna.batch_table(table, batch, "json")
+        anna.export_many(archive, batch_id=batch)
+        all_of_it = io.BytesIO()
+        admin.batch_table(all_of_it, batch, "json")
+    assert [row["recording_id"] for row in json.loads(table.getvalue())] == [own.recording_id]
+    assert b"board" not in table.getvalue() + archive.getvalue()
+    assert len(json.loads(all_of_it.getvalue())) == 2
+
+
+def test_a_recording_that_is_thrice_in_a_batch(
+    service: Running, client: Client, audio: Path
+) -> None:
+    batch = client.open_batch("calls").id
+    job = client.submit(audio, batch_id=batch)
+    path = f"/recordings/{job.recording_id}/jobs"
+    jobs = [job.id, *(client.ask("POST", path, json={"batch": batch})["id"] for _ in range(2))]
+    for id in jobs:
+        finish(service, id, plain_transcript(1, "一句。"))
+    found = io.BytesIO()
+    client.export_many(found, batch_id=batch)
+    with zipfile.ZipFile(found) as archive:
+        assert len(set(archive.namelist())) == len(archive.namelist()) == 4

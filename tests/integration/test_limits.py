@@ -28,9 +28,10 @@ from lingting.errors import (
 )
 from lingting.jobs import Desk, FolderWatch
 from lingting.server import access as access_module
-from lingting.server.access import Access, Principal
+from lingting.server.access import Access
 from lingting.server.accounts import Accounts
 from lingting.server.limits import Turnstile
+from lingting.server.principal import Principal
 from lingting.server.routes import events as events_module
 from lingting.store import Sight, Store, cursor_of, limits, open_store, people, work
 from lingting.store.records import Limits

@@ -22,6 +22,7 @@ from lingting.errors import OptionInvalid, RecordingHeld, SignInNeeded, SignInRe
 from lingting.server import access as access_module
 from lingting.server.access import Access
 from lingting.server.accounts import Accounts
+from lingting.server.oidc import Person
 from lingting.store import AuditEntry, RetentionRule, Store, audit, migrating, open_store
 from lingting.store.database import open_database
 
@@ -284,6 +285,19 @@ def test_a_disabled_user_is_out(store: Store, monkeypatch: pytest.MonkeyPatch) -
     assert (anna.department, anna.scopes, anna.disabled_at) == ("sales", ("read", "write"), None)
     done = [one.action for one in trail(store) if one.object_id == "anna"]
     assert done.count("user.disabled") == done.count("user.enabled") == 1
+
+
+def test_what_a_provider_changes_is_noted_as_it_is(store: Store) -> None:
+    access, accounts = Access(store), Accounts(store)
+    for department in (None, "sales"):
+        person = Person("https://idp 1", "anna", "member", department)
+        access.sign_in_by_provider(person, decides_role=False, decides_department=True)
+        if department is None:
+            accounts.change_user("anna", role="manager")
+    anna = accounts.user("anna")
+    assert (anna.role, anna.department) == ("manager", "sales")
+    changes = [one.details for one in trail(store) if one.action == "user.changed"]
+    assert [one["role"] for one in changes] == ["manager", "manager"]
 
 
 def test_somebody_can_always_administrate(store: Store) -> None:

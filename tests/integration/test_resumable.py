@@ -699,8 +699,7 @@ def test_tuspy_through_twenty_cuts(service: Running, tmp_path: Path, is_checked:
 def test_our_client_through_twenty_cuts(
     service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_parts: None
 ) -> None:
-    from lingting import resuming
-    from lingting.client import Client
+    from lingting.client import Client, resuming
     from lingting.errors import BodyInvalid, ServiceUnreachable
 
     monkeypatch.setattr(resuming, "PIECE_BYTES", 3_000_000)
@@ -731,7 +730,7 @@ def test_our_client_through_twenty_cuts(
         assert client.submit(path, resumable=True, idempotency_key="k").id == again.id
         with pytest.raises(BodyInvalid):
             client.submit(path, options={"x": 1}, resumable=True)
-    monkeypatch.setattr("lingting.client._RESUMED_S", 0.1)
+    monkeypatch.setattr("lingting.client.client._RESUMED_S", 0.1)
     with (
         Client(f"http://127.0.0.1:{proxy.port}", "lk_x") as gone,
         pytest.raises(ServiceUnreachable),

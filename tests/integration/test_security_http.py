@@ -20,6 +20,7 @@ import pytest
 
 from lingting.log import JsonLines
 from lingting.server import access as access_module
+from lingting.server import passwords
 from lingting.server.guard import Patience
 from tests.integration.server_parts import Running, head, raw, running
 from tests.integration.store_parts import plain_transcript
@@ -307,14 +308,14 @@ def test_a_name_that_nobody_has_costs_as_much_as_one(
         access = service.service.access
         access.set_password(access.new_link(), "a long password")
         verified: list[str] = []
-        hasher = access_module._hasher()
+        hasher = passwords._hasher()
 
         class Counting:
             def verify(self, hashed: str, password: str) -> bool:
                 verified.append(hashed[:30])
                 return bool(hasher.verify(hashed, password))
 
-        monkeypatch.setattr(access_module, "_hasher", Counting)
+        monkeypatch.setattr(passwords, "_hasher", Counting)
         said = set()
         for user in ("admin", "nobody.here"):
             answer = httpx.post(

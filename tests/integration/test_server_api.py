@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from server_parts import Running, head, raw, running
+from server_parts import Running, head, raw, running, wait_until
 from store_parts import plain_transcript, rich_transcript
 
 from lingting.server.guard import HEADERS, Patience
@@ -151,6 +151,32 @@ def test_exports(service: Running, client: httpx.Client, format: str) -> None:
     assert f"{FORMATS[format].suffix}" in disposition
     assert "%0A" not in disposition
     assert refusal(client.get(f"/exports/{id}/exe")) == (400, "request.body_invalid")
+
+
+def test_an_export_that_is_none_is_not_noted(service: Running, client: httpx.Client) -> None:
+    id = keep(service, rich_transcript())
+    assert refusal(client.get(f"/exports/{id}/txt?revision=9")) == (404, "store.revision_not_found")
+    assert client.get("/audit", params={"object": id}).json()["items"] == []
+
+
+def test_the_sweep_outlives_what_it_cannot_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[str] = []
+
+    def refuses(self: object) -> int:
+        turns.append("blobs")
+        raise PermissionError
+
+    async def swept(self: object) -> None:
+        turns.append("uploads")
+
+    monkeypatch.setattr("lingting.server.app._SWEEP_EVERY_S", 0.02)
+    monkeypatch.setattr("lingting.store.blobs.FolderBlobs.remove_leftovers", refuses)
+    monkeypatch.setattr("lingting.server.resumable.Resumables.sweep", swept)
+    with running(tmp_path):
+        wait_until(lambda: turns.count("blobs") > 2)
+    assert turns.count("uploads") > 1
 
 
 def test_many_exports_leave_the_others_their_threads(

@@ -10,7 +10,7 @@ from lingting.mcp.shapes import MAX_NAME_CHARS, ReadTranscript
 from lingting.mcp.tools import read_transcript
 
 if TYPE_CHECKING:
-    from lingting.client import RecordingPage
+    from lingting.answers import RecordingPage
     from lingting.mcp.tools import Asker
 
 TEMPLATE = "lingting://transcripts/{recording_id}"

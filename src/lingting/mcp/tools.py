@@ -39,7 +39,8 @@ from lingting.mcp.shapes import (
 from lingting.store.hits import SearchFilters
 
 if TYPE_CHECKING:
-    from lingting.client import Client, SegmentPage
+    from lingting.answers import SegmentPage
+    from lingting.client import Client
     from lingting.mcp.files import Files
     from lingting.store.records import Job, Recording
 

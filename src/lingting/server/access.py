@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do: keys, sessions, the administrator and one-time links.
+"""Who is asking: keys, sessions, the administrator and one-time links.
 
 Everything is kept in tables of the store (``store.people``), so a backup holds it and ``lingting
 key`` works while the service runs. Of a secret only its SHA-256 is kept (256 random bits need no
@@ -6,8 +6,7 @@ slow hash), of a password its argon2 hash. What changes anything, and who signs 
 in the audit trail, written in the same transaction.
 
 A request without a key or a session is nobody, from this machine too: any program and any web page
-that somebody opens can reach the loopback address. Accounts and roles grow out of ``Principal``;
-routes ask it and nothing else.
+that somebody opens can reach the loopback address. What they may do, their ``Principal`` says.
 """
 
 from __future__ import annotations
@@ -20,40 +19,50 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from lingting.answers import Key
 from lingting.errors import (
     KeyNotFound,
     LinkSpent,
-    NotAllowed,
     OptionInvalid,
     SignInNeeded,
     SignInRefused,
     StoreBusy,
     StoreUnreachable,
-    TooManyTries,
 )
-from lingting.store.records import ROLES, Actor, Limits, Role, Sight
+from lingting.server import passwords
+from lingting.server.principal import (
+    ADMINISTRATOR,
+    NO_LIMITS,
+    ROLE_SCOPES,
+    SCOPES,
+    Principal,
+    allowed_scopes,
+    check_user_name,
+    checked_scopes,
+    expanded,
+    is_administrator,
+    is_user_name,
+    role_of_nobody,
+    scopes_of,
+)
+from lingting.server.tries import (
+    FREE_KEYS_OF_ADDRESS,
+    FREE_TRIES_OF_ADDRESS,
+    Tries,
+    check_lock,
+    wait_of,
+)
+from lingting.store.records import ROLES, Actor, Limits
 
 if TYPE_CHECKING:
     from lingting.server.oidc import Person
     from lingting.store import Store
     from lingting.store.people import StoredKey, Ticket, User
 
-SCOPES = ("read", "write", "search", "audit", "admin")
-"""``read`` recordings, their text and jobs, and search them; ``write``: submit, correct, delete;
-``search`` only; ``audit``: read the trail; ``admin``: everything, and everybody's."""
-_IMPLIED = {"search": ("read",)}
-ROLE_SCOPES: Mapping[Role, frozenset[str]] = {
-    "service": frozenset({"read", "write", "search"}),
-    "member": frozenset({"read", "write", "search"}),
-    "manager": frozenset({"read", "write", "search", "audit"}),
-    "admin": frozenset(SCOPES),
-}
-"""The most that a role may do; scopes of a user and of a key can only make it less."""
-ADMINISTRATOR = "admin"
 SESSION_S = 7 * 24 * 3600.0
 LINK_S = 24 * 3600.0
 REMEMBERED_S = 2.0
@@ -63,121 +72,8 @@ USE_NOTED_S = 3600.0
 _REMEMBERED = 10_000
 _KEY = re.compile(r"lk_([0-9a-z]{10})_([A-Za-z0-9_-]{43})")
 _TICKET = re.compile(r"([0-9a-z]{10})\.([A-Za-z0-9_-]{43})")
-_USER = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-_RESERVED = frozenset({"me", "retention", "nobody"})
-"""Names that mean something else in addresses and in the trail."""
 _ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_SHORTEST_PASSWORD = 10
-_LONGEST_PASSWORD_BYTES = 1024
-_FREE_TRIES = 5
-_FREE_TRIES_OF_ADDRESS = 20
-_FREE_KEYS_OF_ADDRESS = 60
-_LONGEST_WAIT_S = 900.0
-_FORGIVEN_S = 3600.0
 _MAX_KEY_NAME = 60
-
-
-NO_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Whoever a request comes from."""
-
-    user: str
-    """Their name: the ``owner`` of what they submit."""
-    scopes: frozenset[str]
-    by: str
-    """What they showed: ``key:<id>`` or ``session:<id>``; fit for logs."""
-    role: Role = "service"
-    department: str | None = None
-    """Theirs: the ``department`` of what they submit."""
-    is_shared: bool = False
-    """The members of their department read one another's."""
-    limits: Limits = NO_LIMITS
-    key_requests_per_minute: float | None = None
-    """Of this key alone."""
-    is_local: bool = False
-    """By the key that the service leaves for its own user."""
-    is_changing: bool = False
-    """They are about to change something, see ``changing``."""
-
-    @property
-    def actor(self) -> Actor:
-        """The same for the audit trail."""
-        return Actor(self.user, self.by)
-
-    @property
-    def is_admin(self) -> bool:
-        return "admin" in self.scopes
-
-    @property
-    def sees(self) -> Sight | None:
-        """Whose things they see, or may change if they are ``changing``; None: everybody's."""
-        return None if self.is_admin else Sight(self.user, self._departments())
-
-    def _departments(self) -> frozenset[str]:
-        is_theirs = self.is_manager or (
-            self.role == "member" and self.is_shared and not self.is_changing
-        )
-        return frozenset([self.department] if is_theirs and self.department is not None else [])
-
-    def changing(self) -> Self:
-        """The same for a change: what others only let them read is not among what they see."""
-        return replace(self, is_changing=True)
-
-    def reading(self) -> Self:
-        """The same for looking only."""
-        return replace(self, is_changing=False)
-
-    def require(self, scope: str) -> None:
-        """Raises NotAllowed without it; ``admin`` may do everything."""
-        if not self.has_scope(scope):
-            raise NotAllowed(f"This needs the scope {scope}.")
-
-    def has_scope(self, scope: str) -> bool:
-        """``admin`` has all of them, and who may read may search."""
-        return scope in _expanded(self.scopes)
-
-    @property
-    def oversees(self) -> frozenset[str] | None:
-        """The departments whose people they look after; None: everybody."""
-        if self.is_admin:
-            return None
-        return frozenset([self.department] if self.is_manager and self.department else [])
-
-    @property
-    def is_manager(self) -> bool:
-        """Of their department, or of more."""
-        return self.role in ("manager", "admin")
-
-    def require_manager(self) -> None:
-        """Raises NotAllowed for whoever looks after nobody."""
-        if not self.is_manager:
-            raise NotAllowed("This is for managers and administrators.")
-
-    def may_see(self, owner: str | None, department: str | None) -> bool:
-        sight = self.sees
-        return sight is None or sight.has(owner, department)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key without its secret, which is shown once and never kept."""
-
-    id: str
-    name: str
-    user: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-    role: Role = "service"
-    """The most that it reaches: its user's when it was made."""
-    limits: Mapping[str, float | None] = field(default_factory=dict)
-    is_local: bool = False
-    """Made by the service for the programs of its own user on this machine."""
-    expires_at: datetime | None = None
-    last_used_at: datetime | None = None
-    """To the hour."""
 
 
 class Access:
@@ -196,11 +92,10 @@ class Access:
         self._used: dict[str, float] = {}
         self._strangers = Tries()
         """Names that no user has: they are as slow as those that one has."""
-        self.addresses = Tries(free=_FREE_TRIES_OF_ADDRESS)
+        self.addresses = Tries(free=FREE_TRIES_OF_ADDRESS)
         """Where wrong passwords come from."""
-        self.guessers = Tries(free=_FREE_KEYS_OF_ADDRESS)
+        self.guessers = Tries(free=FREE_KEYS_OF_ADDRESS)
         """Where keys come from that are none."""
-        self._hashing = threading.Lock()
 
     # Who is asking -----------------------------------------------------------------------------
 
@@ -255,7 +150,7 @@ class Access:
 
     def _principal(self, row: StoredKey) -> Principal:
         """What the key was made for, as far as its user may still do it."""
-        by, scopes = f"key:{row.id}", _expanded(row.scopes)
+        by, scopes = f"key:{row.id}", expanded(row.scopes)
         if row.is_local:
             return Principal(row.user, scopes, by, row.role, is_local=True)
         if row.owner is None:
@@ -455,11 +350,9 @@ class Access:
         """Use a link up; its user, whose sessions end. Raises LinkSpent, OptionInvalid."""
         from lingting.store import audit, people
 
-        _check_password(password)
         id, secret = _ticket(link)
         name = self.check_link(link)
-        with self._hashing:  # 64 MiB each
-            hashed = _hasher().hash(password)
+        hashed = passwords.hash_of(password)
         with self._store.database.write() as session:
             user = people.user(session, name, is_locked=True)  # first, as in new_link
             _valid_link(people.link(session, id, is_locked=True), secret)
@@ -481,7 +374,8 @@ class Access:
 
         self.addresses.check(address)
         row = self._begin_try(user)
-        if not self._is_password(row, password) or row is None or row.disabled_at is not None:
+        is_right = passwords.is_right(password, None if row is None else row.password_hash)
+        if not is_right or row is None or row.disabled_at is not None:
             self.addresses.note_failure(address)
             # Of nobody's name nothing is written: people type passwords into the wrong field.
             name = "" if row is None else row.name
@@ -492,11 +386,13 @@ class Access:
             people.note_failure(session, user, 0, None)
             return self._begin_session(session, row, "password")
 
-    def sign_in_by_provider(self, person: Person, *, is_mapped: tuple[bool, bool]) -> str:
+    def sign_in_by_provider(
+        self, person: Person, *, decides_role: bool, decides_department: bool
+    ) -> str:
         """The cookie of a new session for whom the identity provider vouches for.
 
-        Who comes for the first time becomes a user. ``is_mapped``: whether the provider decides
-        on role and department, which then are what it says each time. Raises SignInRefused.
+        Who comes for the first time becomes a user. What the provider decides is what it says each
+        time. Raises SignInRefused.
         """
         from lingting.store import audit, people
 
@@ -513,29 +409,35 @@ class Access:
             elif user.disabled_at is not None:
                 raise SignInRefused("The user is disabled.", "Ask an administrator.")
             else:
-                values: dict[str, Any] = {}
-                if is_mapped[0] and user.role != person.role:
-                    values |= {"role": person.role, "scopes": list(scopes_of(person.role))}
-                if is_mapped[1] and user.department != department:
-                    values["department"] = department
-                    audit.note(
-                        session, actor, "user.moved", "department", department or "",
-                        user=user.name,
-                    )  # fmt: skip
-                if values:
-                    people.change_user(session, user.name, **values)
-                    audit.note(session, actor, "user.changed", "user", user.name, role=person.role)
+                told: dict[str, Any] = {}
+                if decides_role and user.role != person.role:
+                    told |= {"role": person.role, "scopes": list(scopes_of(person.role))}
+                if decides_department and user.department != department:
+                    told["department"] = department
+                self._follow(session, user, told, actor)
             user = people.user_of_subject(session, person.subject)
             assert user is not None
             ticket = self._begin_session(session, user, "oidc")
         self._forget(f"user.{user.name}")
         return ticket
 
+    def _follow(self, session: Any, user: User, told: Mapping[str, Any], actor: Actor) -> None:
+        """Role and department as the provider has them now."""
+        from lingting.store import audit, people
+
+        if "department" in told:
+            department = told["department"] or ""
+            audit.note(session, actor, "user.moved", "department", department, user=user.name)
+        if told:
+            people.change_user(session, user.name, **told)
+            role = told.get("role", user.role)
+            audit.note(session, actor, "user.changed", "user", user.name, role=role)
+
     def _add_person(self, session: Any, person: Person) -> None:
         """A name that somebody here has already is not theirs. Raises SignInRefused."""
         from lingting.store import audit, people
 
-        if not _USER.fullmatch(person.name) or person.name in _RESERVED:
+        if not is_user_name(person.name):
             raise SignInRefused("The provider gives you a name that cannot be used here.")
         is_new = people.add_user(
             session, person.name, role=person.role, scopes=scopes_of(person.role),
@@ -552,13 +454,13 @@ class Access:
 
         now = _now()
         row = None
-        if _USER.fullmatch(user):
+        if is_user_name(user):
             with self._store.database.write() as session:
                 row = people.user(session, user, is_locked=True)
                 if row is not None:
-                    _check_lock(row, now)
+                    check_lock(row, now)
                     failures = row.failures + 1
-                    people.note_failure(session, user, failures, now + _wait(failures))
+                    people.note_failure(session, user, failures, now + wait_of(failures))
         if row is None:
             self._strangers.check(user)
             self._strangers.note_failure(user)
@@ -590,72 +492,6 @@ class Access:
                 audit.note(transaction, actor, "sign_out", "user", found.user)
             self._forget(f"session.{matched[1]}")
 
-    def _is_password(self, row: User | None, password: str) -> bool:
-        """As slow for a user that does not exist as for one that does."""
-        import argon2
-
-        hashed = (row and row.password_hash) or _NOBODY
-        if len(password.encode("utf-8", "replace")) > _LONGEST_PASSWORD_BYTES:
-            return False
-        with self._hashing:
-            try:
-                return _hasher().verify(hashed, password) and hashed is not _NOBODY
-            except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-                return False
-
-
-class Tries:
-    """Failures in a row of whatever has a name, in this process. For many threads."""
-
-    def __init__(self, free: int = _FREE_TRIES) -> None:
-        self._free = free
-        self._turn = threading.Lock()
-        self._failures: dict[str, tuple[int, float]] = {}
-
-    def check(self, name: str | None) -> None:
-        """Raises TooManyTries while they have to wait."""
-        with self._turn:
-            failures, until_s = self._failures.get(name or "", (0, 0.0))
-        wait_s = until_s - time.monotonic()
-        if name is not None and failures >= self._free and wait_s > 0:
-            raise TooManyTries("Too many sign-ins failed in a row.", retry_after_s=wait_s)
-
-    def note_failure(self, name: str | None) -> None:
-        if name is None:
-            return
-        now_s = time.monotonic()
-        with self._turn:
-            if len(self._failures) >= _REMEMBERED:
-                self._failures.clear()
-            failures, until_s = self._failures.get(name, (0, 0.0))
-            failures = 1 if failures and now_s - until_s > _FORGIVEN_S else failures + 1
-            wait_s = min(2.0 ** (failures - self._free), _LONGEST_WAIT_S)
-            self._failures[name] = (failures, now_s + wait_s)
-
-
-def _wait(failures: int) -> timedelta:
-    return timedelta(seconds=min(2.0 ** (failures - _FREE_TRIES), _LONGEST_WAIT_S))
-
-
-def _check_lock(user: User, now: datetime) -> None:
-    if user.failures >= _FREE_TRIES and user.locked_until is not None and user.locked_until > now:
-        wait_s = (user.locked_until - now).total_seconds()
-        raise TooManyTries("Too many sign-ins failed in a row.", retry_after_s=wait_s)
-
-
-_NOBODY = (
-    "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5bm9ib2R5bm9ibw$"
-    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-)
-"""A hash that no password has."""
-
-
-def _hasher() -> Any:
-    """RFC 9106's second recommended option: 64 MiB, three passes."""
-    import argon2
-
-    return argon2.PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4)
-
 
 def _valid_link(row: Ticket | None, secret: str) -> Ticket:
     if row is None or not _is_same(row.sha256, secret) or row.until <= _now():
@@ -685,65 +521,11 @@ def _key(row: StoredKey) -> Key:
     )
 
 
-def allowed_scopes(user: User) -> frozenset[str]:
-    """What a user may do: of their scopes those that their role has."""
-    return _expanded(user.scopes) & ROLE_SCOPES[user.role]
-
-
-def _expanded(scopes: Iterable[str]) -> frozenset[str]:
-    """With those that they bring along."""
-    there = frozenset(scopes)
-    if "admin" in there:
-        return frozenset(SCOPES)
-    return there | {one for one, bringers in _IMPLIED.items() if not there.isdisjoint(bringers)}
-
-
-def scopes_of(role: Role) -> tuple[str, ...]:
-    """All of a role, without those that others bring along."""
-    return tuple(one for one in SCOPES if one in ROLE_SCOPES[role] and one not in _IMPLIED)
-
-
-def role_of_nobody(name: str) -> Role:
-    """Of a name that is no user: a program's. The administrator may be added later."""
-    return "admin" if name == ADMINISTRATOR else "service"
-
-
 def _is_good(row: StoredKey) -> bool:
     """This machine's own key also when its user is disabled: who reads it owns the database."""
     is_over = row.expires_at is not None and row.expires_at <= _now()
     is_disabled = row.owner is not None and row.owner.disabled_at is not None
     return not is_over and (row.is_local or not is_disabled)
-
-
-def is_administrator(user: User) -> bool:
-    is_here = user.password_hash is not None and user.disabled_at is None
-    return is_here and "admin" in allowed_scopes(user)
-
-
-def checked_scopes(given: Iterable[str]) -> tuple[str, ...]:
-    """In our order. Raises OptionInvalid for none, and for others than ours."""
-    asked = set(given)
-    wanted = tuple(one for one in SCOPES if one in asked)
-    if unknown := asked - set(SCOPES) or (not wanted and {"none"}):
-        raise OptionInvalid(f"{len(unknown)} scopes are not known; there are {', '.join(SCOPES)}.")
-    return wanted
-
-
-def check_user_name(user: str) -> None:
-    """Raises OptionInvalid."""
-    if not _USER.fullmatch(user) or user in _RESERVED:
-        raise OptionInvalid(
-            "A user's name has 1 to 40 characters of a-z, 0-9, dot, hyphen and underscore."
-        )
-
-
-def _check_password(password: str) -> None:
-    if len(password) < _SHORTEST_PASSWORD:
-        raise OptionInvalid(
-            f"The password has {len(password)} characters; it needs {_SHORTEST_PASSWORD} or more."
-        )
-    if len(password.encode("utf-8", "replace")) > _LONGEST_PASSWORD_BYTES:
-        raise OptionInvalid(f"The password is longer than {_LONGEST_PASSWORD_BYTES} bytes.")
 
 
 def _is_same(kept: str, secret: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
+from lingting.answers import User
 from lingting.errors import DepartmentNotFound, OptionInvalid, UserNotFound
-from lingting.server.access import (
+from lingting.server.principal import (
     ROLE_SCOPES,
     allowed_scopes,
     check_user_name,
@@ -17,30 +17,13 @@ from lingting.server.access import (
     is_administrator,
     scopes_of,
 )
-from lingting.store.records import ROLES, Actor, Role
+from lingting.store.records import ROLES, Actor, Department, Role
 
 if TYPE_CHECKING:
     from lingting.store import Store
-    from lingting.store.people import Department
     from lingting.store.people import User as StoredUser
 
 _MAX_DEPARTMENT = 60
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A user without what only signing in needs."""
-
-    name: str
-    department: str | None
-    role: Role
-    scopes: tuple[str, ...]
-    created_at: datetime
-    disabled_at: datetime | None
-    has_password: bool
-    has_single_sign_on: bool = False
-    limits: Mapping[str, float | None] = field(default_factory=dict)
-    """Those that are not everybody's."""
 
 
 class Accounts:

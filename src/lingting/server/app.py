@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -59,46 +59,28 @@ _SWEEP_EVERY_S = 300.0
 def create_app(settings: Settings, *, patience: Patience | None = None) -> FastAPI:
     """The web process. Nothing is opened before the first request."""
     service = Service(settings, patience=patience)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
-        anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
-        service.sender.start()
-        beside = [asyncio.create_task(_sweep(service), name="sweep")]
-        if workspace is not None:  # else the first to open a page waits for Gradio
-            beside.append(asyncio.create_task(workspace.warm_later(), name="pages"))
-        try:
-            yield
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-            await door.close()
-            if workspace is not None:
-                await workspace.close()
-            await service.broker.close()
-            await asyncio.to_thread(service.sender.close)
-            await asyncio.to_thread(service.close)
-
     app = FastAPI(
         title="Lingting",
         version=__version__,
         summary="Speech to text on your own machines.",
-        lifespan=lifespan,
+        lifespan=_lifespan,
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
         openapi_url=None,  # see state
         separate_input_output_schemas=False,
     )
-    workspace = Workspace() if settings.pages else None
-    if workspace is not None:
-        app.router.routes.append(workspace.route)
-    app.state.workspace = workspace
-    door = Mcp(app)
-    app.router.routes.append(door.route)
     app.state.service = service
+    app.state.mcp = Mcp(app)
+    app.state.workspace = Workspace() if settings.pages else None
     problems.install(app)
+    _add_routes(app)
+    app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
+    app.add_middleware(Observed, metrics=service.metrics)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    app.router.routes.append(app.state.mcp.route)
     app.include_router(state.open_router)
     app.include_router(metrics.router)
     app.include_router(pages)
@@ -126,20 +108,54 @@ def create_app(settings: Settings, *, patience: Patience | None = None) -> FastA
     ):
         app.include_router(router, prefix="/api/v1", dependencies=signed_in)
     app.include_router(openai.router, prefix="/v1", dependencies=signed_in)
-    app.add_middleware(Guard, patience=service.patience, is_secure=service.is_secure)
-    app.add_middleware(Observed, metrics=service.metrics)
-    return app
+    if app.state.workspace is not None:
+        app.router.routes.append(app.state.workspace.route)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    service: Service = app.state.service
+    workspace: Workspace | None = app.state.workspace
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_OTHER_THREADS, "work"))
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
+    beside = [asyncio.create_task(_sweep(service), name="sweep")]
+    if workspace is not None:  # else the first to open a page waits for Gradio
+        beside.append(asyncio.create_task(workspace.warm_later(), name="pages"))
+    service.sender.start()
+    try:
+        yield
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await app.state.mcp.close()
+        if workspace is not None:
+            await workspace.close()
+        await service.broker.close()
+        await asyncio.to_thread(service.sender.close)
+        await asyncio.to_thread(service.close)
 
 
 async def _sweep(service: Service) -> None:
-    """Half-written uploads of processes that were killed, now and then later ones."""
+    """What was left behind goes now, and now and then what is left behind later."""
+    parts: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: asyncio.to_thread(_remove_leftovers, service),
+        service.resumables.sweep,
+        lambda: asyncio.to_thread(lambda: openai.remove_passing(service.store)),
+    )
     while True:
-        try:
-            removed = await asyncio.to_thread(lambda: service.store.blobs.remove_leftovers())
-            if removed:
-                log.warning("removed half-written uploads", extra={"files": removed})
-            await service.resumables.sweep()
-            await asyncio.to_thread(lambda: openai.remove_passing(service.store))
-        except LingtingError as error:
-            log.warning("sweep failed", extra={"code": error.code})
+        for part in parts:
+            try:
+                await part()
+            except LingtingError as error:
+                log.warning("sweep failed", extra={"code": error.code})
+            except Exception as exc:
+                log.error("sweep failed", extra={"kind": type(exc).__name__})
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+def _remove_leftovers(service: Service) -> None:
+    """Half-written uploads of processes that were killed."""
+    removed = service.store.blobs.remove_leftovers()
+    if removed:
+        log.warning("removed half-written uploads", extra={"files": removed})

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 
 from lingting.errors import LingtingError, NotAllowed, SignInNeeded
-from lingting.server.access import Principal
+from lingting.server.principal import Principal
 from lingting.server.service import Service
 
 COOKIE = "lingting_session"

@@ -10,14 +10,15 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from itertools import chain, count
 from typing import IO
 
 from lingting.errors import OptionInvalid, RecordingNotFound, RevisionNotFound
 from lingting.jobs import Job
-from lingting.server.access import Principal
+from lingting.server.principal import Principal
 from lingting.server.readings import note_given
 from lingting.server.service import Service
 from lingting.server.visible import recording_of
@@ -53,21 +54,19 @@ Found = tuple[Line, Transcript | None]
 def of_batch(service: Service, who: Principal, batch_id: str) -> Iterator[Found]:
     """Each recording of a batch, the first submitted first, noted as exported when it has a text.
 
+    Others may have put theirs into it: what ``who`` does not see is left out.
     Raises OptionInvalid for a batch of more than can be handed out at once.
     """
     jobs: list[Job] = []
     while len(jobs) % _PAGE == 0:
         after = jobs[-1].id if jobs else None
-        page = service.desk.jobs(batch_id=batch_id, limit=_PAGE, after=after)
+        page = service.desk.jobs(sight=who.sees, batch_id=batch_id, limit=_PAGE, after=after)
         if not page:
             break
         jobs += page
         _check_count(len(jobs))
     for job in reversed(jobs):
-        transcript = None
-        if job.state == "done":
-            with suppress(RecordingNotFound, RevisionNotFound):  # purged meanwhile
-                transcript = service.store.transcript(job.recording_id)  # as people see it
+        transcript = _transcript(service, who, job.recording_id) if job.state == "done" else None
         error = None if job.error is None else job.error.code
         yield _noted(
             service, who, Line(job.recording_id, job.name, job.state, error=error), transcript
@@ -79,10 +78,7 @@ def of_recordings(service: Service, who: Principal, ids: Sequence[str]) -> Itera
     _check_count(len(ids))
     found: list[Recording] = [recording_of(service, who, id) for id in dict.fromkeys(ids)]
     for one in found:
-        transcript = None
-        if one.revision is not None:
-            with suppress(RecordingNotFound, RevisionNotFound):
-                transcript = service.store.transcript(one.id)
+        transcript = _transcript(service, who, one.id)
         state = "done" if transcript is not None else "no transcript"
         yield _noted(service, who, Line(one.id, one.name, state), transcript)
 
@@ -112,8 +108,7 @@ def write_zip(found: Iterable[Found], formats: Sequence[str], *, words: bool) ->
             lines.append(tuple(asdict(line).values()))
             if transcript is None:
                 continue
-            stem, _ = file_name(line.name)
-            stem = stem if stem.casefold() not in taken else f"{stem}.{line.recording_id}"
+            stem = _unused(file_name(line.name)[0], line.recording_id, taken)
             taken.add(stem.casefold())
             for name in formats:
                 data = write(transcript, name, words=words, title=stem)
@@ -122,6 +117,20 @@ def write_zip(found: Iterable[Found], formats: Sequence[str], *, words: bool) ->
         write_table(index, COLUMNS, lines)
         archive.writestr("index.csv", index.getvalue())
     return file
+
+
+def _unused(stem: str, recording_id: str, taken: Set[str]) -> str:
+    """For names that are alike, and recordings that are in a batch more than once."""
+    told = f"{stem}.{recording_id}"
+    numbered = (f"{told}.{number}" for number in count(2))
+    return next(one for one in chain((stem, told), numbered) if one.casefold() not in taken)
+
+
+def _transcript(service: Service, who: Principal, recording_id: str) -> Transcript | None:
+    """As people see it now; None while there is none, for one that was purged, or is not theirs."""
+    with suppress(RecordingNotFound, RevisionNotFound):
+        return service.store.transcript(recording_of(service, who, recording_id).id)
+    return None
 
 
 def _noted(service: Service, who: Principal, line: Line, transcript: Transcript | None) -> Found:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lingting.errors import AudioQuotaSpent, StorageQuotaSpent, TooManyRequests
 
 if TYPE_CHECKING:
-    from lingting.server.access import Principal
+    from lingting.server.principal import Principal
     from lingting.server.service import Service
 
 _BUCKETS = 10_000

@@ -16,7 +16,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from lingting.errors import BodyInvalid, LingtingError, OptionInvalid, SignInNeeded
 from lingting.server import oidc
-from lingting.server.access import ADMINISTRATOR
 from lingting.server.asking import (
     TheService,
     address_of,
@@ -24,6 +23,7 @@ from lingting.server.asking import (
     cookie_of,
     principal_of,
 )
+from lingting.server.principal import ADMINISTRATOR
 from lingting.server.problems import headers_of
 from lingting.server.service import Service
 
@@ -98,9 +98,12 @@ async def finish_oidc(request: Request, service: TheService) -> Response:
         person = await service.provider.finish(
             request.cookies.get(_oidc_cookie(service)), dict(request.query_params)
         )
-        is_mapped = bool(settings.oidc_roles), bool(settings.oidc_departments)
         ticket = await asyncio.to_thread(
-            lambda: service.access.sign_in_by_provider(person, is_mapped=is_mapped)
+            lambda: service.access.sign_in_by_provider(
+                person,
+                decides_role=bool(settings.oidc_roles),
+                decides_department=bool(settings.oidc_departments),
+            )
         )
     except LingtingError as error:
         response = _login(service, error)

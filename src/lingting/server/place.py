@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 
 from lingting.config import Settings
 from lingting.errors import BindingRefused, ServiceRunning, SignInNeeded
-from lingting.server.access import SCOPES, Access
+from lingting.server.access import Access
+from lingting.server.principal import SCOPES
 from lingting.server.serving import address_of
 
 KEY_FILE = "key"

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lingting.server.access import Principal
+    from lingting.server.principal import Principal
     from lingting.server.service import Service
 
 NOTED_S = 600.0

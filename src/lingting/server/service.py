@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lingting.config import Settings
-from lingting.server.access import Access, Principal
+from lingting.server.access import Access
 from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
@@ -17,6 +17,7 @@ from lingting.server.metrics import Metrics, Scrape
 from lingting.server.oidc import Provider
 from lingting.server.openai.names import Models
 from lingting.server.openai.waiting import Doors
+from lingting.server.principal import Principal
 from lingting.server.readings import Readings
 from lingting.server.resumable import Resumables
 from lingting.server.sender import Sender

@@ -1,4 +1,4 @@
-"""What routes answer with, where it is not one of the store's own values."""
+"""What routes answer with, where it is no value of the store or of ``lingting.answers``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,6 @@ from lingting.store.records import Delivery, Webhook
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingPage:
-    items: Sequence[Recording]
-    next: str | None
-    """Give it as ``after`` for the next page; null behind the last."""
 
 
 @dataclass(frozen=True, slots=True)

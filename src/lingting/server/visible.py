@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lingting.errors import LingtingError, NotAllowed, RecordingNotFound
-from lingting.server.access import Principal
+from lingting.server.principal import Principal
 from lingting.server.service import Service
 from lingting.store import Recording
 

@@ -168,9 +168,12 @@ async def _asked(shell: Shell, request: Request, path: str) -> tuple[int, dict[s
         "client": None,
     }
     status, headers, pieces = 500, {}, []
+    body: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        if not body:
+            await asyncio.Event().wait()  # nobody goes away
+        return body.pop()
 
     async def send(message: Message) -> None:
         nonlocal status, headers

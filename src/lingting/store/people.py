@@ -15,7 +15,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from lingting.store.database import lock
-from lingting.store.records import Role
+from lingting.store.records import Department, Role
 from lingting.store.schema import DepartmentRow, KeyRow, LinkRow, SessionRow, UserRow
 
 
@@ -65,14 +65,6 @@ class Ticket:
     sha256: str
     until: datetime
     password_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Department:
-    name: str
-    created_at: datetime
-    is_shared: bool = False
-    """Its members read one another's recordings."""
 
 
 # Users -----------------------------------------------------------------------------------------

@@ -128,6 +128,14 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
+class Department:
+    name: str
+    created_at: datetime
+    is_shared: bool = False
+    """Its members read one another's recordings."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """Something that was done. Holds ids and counts, nothing that was said and no file names."""
 

@@ -18,7 +18,6 @@ from lingting.errors import BodyInvalid, LingtingError, RequestError
 from lingting.jobs import Job
 from lingting.jobs.bells import ring
 from lingting.jobs.repeats import Ask, passing, submit_once
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.limits import check_quotas
 from lingting.server.openai.answers import answer_of
@@ -33,6 +32,7 @@ from lingting.server.openai.waiting import (
     progress,
     unless_gone,
 )
+from lingting.server.principal import Principal
 from lingting.server.readings import note_read
 from lingting.server.service import Service
 from lingting.server.uploads import Form

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from lingting.answers import AuditPage, Verdict
 from lingting.errors import NotAllowed
 from lingting.server.asking import Auditor, TheService
 from lingting.server.views import Limit
-from lingting.store import AuditEntry
 
 router = APIRouter(tags=["audit"])
 
 _ONE_AT_A_TIME = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    items: Sequence[AuditEntry]
-    next: int | None
-    """Give it as ``before`` for the next page; null behind the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What reading the whole trail showed."""
-
-    is_whole: bool
-    rows: int
-    """How many are as they were written, from the first on."""
-    anchor: str
-    """The newest id and digest, to be kept elsewhere and given next time."""
-    bad_id: int | None
-    """The first row that is not as it was written, or is not there."""
-    reason: str
 
 
 @router.get("/audit")
@@ -73,9 +50,7 @@ def verify_audit(
         raise NotAllowed("This is for administrators.")
     with _ONE_AT_A_TIME, service.store.database.read() as session:
         found = audit.verify(session, anchor)
-    return Verdict(
-        found.bad_id is None, found.rows, found.anchor, found.bad_id, found.reason
-    )  # fmt: skip
+    return Verdict(found.bad_id is None, found.rows, found.anchor, found.bad_id, found.reason)
 
 
 def _sees_all(who: Auditor) -> bool:

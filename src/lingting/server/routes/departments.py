@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.server.accounts import Accounts
 from lingting.server.asking import Administrator, Anybody, TheService
-
-if TYPE_CHECKING:
-    from lingting.store.people import Department as StoredDepartment
+from lingting.store.records import Department
 
 router = APIRouter(tags=["departments"])
-
-
-@dataclass(frozen=True, slots=True)
-class Department:
-    name: str
-    created_at: datetime
-    is_shared: bool
-    """Its members read one another's recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +37,7 @@ class ChangedDepartment(BaseModel):
 def list_departments(service: TheService, who: Anybody) -> DepartmentList:
     """One's own; for administrators all of them."""
     found = Accounts(service.store).departments()
-    return DepartmentList(
-        [_told(one) for one in found if who.is_admin or one.name == who.department]
-    )
+    return DepartmentList([one for one in found if who.is_admin or one.name == who.department])
 
 
 @router.post("/departments", status_code=201)
@@ -59,7 +45,7 @@ def add_department(service: TheService, who: Administrator, body: NewDepartment)
     """A name of 1 to 60 characters."""
     accounts = Accounts(service.store)
     name = accounts.add_department(body.name, actor=who.actor)
-    return _told(accounts.share_department(name, body.is_shared, actor=who.actor))
+    return accounts.share_department(name, body.is_shared, actor=who.actor)
 
 
 @router.patch("/departments/{name}")
@@ -67,8 +53,4 @@ def change_department(
     service: TheService, who: Administrator, name: str, body: ChangedDepartment
 ) -> Department:
     """Whether its members read one another's recordings; works within two seconds."""
-    return _told(Accounts(service.store).share_department(name, body.is_shared, actor=who.actor))
-
-
-def _told(row: StoredDepartment) -> Department:
-    return Department(row.name, row.created_at, row.is_shared)
+    return Accounts(service.store).share_department(name, body.is_shared, actor=who.actor)

@@ -87,8 +87,11 @@ def _operation(told: Mapping[str, Any], method: str, path: str, one: Mapping[str
 
 def example_of(told: Mapping[str, Any], method: str, path: str, one: Mapping[str, Any]) -> str:
     """A line for a shell."""
-    for name, value in _PARTS.items():
-        path = path.replace(f"{{{name}}}", value)
+    for part in one.get("parameters", ()):
+        if part["in"] == "path":
+            name = part["name"]
+            value = _PARTS.get(name) or value_of(told, part["schema"])
+            path = path.replace(f"{{{name}}}", str(value))
     words = ["curl", "-H", '"Authorization: Bearer $KEY"']
     if method != "GET":
         words += ["-X", method]

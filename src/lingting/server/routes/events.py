@@ -13,9 +13,9 @@ from fastapi.responses import StreamingResponse
 
 from lingting.errors import OptionInvalid
 from lingting.jobs import Event
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, is_still
 from lingting.server.broker import Wanted
+from lingting.server.principal import Principal
 from lingting.server.routes.jobs import check_batch, job_of
 from lingting.server.service import EVENTS_AT_ONCE, Service
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import BodyInvalid
 from lingting.server import bundles
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService
 from lingting.server.downloads import FileStream, disposition
+from lingting.server.principal import Principal
 from lingting.server.readings import note_given
 from lingting.server.routes.jobs import check_batch
 from lingting.server.routes.transcripts import Number
@@ -91,8 +91,8 @@ async def export_table(
 
 def _table(service: Service, who: Principal, id: str, form: str) -> IO[bytes]:
     check_batch(service, who, id)
-    write = {"csv": bundles.write_csv, "json": bundles.write_json}[form]
-    return write(bundles.of_batch(service, who, id))
+    write_table = {"csv": bundles.write_csv, "json": bundles.write_json}[form]
+    return write_table(bundles.of_batch(service, who, id))
 
 
 def _export(
@@ -101,8 +101,8 @@ def _export(
     recording = recording_of(service, who, id)
     chosen = FORMATS[format.value]
     title = "".join(char for char in Path(recording.name).stem if char.isprintable())
-    note_given(service, who, "transcript.exported", recording.id, format=chosen.name)
     transcript = service.store.transcript(id, revision)
+    note_given(service, who, "transcript.exported", recording.id, format=chosen.name)
     data = write(transcript, chosen.name, words=words, title=title)
     name = disposition(recording.name, suffix=chosen.suffix)
     return Response(data, media_type=chosen.mime, headers={"Content-Disposition": name})

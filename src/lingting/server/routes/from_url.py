@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from lingting.errors import BusyError, RequestError
 from lingting.jobs import Job, JobOptions
 from lingting.server import fetching
-from lingting.server.access import Principal
 from lingting.server.asking import TheService, Writer
 from lingting.server.limits import check_quotas
+from lingting.server.principal import Principal
 from lingting.server.routes.jobs import Key, check_batch
 from lingting.server.routes.uploads import check_priority
 from lingting.server.service import Service

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import GlossaryNotFound, NotAllowed, OptionInvalid
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.principal import Principal
 from lingting.server.views import GlossaryList
 from lingting.store import Glossaries, Glossary
 

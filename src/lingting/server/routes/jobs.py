@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import BatchNotFound, JobNotFound
 from lingting.jobs import Batch, Job, JobState, Priority
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.principal import Principal
 from lingting.server.service import Service
 from lingting.server.views import After, BatchPage, JobPage, Limit
 from lingting.server.visible import check_seen

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from lingting.answers import Key, MadeKey
 from lingting.errors import KeyNotFound, NotAllowed
-from lingting.server.access import SCOPES, Key, Principal
 from lingting.server.accounts import Accounts
 from lingting.server.asking import Anybody, TheService
+from lingting.server.principal import SCOPES, Principal
 from lingting.server.service import Service
 
 router = APIRouter(tags=["keys"])
@@ -23,13 +24,6 @@ _MAX_DAYS = 36_500
 @dataclass(frozen=True, slots=True)
 class KeyList:
     items: Sequence[Key]
-
-
-@dataclass(frozen=True, slots=True)
-class MadeKey:
-    key: Key
-    secret: str
-    """Shown this once; nobody can find it out again."""
 
 
 class NewKey(BaseModel):

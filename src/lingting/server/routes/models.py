@@ -9,28 +9,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from lingting.answers import ModelState
 from lingting.server.asking import Reader, TheService
 from lingting.server.health import engine_addresses
 from lingting.server.routes.state import engine_status
 from lingting.server.service import Service
 
 router = APIRouter(tags=["models"])
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    id: str
-    task: str | None
-    """None for a model that a host serves and the catalogue does not list."""
-    languages: Sequence[str]
-    licence: str | None
-    size_bytes: int | None
-    installed: str
-    """On the machine of the web process: installed, missing, partial or changed."""
-    hosts: Sequence[str]
-    """What each engine host that has it says: ready, loading, idle, failed …"""
-    waiting_s: float
-    """Seconds of audio that wait for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from lingting.answers import RecordingPage
 from lingting.errors import BodyIncomplete, BodyInvalid, BodyTooLarge, BodyTooSlow, LingtingError
 from lingting.jobs import Job, JobOptions, Priority
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.downloads import FileStream, disposition, media_type, parse_range
 from lingting.server.limits import check_quotas
+from lingting.server.principal import Principal
 from lingting.server.problems import problem
 from lingting.server.readings import note_read
 from lingting.server.routes.jobs import Key, check_batch
@@ -27,7 +28,6 @@ from lingting.server.views import (
     After,
     Limit,
     Problem,
-    RecordingPage,
     Taken,
     TakenList,
     cursor_text,

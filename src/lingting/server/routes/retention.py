@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from lingting.answers import Retention
 from lingting.server.asking import Administrator, TheService, Writer
 from lingting.server.service import Service
 from lingting.server.visible import recording_of
 from lingting.store import Recording
 
 router = APIRouter(tags=["retention"])
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Rules in order; the first that fits a recording decides. And what they would do now."""
-
-    rules: Sequence[Mapping[str, Any]]
-    due_to_delete: int
-    due_to_purge: int
-    held: int
-    """Recordings whose time is over and that stay for a legal hold."""
 
 
 class NewRetention(BaseModel):

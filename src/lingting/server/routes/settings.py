@@ -9,22 +9,13 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from lingting.answers import Setting
 from lingting.server.asking import Administrator, TheService
 from lingting.server.service import Service
 
 router = APIRouter(tags=["settings"])
 
 CHANGEABLE = ("requests_per_minute", "audio_s_per_day", "stored_bytes")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    name: str
-    value: Any
-    """As it is in force; a secret is only told to be there."""
-    is_changeable: bool
-    is_set_here: bool
-    """Set by this API, and so before what the program was started with."""
 
 
 @dataclass(frozen=True, slots=True)

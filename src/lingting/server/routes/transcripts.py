@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import Annotated, Any
@@ -14,9 +14,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from lingting.answers import SegmentPage
 from lingting.errors import BodyInvalid, OptionInvalid
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.principal import Principal
 from lingting.server.readings import note_read
 from lingting.server.service import Service
 from lingting.server.views import RevisionList, RevisionNumber
@@ -30,15 +31,6 @@ _PIECE_SEGMENTS = 200
 Number = Annotated[
     int | None, Query(ge=1, description="An earlier state; the current one when it is left out.")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentPage:
-    revision: int
-    total: int
-    items: Sequence[Segment]
-    next: int | None
-    """Give it as ``start`` for the next page; null behind the last."""
 
 
 @dataclass(frozen=True, slots=True)

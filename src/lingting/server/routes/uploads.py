@@ -33,9 +33,9 @@ from lingting.errors import (
 )
 from lingting.jobs import Job
 from lingting.server import problems
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.limits import check_quotas
+from lingting.server.principal import Principal
 from lingting.server.resumable import CHECKSUMS, Checksum
 from lingting.server.routes.jobs import Key
 from lingting.server.routes.recordings import Wish

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from lingting.answers import Me, User
 from lingting.errors import NotAllowed, UserNotFound
-from lingting.server.access import SCOPES, Principal
-from lingting.server.accounts import Accounts, User
+from lingting.server.accounts import Accounts
 from lingting.server.asking import Administrator, Anybody, Overseer, TheService
+from lingting.server.principal import SCOPES, Principal
 from lingting.server.service import Service
-from lingting.store.records import Limits, Role
+from lingting.store.records import Role
 
 router = APIRouter(tags=["users"])
 
@@ -21,19 +22,6 @@ router = APIRouter(tags=["users"])
 @dataclass(frozen=True, slots=True)
 class UserList:
     items: Sequence[User]
-
-
-@dataclass(frozen=True, slots=True)
-class Me:
-    """Who is asking, and how much of what is limited they have taken."""
-
-    user: str
-    by: str
-    role: Role
-    scopes: Sequence[str]
-    department: str | None
-    limits: Limits
-    used: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from lingting.errors import NotAllowed, OptionInvalid, WebhookNotFound
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService, Writer
+from lingting.server.principal import Principal
 from lingting.server.sender import check_url, webhooks_of
 from lingting.server.service import Service
 from lingting.server.views import DeliveryPage, Limit, Replayed, WebhookList, WebhookSecret

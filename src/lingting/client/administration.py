@@ -11,122 +11,25 @@ service refuses is raised as the error it is there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from lingting.store.records import AuditEntry, Limits, Recording, Role
+from lingting.answers import (
+    AuditPage,
+    Key,
+    MadeKey,
+    Me,
+    ModelState,
+    Retention,
+    Setting,
+    User,
+    Verdict,
+)
+from lingting.client.values import value_from
+from lingting.store.records import AuditEntry, Department, Limits, Recording, Role
 
 if TYPE_CHECKING:
-    from lingting.client import Client
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    name: str
-    department: str | None
-    role: Role
-    scopes: tuple[str, ...]
-    created_at: datetime
-    disabled_at: datetime | None
-    has_password: bool
-    has_single_sign_on: bool
-    limits: Mapping[str, float | None]
-    """Those that are not everybody's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Me:
-    """Whose key the client has, and how much of what is limited they have taken."""
-
-    user: str
-    by: str
-    role: Role
-    scopes: tuple[str, ...]
-    department: str | None
-    limits: Limits
-    used: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Department:
-    name: str
-    created_at: datetime
-    is_shared: bool
-    """Its members read one another's recordings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    id: str
-    name: str
-    user: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-    role: Role
-    limits: Mapping[str, float | None]
-    is_local: bool
-    expires_at: datetime | None
-    last_used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class MadeKey:
-    key: Key
-    secret: str
-    """Shown this once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    name: str
-    value: Any
-    is_changeable: bool
-    is_set_here: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Rules in their JSON form, and what they would do now."""
-
-    rules: tuple[Mapping[str, Any], ...]
-    due_to_delete: int
-    due_to_purge: int
-    held: int
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    items: tuple[AuditEntry, ...]
-    next: int | None
-    """Give it as ``before`` for the next page; None behind the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What reading the whole trail showed; keep ``anchor`` somewhere else."""
-
-    is_whole: bool
-    rows: int
-    anchor: str
-    bad_id: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    id: str
-    task: str | None
-    languages: tuple[str, ...]
-    licence: str | None
-    size_bytes: int | None
-    installed: str
-    hosts: tuple[str, ...]
-    """What each engine host that has it says of it."""
-    waiting_s: float
+    from lingting.client.client import Client
 
 
 class Administration:
@@ -138,17 +41,17 @@ class Administration:
     def me(self) -> Me:
         """Whose key this is."""
         told = self._ask("GET", "/users/me")
-        return _made(Me, {**told, "limits": Limits(**told["limits"])})
+        return value_from(Me, {**told, "limits": value_from(Limits, told["limits"])})
 
     # Users and departments ---------------------------------------------------------------------
 
     def users(self) -> list[User]:
         """By name; a manager is told those of the department."""
-        return [_made(User, one) for one in self._ask("GET", "/users")["items"]]
+        return [value_from(User, one) for one in self._ask("GET", "/users")["items"]]
 
     def user(self, name: str) -> User:
         """Raises UserNotFound."""
-        return _made(User, self._ask("GET", "/users", name))
+        return value_from(User, self._ask("GET", "/users", name))
 
     def add_user(
         self,
@@ -160,7 +63,7 @@ class Administration:
     ) -> User:
         """A member without a password, unless told otherwise; see ``link``."""
         body = {"name": name, "role": role, "scopes": scopes, "department": department}
-        return _made(User, self._ask("POST", "/users", json=body))
+        return value_from(User, self._ask("POST", "/users", json=body))
 
     def change_user(
         self,
@@ -176,14 +79,14 @@ class Administration:
         body = {key: one for key, one in body.items() if one is not None}
         if department is not ...:
             body["department"] = department
-        return _made(User, self._ask("PATCH", "/users", name, json=body))
+        return value_from(User, self._ask("PATCH", "/users", name, json=body))
 
     def disable_user(self, name: str) -> User:
         """Sessions and keys end; what the user gave stays."""
-        return _made(User, self._ask("POST", "/users", name, "disable"))
+        return value_from(User, self._ask("POST", "/users", name, "disable"))
 
     def enable_user(self, name: str) -> User:
-        return _made(User, self._ask("POST", "/users", name, "enable"))
+        return value_from(User, self._ask("POST", "/users", name, "enable"))
 
     def link(self, name: str) -> str:
         """The path, with its secret, by which the user sets a password: once, in 24 hours."""
@@ -195,22 +98,22 @@ class Administration:
 
     def departments(self) -> list[Department]:
         """One's own; for administrators all of them."""
-        return [_made(Department, one) for one in self._ask("GET", "/departments")["items"]]
+        return [value_from(Department, one) for one in self._ask("GET", "/departments")["items"]]
 
     def add_department(self, name: str, *, is_shared: bool = False) -> Department:
         body = {"name": name, "is_shared": is_shared}
-        return _made(Department, self._ask("POST", "/departments", json=body))
+        return value_from(Department, self._ask("POST", "/departments", json=body))
 
     def share_department(self, name: str, is_shared: bool) -> Department:
         """Whether its members read one another's recordings. Raises DepartmentNotFound."""
         body = {"is_shared": is_shared}
-        return _made(Department, self._ask("PATCH", "/departments", name, json=body))
+        return value_from(Department, self._ask("PATCH", "/departments", name, json=body))
 
     # Keys --------------------------------------------------------------------------------------
 
     def keys(self) -> list[Key]:
         """Those one looks after, the newest first, without their secrets."""
-        return [_made(Key, one) for one in self._ask("GET", "/keys")["items"]]
+        return [value_from(Key, one) for one in self._ask("GET", "/keys")["items"]]
 
     def make_key(
         self,
@@ -226,36 +129,36 @@ class Administration:
             "name": name, "user": user, "scopes": list(scopes), "days": days, "limits": limits,
         }  # fmt: skip
         told = self._ask("POST", "/keys", json=body)
-        return MadeKey(_made(Key, told["key"]), told["secret"])
+        return MadeKey(value_from(Key, told["key"]), told["secret"])
 
     def revoke_key(self, id: str) -> Key:
         """It works no longer, within two seconds everywhere. Raises KeyNotFound."""
-        return _made(Key, self._ask("DELETE", "/keys", id))
+        return value_from(Key, self._ask("DELETE", "/keys", id))
 
     # The service -------------------------------------------------------------------------------
 
     def settings(self) -> list[Setting]:
         """All of them as they are in force; secrets are only told to be set."""
-        return [_made(Setting, one) for one in self._ask("GET", "/settings")["items"]]
+        return [value_from(Setting, one) for one in self._ask("GET", "/settings")["items"]]
 
     def change_settings(self, **values: float | None) -> list[Setting]:
         """Limits of everybody; None takes back what was set, 0 is no limit."""
         told = self._ask("PATCH", "/settings", json=values)
-        return [_made(Setting, one) for one in told["items"]]
+        return [value_from(Setting, one) for one in told["items"]]
 
     def retention(self) -> Retention:
-        return _made(Retention, self._ask("GET", "/retention"))
+        return value_from(Retention, self._ask("GET", "/retention"))
 
     def set_retention(self, rules: Sequence[Mapping[str, Any]]) -> Retention:
         """Take the place of all rules."""
-        return _made(Retention, self._ask("PUT", "/retention", json={"rules": list(rules)}))
+        return value_from(Retention, self._ask("PUT", "/retention", json={"rules": list(rules)}))
 
     def hold(self, recording_id: str) -> Recording:
         """A legal hold: neither deleted nor purged."""
-        return _made(Recording, self._ask("POST", "/recordings", recording_id, "hold"))
+        return value_from(Recording, self._ask("POST", "/recordings", recording_id, "hold"))
 
     def release(self, recording_id: str) -> Recording:
-        return _made(Recording, self._ask("POST", "/recordings", recording_id, "release"))
+        return value_from(Recording, self._ask("POST", "/recordings", recording_id, "release"))
 
     def audit(
         self,
@@ -269,20 +172,16 @@ class Administration:
         asked = {"limit": limit, "before": before, "action": action, "object": object_id}
         params = {key: one for key, one in asked.items() if one is not None}
         told = self._ask("GET", "/audit", params=params)
-        return AuditPage(tuple(_made(AuditEntry, one) for one in told["items"]), told["next"])
+        return AuditPage(tuple(value_from(AuditEntry, one) for one in told["items"]), told["next"])
 
     def verify_audit(self, anchor: str | None = None) -> Verdict:
-        """Whether the trail is whole, and still has the row of an earlier ``anchor``."""
+        """Whether the trail is whole, and still has the row of an earlier ``anchor``.
+
+        Keep the ``anchor`` of the answer somewhere else.
+        """
         params = {} if anchor is None else {"anchor": anchor}
-        return _made(Verdict, self._ask("GET", "/audit", "verify", params=params))
+        return value_from(Verdict, self._ask("GET", "/audit", "verify", params=params))
 
     def models(self) -> list[ModelState]:
         """The catalogue's, and what engine hosts serve besides."""
-        return [_made(ModelState, one) for one in self._ask("GET", "/models")["items"]]
-
-
-def _made(cls: type[T], row: Mapping[str, Any]) -> T:
-    """Lists of the wire are tuples here."""
-    from lingting.client import made
-
-    return made(cls, {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+        return [value_from(ModelState, one) for one in self._ask("GET", "/models")["items"]]

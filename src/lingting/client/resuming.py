@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from lingting.client.connection import API, error_of
 from lingting.errors import (
     BodyIncomplete,
     BodyTooSlow,
@@ -32,7 +33,6 @@ _PASSES = (ServiceUnreachable, BusyError, BodyTooSlow, TooManyRequests, UploadCo
 _BEGINNINGS = 3
 _LONGEST_WAIT_S = 15.0
 _TUS = {"Tus-Resumable": "1.0.0"}
-_API = "/api/v1"
 
 
 class Send(Protocol):
@@ -70,7 +70,7 @@ def send_resumable(
     with path.open("rb") as stream:
         for beginning in range(_BEGINNINGS):
             begun = patience.waited(lambda: send("POST", "/uploads", headers=headers))
-            place = str(begun.headers["location"]).removeprefix(_API)
+            place = str(begun.headers["location"]).removeprefix(API)
             try:
                 return _Sending(send, place, stream, size_bytes, on_sent, patience).job()
             except (UploadGone, UploadNotFound):
@@ -178,8 +178,6 @@ class _Patience:
 
 def _refusal(state: Mapping[str, Any]) -> LingtingError:
     """Why a complete upload became no job; by its code as everywhere."""
-    from lingting.client import error_of
-
     told = state["error"]
     if told is None:
         return UploadGone("The upload was ended.")
