@@ -137,7 +137,7 @@ class Desk:
             "job", owner or recording.owner, idempotency_key,
             [recording.id, options.as_dict(), batch_id, priority],
         )  # fmt: skip
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             job_id = asked.once(
                 session,
                 lambda: jobs.add_job(
@@ -162,7 +162,7 @@ class Desk:
         """A name for jobs that belong together; give its id to ``submit``."""
         _check_priority(priority)
         asked = _Asked("batch", owner, idempotency_key, [name, priority])
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             batch_id = asked.once(
                 session,
                 lambda: jobs.add_batch(
@@ -264,14 +264,14 @@ class Desk:
         return self._change_batch(batch_id, jobs.retry, ("failed", "cancelled"))
 
     def _change(self, job_id: str, change: _Change, allowed: tuple[str, ...]) -> Job:
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             change(session, [jobs.job_row(session, job_id, allowed=allowed)])
         return self.job(job_id)
 
     def _change_batch(
         self, batch_id: str, change: _Change, states: tuple[str, ...], is_paused: bool | None = None
     ) -> Batch:
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             if is_paused is not None:
                 jobs.set_batch_paused(session, batch_id, is_paused)
             change(session, jobs.batch_job_rows(session, batch_id, states))
