@@ -17,7 +17,6 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from lingting.errors import (
     OptionInvalid,
     OptionUnknown,
     RequestError,
+    by_code,
 )
 from lingting.transcript import ModelFacts, Word
 
@@ -247,22 +247,15 @@ def error_dict(error: LingtingError) -> dict[str, Any]:
     return data
 
 
-def read_error(data: Mapping[str, Any]) -> LingtingError:
-    """The same class of error again; a code that nobody knows here is an EngineFailed."""
-    kind = _error_classes().get(str(data["code"]), EngineFailed)
+def read_error(
+    data: Mapping[str, Any], unknown: type[LingtingError] = EngineFailed
+) -> LingtingError:
+    """The same class of error again; a code that nobody knows here is an ``unknown``."""
+    kind = by_code(str(data["code"])) or unknown
     error = kind(str(data["sentence"]), str(data["next_step"]))
     if isinstance(error, BusyError):
         error.retry_after_s = float(data.get("retry_after_s", error.retry_after_s))
     return error
-
-
-@cache
-def _error_classes() -> dict[str, type[LingtingError]]:
-    def walk(kind: type[LingtingError]) -> list[type[LingtingError]]:
-        return [kind, *(found for child in kind.__subclasses__() for found in walk(child))]
-
-    ours = (kind for kind in walk(LingtingError) if kind.__module__ == LingtingError.__module__)
-    return {kind.code: kind for kind in ours}
 
 
 # Facts ----------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from lingting import errors
 from lingting.audio.decode import AudioFacts
+from lingting.engines.envelope import error_dict, read_error
 from lingting.errors import FaultError, LingtingError
 from lingting.pipeline.reading import Group, GroupClip
 from lingting.transcript import Damage, Span
@@ -167,19 +167,12 @@ def _clip_of(header: dict[str, Any], samples: Any) -> GroupClip:
 
 
 def error_header(error: LingtingError) -> dict[str, Any]:
-    return {
-        "kind": "error", "code": error.code, "sentence": error.sentence, "step": error.next_step
-    }  # fmt: skip
+    return {"kind": "error", **error_dict(error)}
 
 
 def error_of(header: dict[str, Any]) -> LingtingError:
-    """The error of the class that has the code."""
-    kind = _classes().get(str(header.get("code")), FaultError)
-    return kind(str(header.get("sentence")), str(header.get("step")))
-
-
-def _classes() -> dict[str, type[LingtingError]]:
-    found = (getattr(errors, name) for name in dir(errors))
-    return {
-        one.code: one for one in found if isinstance(one, type) and issubclass(one, LingtingError)
-    }
+    """The error that the other side met. Raises Gone for what is none."""
+    try:
+        return read_error(header, unknown=FaultError)
+    except _SENSELESS as exc:
+        raise Gone from exc
