@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -470,6 +471,20 @@ def test_folders_that_workers_look_into(desk: Desk, tmp_path: Path) -> None:
     assert len(desk.jobs()) == 1
     with pytest.raises(OptionInvalid):
         desk.watch_folder(tmp_path / "nothing")
+
+
+def test_folders_that_are_named_at_the_same_time_are_all_watched(
+    desk: Desk, tmp_path: Path
+) -> None:
+    there = [tmp_path / str(number) for number in range(8)]
+    for folder in there:
+        folder.mkdir()
+    with ThreadPoolExecutor(len(there)) as threads:
+        list(threads.map(desk.watch_folder, there))
+    assert {one["folder"] for one in desk.watched_folders()} == set(map(str, there))
+    with ThreadPoolExecutor(len(there)) as threads:
+        list(threads.map(desk.unwatch_folder, there))
+    assert desk.watched_folders() == []
 
 
 @pytest.mark.parametrize(

@@ -301,13 +301,11 @@ class Desk:
             "folder": str(folder), "options": options.as_dict(), "owner": owner,
             "department": department, "priority": priority,
         }  # fmt: skip
-        others = [one for one in self.watched_folders() if one["folder"] != str(folder)]
-        self.store.set_setting(_WATCHED, [*others, told])
+        self.store.change_setting(_WATCHED, lambda known: [*_others(known, folder), told])
 
     def unwatch_folder(self, folder: Path) -> None:
         """Recordings that were submitted stay; naming one that is not watched is fine."""
-        left = [one for one in self.watched_folders() if one["folder"] != str(folder)]
-        self.store.set_setting(_WATCHED, left)
+        self.store.change_setting(_WATCHED, lambda known: _others(known, folder))
 
     def watched_folders(self) -> list[dict[str, Any]]:
         """``folder``, ``options``, ``owner``, ``department`` and ``priority`` of each."""
@@ -393,3 +391,7 @@ def resolved(
 def _check_priority(priority: str) -> None:
     if priority not in PRIORITIES:
         raise OptionInvalid(f"priority is {priority[:40]}; allowed are high, normal and low.")
+
+
+def _others(watched: list[dict[str, Any]] | None, folder: Path) -> list[dict[str, Any]]:
+    return [one for one in watched or [] if one["folder"] != str(folder)]
