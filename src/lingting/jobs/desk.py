@@ -12,6 +12,7 @@ from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
 from lingting.store import events, glossaries, jobs, people, work
 from lingting.store.records import (
+    ACTIVE,
     PRIORITIES,
     Batch,
     Blob,
@@ -30,7 +31,6 @@ _Change = Callable[[_Session, Any], None]
 DEFAULT_OPTIONS = JobOptions()
 _MAX_KEY_CHARS = 200
 _WATCHED = "jobs.watched_folders"
-_ACTIVE = ("queued", "running", "paused")
 
 
 class Desk:
@@ -236,14 +236,14 @@ class Desk:
 
     def pause(self, job_id: str) -> Job:
         """A queued job at once, a running one behind its current group. JobFinished otherwise."""
-        return self._change(job_id, jobs.pause, _ACTIVE)
+        return self._change(job_id, jobs.pause, ACTIVE)
 
     def resume(self, job_id: str) -> Job:
-        return self._change(job_id, jobs.resume, _ACTIVE)
+        return self._change(job_id, jobs.resume, ACTIVE)
 
     def cancel(self, job_id: str) -> Job:
         """For good, unless it is tried again; cancelling twice is fine."""
-        return self._change(job_id, jobs.cancel, (*_ACTIVE, "cancelled"))
+        return self._change(job_id, jobs.cancel, (*ACTIVE, "cancelled"))
 
     def retry(self, job_id: str) -> Job:
         """A failed or cancelled job goes on where it was; JobFinished for a done one."""
@@ -257,7 +257,7 @@ class Desk:
         return self._change_batch(batch_id, jobs.resume, ("paused",), is_paused=False)
 
     def cancel_batch(self, batch_id: str) -> Batch:
-        return self._change_batch(batch_id, jobs.cancel, _ACTIVE)
+        return self._change_batch(batch_id, jobs.cancel, ACTIVE)
 
     def retry_batch(self, batch_id: str) -> Batch:
         """Its failed and cancelled jobs."""
