@@ -151,7 +151,7 @@ def _date(given: str | None) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(given).astimezone(UTC)
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise OptionInvalid(
             "A date cannot be read.", "Write it as 2026-11-21 or 2026-11-21T08:00."
         ) from exc
