@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -401,6 +402,11 @@ def test_a_long_recording_takes_one_place(store: Store) -> None:
 def test_a_place_that_is_none_is_refused(store: Store, after: str) -> None:
     with pytest.raises(OptionInvalid, match="after"):
         find(store, "退款", after=after)
+
+
+def test_a_place_that_is_too_deep_is_refused(store: Store) -> None:
+    with pytest.raises(OptionInvalid, match="after"):
+        find(store, "退款", after=base64.urlsafe_b64encode(b"[" * 100_000).decode())
 
 
 # Made anew, upgraded, backed up ----------------------------------------------------------------

@@ -15,7 +15,6 @@ What is searched appears in no log, error or audit row.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -582,6 +581,6 @@ def _parse_place(given: str | None) -> tuple[int, bool]:
         id, is_loose = json.loads(raw)
         if not (isinstance(id, int) and 0 <= id <= _END):
             raise ValueError
-    except (ValueError, TypeError, binascii.Error) as exc:
+    except (ValueError, TypeError, RecursionError) as exc:
         raise OptionInvalid("after is no place in this list.", "Give `next` of a page.") from exc
     return id, bool(is_loose)
