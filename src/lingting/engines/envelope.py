@@ -42,7 +42,7 @@ _MAGIC = b"LTC1"
 _PREFIX = struct.Struct("<4sI")
 _SAMPLE_BYTES = 4
 _MOST_HEADER_BYTES = 4 << 20
-_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
 """What reading JSON of another shape raises."""
 _GUARDS_OWN = "careful"  # asked for by the guard beside the engine, never over the wire
 
@@ -111,7 +111,7 @@ def read_request(body: bytearray) -> Request:
         lane, model = header.get("lane", LANES[-1]), header.get("model")
         options = [read_options(one) for one in header["options"]]
         rows = [(int(n), options[int(o)], speech, score) for n, o, speech, score in header["clips"]]
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RequestError("The header of the clips cannot be read.") from exc
     if not 1 <= len(rows) <= MAX_CLIPS:
         raise RequestError(f"A request has {len(rows)} clips; allowed are 1 to {MAX_CLIPS}.")
@@ -203,7 +203,7 @@ def read_answer(body: bytes, clips: int) -> Answer:
         data = json.loads(body)
         found = tuple(read_hypothesis(one) for one in data["hypotheses"])
         batches = tuple(int(one) for one in data["batches"])
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise EngineFailed("The engine host's answer cannot be read.") from exc
     if len(found) != clips or len(batches) != clips:
         raise EngineFailed(f"{clips} clips were given, {len(found)} came back.")

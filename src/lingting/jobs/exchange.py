@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lingting.audio.decode import AudioFacts
-from lingting.engines.envelope import error_dict, read_error
+from lingting.engines.envelope import UNREADABLE, error_dict, read_error
 from lingting.errors import FaultError, LingtingError
 from lingting.pipeline.reading import Group, GroupClip
 from lingting.transcript import Damage, Span
@@ -29,7 +29,6 @@ _LENGTH = struct.Struct(">I")
 _MAX_HEADER_BYTES = 64 << 20
 _MAX_BODY_BYTES = 64 << 20
 """Six times the longest group: 120 s and a last clip of 30 s, and its peaks."""
-_SENSELESS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class Gone(Exception):
@@ -79,7 +78,7 @@ def receive(link: socket.socket) -> tuple[dict[str, Any], bytearray]:
     try:
         header = json.loads(bytes(_exactly(link, size)))
         body_bytes = int(header["bytes"])
-    except _SENSELESS as exc:
+    except UNREADABLE as exc:
         raise Gone from exc
     if not 0 <= body_bytes <= _MAX_BODY_BYTES:
         raise Gone
@@ -152,7 +151,7 @@ def part_of(header: dict[str, Any], body: bytearray) -> Part:
             facts,
             bytes(body[len(body) - peaks :]) if peaks is not None else None,
         )
-    except _SENSELESS as exc:
+    except UNREADABLE as exc:
         raise Gone from exc
 
 
@@ -174,5 +173,5 @@ def error_of(header: dict[str, Any]) -> LingtingError:
     """The error that the other side met. Raises Gone for what is none."""
     try:
         return read_error(header, unknown=FaultError)
-    except _SENSELESS as exc:
+    except UNREADABLE as exc:
         raise Gone from exc
