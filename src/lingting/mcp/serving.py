@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import logging
 import secrets
-import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from lingting import __version__
 from lingting.errors import ExtraMissing, FaultError, LingtingError, OptionInvalid
+from lingting.log import kind_and_place
 from lingting.mcp import resources
 from lingting.mcp.shapes import MAX_NAME_CHARS
 from lingting.mcp.tools import Asker, Tool, tools
@@ -38,7 +37,6 @@ INSTRUCTIONS = (
 )
 ERROR_META = "lingting/error"
 """In ``_meta`` of an answer that is an error: code, message, next_step, retry_after_s."""
-_FRAMES = 6
 
 
 def is_installed() -> bool:
@@ -222,7 +220,5 @@ def _told() -> Iterator[None]:
         raise
     except Exception as exc:
         incident = secrets.token_hex(4)
-        frames = traceback.extract_tb(exc.__traceback__)[-_FRAMES:]
-        at = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-        log.error("incident", extra={"incident": incident, "error": type(exc).__name__, "at": at})
+        log.error("incident", extra={"incident": incident, **kind_and_place(exc)})
         raise FaultError(f"Something failed that nobody foresaw (incident {incident}).") from exc
