@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from lingting.store import changes, outbox
-from lingting.store.database import LastAct, at_the_end, lock
+from lingting.store.database import LastAct, affected, at_the_end, lock
 from lingting.store.queries import seen_by
 from lingting.store.records import ACTIVE, Event, Sight
 from lingting.store.schema import BatchRow, JobEventRow, JobRow
@@ -94,4 +94,4 @@ def forget(session: Session, before: datetime) -> int:
     found = session.execute(
         delete(JobEventRow).where(JobEventRow.at < before, JobEventRow.id < newest)
     )
-    return int(getattr(found, "rowcount", 0))
+    return affected(found)

@@ -23,7 +23,8 @@ from lingting.store.schema import BlobRow, JobRow, RecordingRow, UsageRow
 
 SETTING = "limits"
 _MOST = 1e15
-_GUESSED_BYTES_PER_S = 16_000
+GUESSED_BYTES_PER_S = 16_000
+"""Of audio whose length nobody knows yet."""
 NAMES = tuple(field.name for field in fields(Limits))
 
 
@@ -82,7 +83,7 @@ def audio_s(session: Session, user: str) -> float:
     )
     length = case(
         (JobRow.total_s.is_not(None), JobRow.total_s),
-        else_=BlobRow.size_bytes / _GUESSED_BYTES_PER_S,
+        else_=BlobRow.size_bytes / GUESSED_BYTES_PER_S,
     )
     waiting = session.scalar(
         select(func.sum(length))

@@ -59,13 +59,15 @@ def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
         select(RecordingRow, BlobRow.size_bytes, RevisionRow)
         .join(BlobRow, BlobRow.digest == RecordingRow.digest)
         .join(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
-        .outerjoin(
-            RevisionRow,
-            and_(
-                RevisionRow.transcript_id == TranscriptRow.id,
-                RevisionRow.number == TranscriptRow.current_number,
-            ),
-        )
+        .outerjoin(RevisionRow, is_current())
+    )
+
+
+def is_current() -> ColumnElement[bool]:
+    """Joins a transcript with its current revision."""
+    return and_(
+        RevisionRow.transcript_id == TranscriptRow.id,
+        RevisionRow.number == TranscriptRow.current_number,
     )
 
 

@@ -431,10 +431,6 @@ class _Question:
 
     def _segments(self, best: dict[int, tuple[Any, ...]]) -> dict[int, FoundSegment]:
         """By entry id, with times of their words."""
-        current = and_(
-            RevisionRow.transcript_id == TranscriptRow.id,
-            RevisionRow.number == TranscriptRow.current_number,
-        )
         rows = self._ask(
             select(
                 SearchEntryRow.id, RevisionSegmentRow.position, SegmentRow.id,
@@ -443,7 +439,7 @@ class _Question:
             )
             .join(SegmentRow, SegmentRow.id == SearchEntryRow.segment_id)
             .join(TranscriptRow, TranscriptRow.id == SegmentRow.transcript_id)
-            .join(RevisionRow, current)
+            .join(RevisionRow, queries.is_current())
             .join(
                 RevisionSegmentRow,
                 and_(
