@@ -305,28 +305,33 @@ def bench(database: str, segments: int, rounds: int) -> dict[str, object]:
     return {"recordings": size, "segments": segments, "answers": rows}
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Reading a large history.")
+def arguments(description: str, *, rounds: int, databases: list[str]) -> argparse.ArgumentParser:
+    """What the benches of a large history are told, with these defaults."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--segments", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument(
-        "--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
-    )
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--database", nargs="+", choices=["sqlite", "postgres"], default=databases)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
-    return parser.parse_args()
+    return parser
 
 
-def main() -> None:
-    given = arguments()
+def of_each(name: str, given: argparse.Namespace, bench: Callable[[str], object]) -> None:
+    """Run the bench ``name`` on each database, and write what came of it."""
     machine = read_machine()
     print(f"{machine.cpu}, Python {machine.python}, {given.rounds} rounds after one cold")
-    results = {name: bench(name, given.segments, given.rounds) for name in given.database}
+    results = {database: bench(database) for database in given.database}
     if given.json is not None:
         result = {
-            "bench": "history", "cpu": machine.cpu, "python": machine.python, "seed": SEED,
+            "bench": name, "cpu": machine.cpu, "python": machine.python, "seed": SEED,
             "rounds": given.rounds, "databases": results,
         }  # fmt: skip
         given.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def main() -> None:
+    parser = arguments("Reading a large history.", rounds=100, databases=["sqlite", "postgres"])
+    given = parser.parse_args()
+    of_each("history", given, lambda database: bench(database, given.segments, given.rounds))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,7 @@ the SQLite history stays for the next run.
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,8 +30,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import func, select
 
-from history import COMMON, RARE, SEED, fill, opened, settle
-from lingting.evaluate.machine import read_machine
+from history import COMMON, RARE, SEED, arguments, fill, of_each, opened, settle
 from lingting.search import units_of
 from lingting.store import Search, SearchFilters, SearchPage, Store
 from lingting.store.records import Sight
@@ -289,29 +286,13 @@ def bench(database: str, given: argparse.Namespace, words: Vocabulary) -> dict[s
     return {**told, "answers": answers}
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Searching a large history.")
-    parser.add_argument("--segments", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--database", nargs="+", choices=["sqlite", "postgres"], default=["sqlite"])
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="keep the SQLite history there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
-    return parser.parse_args()
-
-
 def main() -> None:
-    given = arguments()
-    machine = read_machine()
-    print(f"{machine.cpu}, Python {machine.python}, {given.rounds} rounds after one cold")
+    parser = arguments("Searching a large history.", rounds=40, databases=["sqlite"])
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="keep the SQLite history there")
+    given = parser.parse_args()
     words = Vocabulary()
-    results = {name: bench(name, given, words) for name in given.database}
-    if given.json is not None:
-        result = {
-            "bench": "search", "cpu": machine.cpu, "python": machine.python, "seed": SEED,
-            "rounds": given.rounds, "databases": results,
-        }  # fmt: skip
-        given.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    of_each("search", given, lambda database: bench(database, given, words))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

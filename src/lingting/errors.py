@@ -57,9 +57,9 @@
     │  ├─ SignInRefused        access.sign_in_refused
     │  ├─ NotAllowed           access.not_allowed
     │  ├─ LinkSpent            access.link_spent
-    │  ├─ TooManyTries         access.too_many_tries
     │  ├─ LimitReached         limit.reached
     │  │  ├─ TooManyRequests   limit.requests
+    │  │  ├─ TooManyTries      access.too_many_tries
     │  │  ├─ AudioQuotaSpent   limit.audio
     │  │  └─ StorageQuotaSpent limit.storage
     │  ├─ UserNotFound         access.user_not_found
@@ -527,20 +527,6 @@ class LinkSpent(RequestError):
     default_next_step = "Make a new one with `lingting key link`."
 
 
-class TooManyTries(RequestError):
-    """Too many failed sign-ins in a row."""
-
-    code = "access.too_many_tries"
-    status = 429
-    default_next_step = "Wait, then try again."
-
-    def __init__(
-        self, sentence: str, next_step: str | None = None, *, retry_after_s: float = 30.0
-    ) -> None:
-        super().__init__(sentence, next_step)
-        self.retry_after_s = retry_after_s
-
-
 class LimitReached(RequestError):
     """Somebody has taken as much as they may for now."""
 
@@ -559,6 +545,12 @@ class TooManyRequests(LimitReached):
     """More requests in a minute than the user or the key may send."""
 
     code = "limit.requests"
+
+
+class TooManyTries(LimitReached):
+    """Too many failed sign-ins in a row."""
+
+    code = "access.too_many_tries"
 
 
 class AudioQuotaSpent(LimitReached):

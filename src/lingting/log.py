@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Literal
 
 Form = Literal["auto", "json", "human"]
@@ -22,6 +24,7 @@ REQUEST_HEADER = "X-Request-Id"
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+_FRAMES = 8
 _bound: ContextVar[dict[str, Any] | None] = ContextVar("lingting_log", default=None)
 
 
@@ -64,6 +67,16 @@ def request_headers() -> dict[str, str]:
     """For whoever goes on with it elsewhere."""
     found = request_id()
     return {} if found is None else {REQUEST_HEADER: found}
+
+
+def kind_and_place(exc: BaseException) -> dict[str, Any]:
+    """What nobody foresaw, as fields of a line: its type, and the innermost lines it went through.
+
+    Its message stays out: that of a foreign exception may quote what somebody said.
+    """
+    frames = list(walk_tb(exc.__traceback__))[-_FRAMES:]
+    at = [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in frames]
+    return {"error": type(exc).__name__, "at": at}
 
 
 class JsonLines(logging.Formatter):

@@ -83,10 +83,6 @@ def close() -> None:
         provider.shutdown()
 
 
-def is_on() -> bool:
-    return _tracer is not None
-
-
 @contextmanager
 def span(
     name: str, *, parent: str | None = None, **told: str | int | float | bool

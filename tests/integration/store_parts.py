@@ -80,7 +80,6 @@ def postgres_programs() -> Path:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """The URL of a server of our own on loopback; everything of it is gone afterwards."""
-    pytest.importorskip("psycopg", reason="the driver of Postgres is missing: pip install psycopg")
     programs = postgres_programs()
     user = _unprivileged()
     folder = Path(tempfile.mkdtemp(prefix="lingting-pg-", dir="/tmp"))
@@ -113,8 +112,6 @@ class S3Server:
     """
 
     def __init__(self) -> None:
-        pytest.importorskip("moto.server", reason="no S3 server here: pip install moto[s3,server]")
-        pytest.importorskip("obstore", reason="the client of S3 is missing: pip install obstore")
         self.port = _free_port()
         self.endpoint = f"http://{_HOST}:{self.port}"
         self._program: subprocess.Popen[bytes] | None = None

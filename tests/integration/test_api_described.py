@@ -80,7 +80,7 @@ def test_every_operation_is_told_of_in_a_sentence(told: Any) -> None:
 
 def test_no_request_that_fits_breaks_the_service(service: Running) -> None:
     """schemathesis: for every operation, what its description allows and what it does not."""
-    schemathesis = pytest.importorskip("schemathesis", reason="pip install schemathesis")
+    import schemathesis
     from hypothesis import HealthCheck, Phase, given, settings
 
     key = service.key("admin")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -90,9 +89,6 @@ def test_json_and_limit(manifest: Path) -> None:
     assert json.loads(done.stdout)["manifest"]["clips"] == 1
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("faster_whisper") is None, reason="the bench extra is not installed"
-)
 def test_peers_stand_beside_it(manifest: Path) -> None:
     done = evaluate(manifest, "--peers", "--limit", "2", "--json")
     assert done.returncode == 0, done.stderr

@@ -155,6 +155,12 @@ def test_search_and_tags(home: Home, kept: str) -> None:
     assert home.rows("history", "list", "--tag", "b") == []
 
 
+def test_a_date_behind_all_others_is_a_wrong_request(home: Home) -> None:
+    done = home.run("search", "退款", "--since", "9999-12-31T23:59-05:00")
+    assert done.returncode == 2
+    assert "[option.invalid]" in done.stderr
+
+
 def test_delete_undo_purge(home: Home, kept: str) -> None:
     assert home.run("history", "purge", kept).returncode == 2  # not deleted yet
     assert home.run("history", "delete", kept).returncode == 0

@@ -95,7 +95,7 @@ def finish(service: Running, job_id: str, said: Transcript | None = None) -> Non
     found = store.recording(job.recording_id)
     with store.blobs.open(found.digest) as stream:
         store.keep(stream, said or rich_transcript(), name=found.name, owner=found.owner)
-    with events.telling(store.database) as session:
+    with store.database.write() as session:
         row = session.get_one(JobRow, job_id)
         row.state, row.done_s, row.total_s, row.revision = "done", 6.25, 6.25, 1
         events.of_job(session, row, "job.done")

@@ -18,7 +18,6 @@ CLIPS = ("en-jfk.flac", "zh-aishell1-s0002w0122.flac")
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    pytest.importorskip("faster_whisper", reason="the bench extra is not installed")
     try:
         return models.path("whisper-base")
     except LingtingError as exc:

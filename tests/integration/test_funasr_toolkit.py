@@ -48,9 +48,6 @@ from lingting.errors import (
 )
 from lingting.transcript import ModelFacts
 
-if importlib.util.find_spec("funasr") is None:  # to import it here would be outside its fence
-    pytest.skip("the FunASR toolkit is not installed: .[funasr]", allow_module_level=True)
-
 Samples = NDArray[np.float32]
 RECOGNISERS = ("SeacoParaformer", "BiCifParaformer", "Paraformer", "ParaformerStreaming")
 

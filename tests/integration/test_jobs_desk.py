@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from lingting.errors import (
 )
 from lingting.jobs import Desk, FolderWatch, Job, JobOptions, folders
 from lingting.jobs.folders import WATCHED_KEYS, scan_watched
-from lingting.store import Store, database, events, jobs, open_store, work
+from lingting.store import Store, database, jobs, open_store, work
 from lingting.store.jobs import waiting
 from lingting.store.records import Sight
 from lingting.store.schema import JobGroupRow
@@ -43,7 +44,7 @@ def submit(desk: Desk, name: str, owner: str | None = None, **more: object) -> J
 
 
 def claim(desk: Desk, count: int = 1, worker: str = "w1") -> list[work.Claim]:
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         return work.claim(session, worker, count)
 
 
@@ -52,7 +53,7 @@ def claimed_names(desk: Desk, count: int) -> list[str]:
 
 
 def save(desk: Desk, one: work.Claim, number: int = 0, end_s: float = 30.0) -> bool:
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         return work.save_group(
             session, one.job_id, one.epoch, number=number, clips=1, end_s=end_s, total_s=60.0,
             segments=[{"text": "said"}], state={"done_s": end_s},
@@ -60,7 +61,7 @@ def save(desk: Desk, one: work.Claim, number: int = 0, end_s: float = 30.0) -> b
 
 
 def finish(desk: Desk, one: work.Claim) -> int:
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         return work.finish(session, one.job_id, one.epoch, rich_transcript(), b"\x01\x02")
 
 
@@ -109,7 +110,7 @@ def test_who_lost_the_claim_changes_nothing(desk: Desk) -> None:
     with desk.store.database.write() as session:
         assert work.beat(session, "w1", pid=1, jobs=1, speed=None, late_writes=0)
         (seen,) = work.workers(session)
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         assert work.bury(session, "w1", seen.beats) == 1
     (next_one,) = claim(desk, worker="w2")
     for write in (lambda: save(desk, late), lambda: finish(desk, late)):
@@ -180,7 +181,7 @@ def test_pause_resume_cancel_retry(desk: Desk) -> None:
     assert desk.resume(job.id).state == "running"  # quicker than the worker let go
     assert save(desk, mine, 1, 60.0) is False
     desk.pause(job.id)
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         work.release(session, mine.job_id, mine.epoch)
     assert desk.resume(job.id).state == "queued"
     (again,) = claim(desk)
@@ -218,7 +219,7 @@ def test_batches(desk: Desk) -> None:
     assert shown.eta_s == pytest.approx(21.0)
     assert desk.job(first.job_id).eta_s == pytest.approx(6.0)
     finish(desk, first)
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         work.fail(session, second.job_id, second.epoch, "audio.damaged", "It is damaged.")
     assert desk.job(second.job_id).error.code == "audio.damaged"  # type: ignore[union-attr]
     assert "batch.done" not in kinds(desk, batch_id=batch.id)
@@ -362,7 +363,7 @@ def test_jobs_nobody_works_on_are_given_back(desk: Desk) -> None:
         submit(desk, name)
     one, two, three = claim(desk, 3)
     desk.pause(three.job_id)
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         assert work.take_back(session, "w1", [one.job_id]) == 2
         assert work.strays(session, ["w1"]) == []
         assert work.strays(session, ["w2"]) == ["w1"]
@@ -395,7 +396,7 @@ def test_who_is_frozen_in_a_transaction_holds_up_nobody_for_long(
 
 
 def test_every_transaction_tells_what_it_did(desk: Desk) -> None:
-    """Whoever opened it, and whether they thought of telling or not."""
+    """Whoever writes need not think of it."""
     job = submit(desk, "a.wav")
     with desk.store.database.write() as session:
         jobs.cancel(session, [jobs.job_row(session, job.id)])
@@ -470,6 +471,20 @@ def test_folders_that_workers_look_into(desk: Desk, tmp_path: Path) -> None:
     assert len(desk.jobs()) == 1
     with pytest.raises(OptionInvalid):
         desk.watch_folder(tmp_path / "nothing")
+
+
+def test_folders_that_are_named_at_the_same_time_are_all_watched(
+    desk: Desk, tmp_path: Path
+) -> None:
+    there = [tmp_path / str(number) for number in range(8)]
+    for folder in there:
+        folder.mkdir()
+    with ThreadPoolExecutor(len(there)) as threads:
+        list(threads.map(desk.watch_folder, there))
+    assert {one["folder"] for one in desk.watched_folders()} == set(map(str, there))
+    with ThreadPoolExecutor(len(there)) as threads:
+        list(threads.map(desk.unwatch_folder, there))
+    assert desk.watched_folders() == []
 
 
 @pytest.mark.parametrize(

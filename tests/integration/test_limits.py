@@ -5,6 +5,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -130,6 +131,18 @@ def test_limits_of_everybody_change_while_it_runs(service: Running) -> None:
 
 
 # Audio -------------------------------------------------------------------------------------------
+
+
+def test_limits_that_are_set_at_the_same_time_are_all_set(store: Store) -> None:
+    def set_one(name: str) -> None:
+        with store.database.write() as session:
+            limits.set_for_all(session, {name: value})
+
+    for value in range(1, 6):
+        with ThreadPoolExecutor(len(limits.NAMES)) as threads:
+            list(threads.map(set_one, limits.NAMES))
+        with store.database.read() as session:
+            assert limits.set_here(session) == dict.fromkeys(limits.NAMES, value)
 
 
 def test_audio_is_counted_by_day_and_stays_counted(store: Store) -> None:

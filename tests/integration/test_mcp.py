@@ -17,23 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx2
+import mcp
 import pytest
+from mcp.client.stdio import StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 
-mcp = pytest.importorskip("mcp", reason="the extra mcp is not installed")
-httpx2 = pytest.importorskip("httpx2")
-
-from mcp.client.stdio import StdioServerParameters  # noqa: E402
-from mcp.client.streamable_http import streamable_http_client  # noqa: E402
-from mcp.shared.exceptions import MCPError  # noqa: E402
-
-from lingting.mcp.resources import MAX_CHARS  # noqa: E402
-from lingting.mcp.serving import ERROR_META  # noqa: E402
-from lingting.mcp.shapes import MAX_AUDIO_BYTES, MAX_PAGE_CHARS  # noqa: E402
-from lingting.server.access import Access  # noqa: E402
-from lingting.transcript import Segment, Transcript  # noqa: E402
-from tests.integration.server_parts import Running, running  # noqa: E402
-from tests.integration.store_parts import plain_transcript  # noqa: E402
-from tests.integration.worker_parts import worker  # noqa: E402
+from lingting.mcp.resources import MAX_CHARS
+from lingting.mcp.serving import ERROR_META
+from lingting.mcp.shapes import MAX_AUDIO_BYTES, MAX_PAGE_CHARS
+from lingting.server.access import Access
+from lingting.transcript import Segment, Transcript
+from tests.integration.server_parts import Running, running
+from tests.integration.store_parts import plain_transcript
+from tests.integration.worker_parts import worker
 
 TOOLS = {"transcribe", "list_recordings", "read_transcript", "search", "job"}
 Work = Callable[[Any], Awaitable[None]]

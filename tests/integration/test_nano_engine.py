@@ -109,7 +109,8 @@ class Reference:
     """transformers' model and the documented recipe; one clip at a time."""
 
     def __init__(self, folder: Path) -> None:
-        transformers = pytest.importorskip("transformers")
+        import transformers
+
         self.model = transformers.FunAsrNanoForConditionalGeneration.from_pretrained(
             folder, attn_implementation="sdpa", dtype=torch.float32
         ).eval()

@@ -59,7 +59,6 @@ def shapes(module: torch.nn.Module, prefix: str = "") -> dict[str, tuple[int, ..
 
 
 def test_the_tiny_checkpoint_has_the_toolkits_names() -> None:
-    pytest.importorskip("funasr", reason="the funasr extra is not installed")
     from funasr.models.llm_asr.adaptor import Transformer
     from funasr.models.sense_voice.model import SenseVoiceEncoderSmall
 
@@ -89,7 +88,6 @@ def test_the_tiny_checkpoint_has_the_toolkits_names() -> None:
 
 
 def test_the_prompt_is_the_toolkits() -> None:
-    pytest.importorskip("funasr", reason="the funasr extra is not installed")
     from funasr.models.fun_asr_nano.model import FunASRNano
 
     for language, label in ((None, None), ("zh", "中文"), ("ja", "日文"), ("th", "泰语")):
@@ -101,7 +99,6 @@ def test_the_prompt_is_the_toolkits() -> None:
 
 
 def test_the_labels_are_those_of_the_hugging_face_port() -> None:
-    pytest.importorskip("transformers", reason="transformers is not installed")
     from transformers.models.fun_asr_nano import processing_fun_asr_nano as port
 
     for code in ("zh", "en", "ja"):
@@ -119,7 +116,6 @@ def port_model(config: dict[str, Any]) -> torch.nn.Module:
 
 def test_the_flat_layout_is_the_ports_own(tmp_path: Path) -> None:
     """What write_hf writes loads in transformers; what transformers writes loads here."""
-    pytest.importorskip("transformers", reason="transformers is not installed")
     from transformers import FunAsrNanoForConditionalGeneration
 
     state = write_hf(tmp_path / "ours", "flat")
@@ -147,7 +143,6 @@ def full_size_names(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def test_every_tensor_of_the_full_model_finds_its_place() -> None:
     """1,540 tensors of the port become the 1,260 of the original, each in its own shape."""
-    pytest.importorskip("transformers", reason="transformers is not installed")
     theirs = full_size_names({})
     assert len(theirs) == 1540
     naming = naming_of(theirs)
@@ -177,7 +172,6 @@ def joined_shape(
 
 
 def test_sizes_are_read_from_the_ports_own_configuration(tmp_path: Path) -> None:
-    pytest.importorskip("transformers", reason="transformers is not installed")
     from transformers import FunAsrNanoConfig
 
     FunAsrNanoConfig().save_pretrained(tmp_path)
@@ -190,7 +184,6 @@ def test_sizes_are_read_from_the_ports_own_configuration(tmp_path: Path) -> None
 
 
 def test_the_language_model_has_qwens_names() -> None:
-    pytest.importorskip("transformers", reason="transformers is not installed")
     from transformers import Qwen3Config as TheirConfig
     from transformers import Qwen3ForCausalLM
 

@@ -15,15 +15,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
+from joserfc import jwk, jwt
 from server_parts import Running, running
 
 from lingting.server import oidc
 from lingting.server.access import Access
 from lingting.server.accounts import Accounts
 from lingting.store import audit
-
-joserfc = pytest.importorskip("joserfc", reason="pip install 'lingting[server]'")
-from joserfc import jwk, jwt  # noqa: E402 - behind the skip
 
 PUBLIC = "https://speech.example.org"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from lingting import log
 from lingting.jobs import Desk, Job
-from lingting.store import Store, changes, events, work
+from lingting.store import Store, changes, work
 from lingting.store.figures import BACKUP_SETTING, Lane, figures
 from lingting.store.schema import JobRow
 
@@ -53,7 +53,7 @@ def test_a_claim_knows_the_request_also_when_it_is_taken_up_again(store: Store) 
     with log.bound(request="request-of-both"):
         job = submit(store, "a")
     submit(store, "b")
-    with events.telling(store.database) as session:
+    with store.database.write() as session:
         first, second = work.claim(session, "w1", 2)
     assert (first.job_id, first.request_id, second.request_id) == (job.id, "request-of-both", None)
     with store.database.write() as session:

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, event, text
 
 from lingting.errors import RecordingNotFound
 from lingting.jobs import Desk, Job
-from lingting.store import RetentionRule, Store, events, open_store, work
+from lingting.store import RetentionRule, Store, open_store, work
 from lingting.store.changes import now
 from lingting.transcript import Transcript
 from tests.integration.store_parts import plain_transcript
@@ -107,7 +107,7 @@ def submit(desk: Desk, name: str, **more: Any) -> Job:
 
 
 def claim(desk: Desk, count: int) -> list[work.Claim]:
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         return work.claim(session, "w1", count)
 
 
@@ -127,7 +127,7 @@ def test_a_purge_and_the_end_of_a_job(desk: Desk, store: Store) -> None:
     store.delete(job.recording_id)
 
     def finish() -> int:
-        with events.telling(store.database) as session:
+        with store.database.write() as session:
             return work.finish(session, job.id, claimed.epoch, plain_transcript(3), b"\1\2")
 
     ended, receipt = meet(
@@ -144,7 +144,7 @@ def test_the_end_of_a_job_behind_a_purge_is_too_late(desk: Desk, store: Store) -
     store.delete(job.recording_id)
 
     def finish() -> int:
-        with events.telling(store.database) as session:
+        with store.database.write() as session:
             return work.finish(session, job.id, claimed.epoch, plain_transcript(3), None)
 
     receipt, ended = meet(

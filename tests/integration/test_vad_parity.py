@@ -71,7 +71,6 @@ def test_spans_are_those_stored_from_funasr() -> None:
 
 @pytest.fixture(scope="module")
 def funasr_model() -> Any:
-    pytest.importorskip("funasr", reason="the extra funasr is not installed")
     import warnings
 
     with warnings.catch_warnings():

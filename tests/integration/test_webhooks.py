@@ -132,9 +132,9 @@ def submit(service: Running, name: str = "secret-name.mp3", **more: Any) -> str:
 
 def finish(desk: Desk, job_id: str) -> None:
     """What a worker does at the end."""
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         work.claim(session, "w1", 50)
-    with events.telling(desk.store.database) as session:
+    with desk.store.database.write() as session:
         epoch = session.get_one(JobRow, job_id).epoch
         work.finish(session, job_id, epoch, plain_transcript(3, "机密的第{}句话。"), None)
 
@@ -469,7 +469,7 @@ def test_what_did_not_happen_is_not_told(service: Running, client: Client) -> No
     database = service.service.store.database
 
     def cancel_and_fail() -> None:
-        with events.telling(database) as session:
+        with database.write() as session:
             events.of_job(session, session.get_one(JobRow, job_id), "job.cancelled")
             events._write_pending(session)
             session.flush()

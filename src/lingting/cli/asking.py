@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lingting.cli.failures import exit_code_of
 from lingting.cli.options import Json as Json
 from lingting.cli.options import Verbose as Verbose
+from lingting.cli.output import Output
 from lingting.errors import OutputUnwritable, ServiceUnreachable, SignInNeeded
 
 if TYPE_CHECKING:
@@ -34,3 +37,15 @@ def connect(server: str | None, key: str | None) -> Client:
     from lingting.client import Client
 
     return Client(server, key)
+
+
+def asked(
+    output: Output, work: Callable[[Client], int], server: str | None, key: str | None
+) -> int:
+    """The exit code of a command's body that is given a client."""
+
+    def connected() -> int:
+        with connect(server, key) as client:
+            return work(client)
+
+    return exit_code_of(output, connected)

@@ -9,7 +9,7 @@ import typer
 
 from lingting.cli.failures import DONE, FAULT, exit_code_of
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output, local_time, record_of
+from lingting.cli.output import Output, local_time
 from lingting.cli.paging import newest
 
 if TYPE_CHECKING:
@@ -78,18 +78,17 @@ def _list(output: Output, limit: int, action: str | None, object_id: str | None,
                 )
 
         found = newest(page, limit)
-    if json:
-        for one in found:
-            output.record(record_of(one))
-        return DONE
-    rows = [
-        (str(one.id), local_time(one.at), one.actor, one.by, one.action,
-         f"{one.object_kind} {one.object_id}",
-         " ".join(f"{name}={value}" for name, value in one.details.items()))
-        for one in found
-    ]  # fmt: skip
-    output.table(("id", "at", "who", "by", "did", "what", "details"), rows)
+    header = ("id", "at", "who", "by", "did", "what", "details")
+    output.listing(found, header, _row, as_json=json)
     return DONE
+
+
+def _row(one: AuditEntry) -> Sequence[str]:
+    return (
+        str(one.id), local_time(one.at), one.actor, one.by, one.action,
+        f"{one.object_kind} {one.object_id}",
+        " ".join(f"{name}={value}" for name, value in one.details.items()),
+    )  # fmt: skip
 
 
 def _verify(output: Output, anchor: str | None) -> int:

@@ -9,16 +9,15 @@ from __future__ import annotations
 import secrets
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from lingting.cli.output import Output
 from lingting.errors import ExtraMissing, FaultError, LingtingError, OutputUnwritable, RequestError
+from lingting.log import kind_and_place
 
 T = TypeVar("T")
 DONE, FAULT, WRONG_REQUEST, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 130
-_FRAMES = 8
 
 
 class UnknownFault(FaultError):
@@ -92,17 +91,8 @@ def explained(exc: Exception, output: Output) -> LingtingError:
 
 
 def _incident(exc: Exception, output: Output) -> UnknownFault:
-    """Logged by type and place only: the message of a foreign exception may quote a transcript."""
     incident = secrets.token_hex(4)
-    frames = traceback.extract_tb(exc.__traceback__)[-_FRAMES:]
-    output.log(
-        {
-            "event": "incident",
-            "incident": incident,
-            "error": type(exc).__name__,
-            "at": [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames],
-        }
-    )
+    output.log({"event": "incident", "incident": incident, **kind_and_place(exc)})
     return UnknownFault(f"Something failed that nobody foresaw (incident {incident}).")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +13,10 @@ import typer
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output, local_time, record_of, shown
-from lingting.errors import OptionInvalid, OutputUnwritable
+from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
-    from lingting.store import Glossaries
+    from lingting.store import Glossaries, Glossary
 
 app = typer.Typer(
     help="Names and terms to expect, under a name that submit and transcribe take.",
@@ -133,17 +133,16 @@ def _opened() -> Iterator[Glossaries]:
 def _list(output: Output, user: str | None, json: bool) -> int:
     with _opened() as glossaries:
         found = glossaries.listed(owner=user)
-    if json:
-        for one in found:
-            output.record(record_of(one))
-        return DONE
-    rows = [
-        (one.id, one.name, one.owner or "", str(one.count), str(one.revision),
-         local_time(one.changed_at))
-        for one in found
-    ]  # fmt: skip
-    output.table(("id", "name", "user", "words", "revision", "changed"), rows)
+    header = ("id", "name", "user", "words", "revision", "changed")
+    output.listing(found, header, _row, as_json=json)
     return DONE
+
+
+def _row(one: Glossary) -> Sequence[str]:
+    return (
+        one.id, one.name, one.owner or "", str(one.count), str(one.revision),
+        local_time(one.changed_at),
+    )  # fmt: skip
 
 
 def _show(output: Output, name: str, user: str | None, json: bool) -> int:
@@ -186,16 +185,14 @@ def _delete(output: Output, name: str, user: str | None) -> int:
 
 def _export(output: Output, name: str, target: Path | None, user: str | None) -> int:
     from lingting.store.glossaries import to_text
+    from lingting.text.writers import save
 
     with _opened() as glossaries:
         text = to_text(glossaries.get(name, owner=user).words or ())
     if target is None:
         output.data(text)
-        return DONE
-    try:
-        target.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as exc:
-        raise OutputUnwritable(f"The glossary cannot be written: {exc.strerror}.") from exc
+    else:
+        save(target, text.encode())
     return DONE
 
 

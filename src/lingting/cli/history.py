@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +14,10 @@ from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.options import Json, Limit, Verbose, Words
 from lingting.cli.output import Output, local_time, record_of, shown
-from lingting.errors import OptionInvalid, OutputUnwritable
+from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
-    from lingting.store import Recording, Store
+    from lingting.store import Recording, Revision, Store
     from lingting.transcript import Transcript
 
 app = typer.Typer(
@@ -216,19 +214,16 @@ def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: b
     with open_store() as store:
         found = all_recordings(store, is_deleted=is_deleted, tag=tag, page_size=min(limit, 500))
         recordings = list(islice(found, limit))
-    if json:
-        for one in recordings:
-            output.record(record_of(one))
-        return DONE
-    rows = [
-        (
-            one.id, local_time(one.created_at), _length(one), one.language or "",
-            ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
-        )
-        for one in recordings
-    ]  # fmt: skip
-    output.table(("id", "kept", "length", "language", "tags", "name", "text"), rows)
+    header = ("id", "kept", "length", "language", "tags", "name", "text")
+    output.listing(recordings, header, _row, as_json=json)
     return DONE
+
+
+def _row(one: Recording) -> Sequence[str]:
+    return (
+        one.id, local_time(one.created_at), _length(one), one.language or "",
+        ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
+    )  # fmt: skip
 
 
 def _length(recording: Recording) -> str:
@@ -258,21 +253,17 @@ def _show(output: Output, id: str, number: int | None, revisions: bool, json: bo
 
 
 def _show_revisions(output: Output, store: Store, id: str, json: bool) -> int:
-    found = store.revisions(id)
-    if json:
-        for one in found:
-            output.record(record_of(one))
-        return DONE
-    rows = [
-        (
-            f"{one.number}{' *' if one.is_current else ''}", local_time(one.created_at), one.origin,
-            one.author or "", one.model or "", str(one.segments),
-            "" if one.restored_from is None else f"as {one.restored_from}",
-        )
-        for one in found
-    ]  # fmt: skip
-    output.table(("revision", "made", "by", "author", "model", "segments", "restored"), rows)
+    header = ("revision", "made", "by", "author", "model", "segments", "restored")
+    output.listing(store.revisions(id), header, _revision_row, as_json=json)
     return DONE
+
+
+def _revision_row(one: Revision) -> Sequence[str]:
+    return (
+        f"{one.number}{' *' if one.is_current else ''}", local_time(one.created_at), one.origin,
+        one.author or "", one.model or "", str(one.segments),
+        "" if one.restored_from is None else f"as {one.restored_from}",
+    )  # fmt: skip
 
 
 def _export(
@@ -320,14 +311,15 @@ def _written(
 ) -> Iterator[Path]:
     from lingting.cli.targets import make_folder
     from lingting.text.writers import FORMATS, save, write
+    from lingting.text.writers.files import saving
     from lingting.text.writers.names import file_name
 
     make_folder(folder)
     stem, suffix = file_name(recording.name)
     if audio:
         path = folder / f"{stem}.{recording.id}{suffix}"
-        with store.blobs.open(recording.digest) as stream:
-            _copy(stream, path)
+        with store.blobs.open(recording.digest) as stream, saving(path) as file:
+            shutil.copyfileobj(stream, file, _COPY_BYTES)
         yield path
     if not formats:
         return
@@ -337,21 +329,6 @@ def _written(
         path = folder / f"{stem}.{recording.id}{FORMATS[name].suffix}"
         save(path, write(transcript, name, words=words, title=title))
         yield path
-
-
-def _copy(stream: BinaryIO, target: Path) -> None:
-    """A recording of any size, which appears when it is whole."""
-    part = target.with_name(f".lingting-{secrets.token_hex(8)}.part")
-    try:
-        with part.open("xb") as file:
-            shutil.copyfileobj(stream, file, _COPY_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except OSError as exc:
-        raise OutputUnwritable(f"The recording cannot be written: {exc.strerror}.") from exc
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _tag(output: Output, id: str, add: Sequence[str], remove: Sequence[str]) -> int:

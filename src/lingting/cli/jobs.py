@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lingting.cli.asking import FATAL, Key, Server, connect
-from lingting.cli.failures import DONE, each, exit_code_of
+from lingting.cli.asking import FATAL, Key, Server, asked
+from lingting.cli.failures import DONE, each
 from lingting.cli.formats import Formats, parse_formats
 from lingting.cli.options import Json, Limit, Quiet, Verbose, Words
 from lingting.cli.output import Output, local_time, record_of
@@ -55,15 +55,14 @@ def list_(
     """
     out = Output(verbose=verbose)
 
-    def work() -> int:
-        with connect(server, key) as client:
-            if batches:
-                if state is not None or batch is not None:
-                    raise OptionInvalid("--batches lists all batches.", "Drop --state and --batch.")
-                return _list_batches(out, client, limit, json)
-            return _list(out, client, limit, state, batch, json)
+    def work(client: Client) -> int:
+        if batches:
+            if state is not None or batch is not None:
+                raise OptionInvalid("--batches lists all batches.", "Drop --state and --batch.")
+            return _list_batches(out, client, limit, json)
+        return _list(out, client, limit, state, batch, json)
 
-    raise typer.Exit(exit_code_of(out, work))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def show(
@@ -80,12 +79,7 @@ def show(
       lingting jobs show k7mqx2abcdef
     """
     out = Output(verbose=verbose)
-
-    def work() -> int:
-        with connect(server, key) as client:
-            return _show(out, client, id, json)
-
-    raise typer.Exit(exit_code_of(out, work))
+    raise typer.Exit(asked(out, lambda client: _show(out, client, id, json), server, key))
 
 
 def export(
@@ -108,7 +102,7 @@ def export(
     """
     out = Output(verbose=verbose)
 
-    def work() -> int:
+    def work(client: Client) -> int:
         from lingting.text.writers.files import saving
 
         form = output.suffix.lower()
@@ -117,14 +111,14 @@ def export(
         if form != ".zip" and (formats or words):
             raise OptionInvalid("--format and --words go with a file that ends in .zip.")
         names = parse_formats(formats or ("txt",))
-        with connect(server, key) as client, saving(output) as file:
+        with saving(output) as file:
             if form == ".zip":
                 client.export_many(file, names, batch_id=batch, words=words)
             else:
                 client.batch_table(file, batch, "csv" if form == ".csv" else "json")
         return DONE
 
-    raise typer.Exit(exit_code_of(out, work))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def _changing(action: Action, what: str) -> Callable[..., None]:
@@ -161,17 +155,17 @@ def watch(
     """
     out = Output(quiet=quiet, verbose=verbose)
 
-    def work() -> int:
+    def work(client: Client) -> int:
         from lingting.cli.stopping import stoppable
         from lingting.cli.watching import Watch
 
-        with connect(server, key) as client, stoppable():
+        with stoppable():
             follow = Watch(out, client, json=json)
             if len(ids) == 1 and (found := _found(client, ids[0])) and not _is_job(found):
                 return follow.batch(found.id)
             return follow.jobs({id: client.job(id) for id in ids})
 
-    raise typer.Exit(exit_code_of(out, work))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -191,35 +185,29 @@ def _list(
     found = newest(
         lambda size, after: client.jobs(state=state, batch_id=batch, limit=size, after=after), limit
     )
-    if json:
-        for job in found:
-            output.record(record_of(job))
-        return DONE
-    rows = [
-        (
-            job.id, job.state, _progress(job.done_s, job.total_s), job.priority,
-            local_time(job.created_at), job.name,
-            job.error.code if job.error is not None else "",
-        )
-        for job in found
-    ]  # fmt: skip
-    output.table(("id", "state", "done", "priority", "submitted", "name", "error"), rows)
+    header = ("id", "state", "done", "priority", "submitted", "name", "error")
+    output.listing(found, header, _job_row, as_json=json)
     return DONE
+
+
+def _job_row(job: Job) -> Sequence[str]:
+    return (
+        job.id, job.state, _progress(job.done_s, job.total_s), job.priority,
+        local_time(job.created_at), job.name, job.error.code if job.error is not None else "",
+    )  # fmt: skip
 
 
 def _list_batches(output: Output, client: Client, limit: int, json: bool) -> int:
     found = newest(lambda size, after: client.batches(limit=size, after=after), limit)
-    if json:
-        for batch in found:
-            output.record(record_of(batch))
-        return DONE
-    rows = [
-        (batch.id, batch.state, _progress(batch.done_s, batch.total_s),
-         str(sum(batch.counts.values())), batch.name)
-        for batch in found
-    ]  # fmt: skip
-    output.table(("id", "state", "done", "jobs", "name"), rows)
+    output.listing(found, ("id", "state", "done", "jobs", "name"), _batch_row, as_json=json)
     return DONE
+
+
+def _batch_row(batch: Batch) -> Sequence[str]:
+    return (
+        batch.id, batch.state, _progress(batch.done_s, batch.total_s),
+        str(sum(batch.counts.values())), batch.name,
+    )  # fmt: skip
 
 
 def _show(output: Output, client: Client, id: str, json: bool) -> int:
@@ -237,17 +225,15 @@ def _change(
 ) -> int:
     out = Output(verbose=verbose)
 
-    def work() -> int:
-        with connect(server, key) as client:
+    def work(client: Client) -> int:
+        def one(id: str) -> None:
+            found = _found(client, id)
+            change = client.change if _is_job(found) else client.change_batch
+            out.note(f"{id} is {change(id, action).state}")
 
-            def one(id: str) -> None:
-                found = _found(client, id)
-                change = client.change if _is_job(found) else client.change_batch
-                out.note(f"{id} is {change(id, action).state}")
+        return each(out, ids, one, named=lambda id: id, fatal=FATAL)
 
-            return each(out, ids, one, named=lambda id: id, fatal=FATAL)
-
-    return exit_code_of(out, work)
+    return asked(out, work, server, key)
 
 
 def _found(client: Client, id: str) -> Job | Batch:

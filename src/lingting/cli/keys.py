@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +11,10 @@ import typer
 
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output, local_time, record_of
+from lingting.cli.output import Output, local_time
 
 if TYPE_CHECKING:
-    from lingting.server.access import Access
+    from lingting.server.access import Access, Key
 
 app = typer.Typer(
     help="Keys for programs that use the service, and one-time links.",
@@ -142,17 +142,16 @@ def _new(
 def _list(output: Output, json: bool) -> int:
     with _opened() as access:
         keys = access.keys()
-    if json:
-        for key in keys:
-            output.record(record_of(key))
-        return DONE
-    rows = [
-        (key.id, key.name, key.user, key.role, " ".join(key.scopes),
-         *map(local_time, (key.created_at, key.expires_at, key.last_used_at)))
-        for key in keys
-    ]  # fmt: skip
-    output.table(("id", "name", "user", "role", "scopes", "made", "ends", "used"), rows)
+    header = ("id", "name", "user", "role", "scopes", "made", "ends", "used")
+    output.listing(keys, header, _row, as_json=json)
     return DONE
+
+
+def _row(key: Key) -> Sequence[str]:
+    return (
+        key.id, key.name, key.user, key.role, " ".join(key.scopes),
+        *map(local_time, (key.created_at, key.expires_at, key.last_used_at)),
+    )  # fmt: skip
 
 
 def _revoke(output: Output, ids: list[str]) -> int:

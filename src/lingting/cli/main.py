@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, NoReturn
 
 import typer
@@ -61,48 +61,35 @@ def _add(to: typer.Typer, name: str, command: Callable[..., None]) -> None:
     to.command(name, help=_flowed(command.__doc__ or ""))(command)
 
 
+def _add_group(name: str, group: typer.Typer, commands: Mapping[str, Callable[..., None]]) -> None:
+    app.add_typer(group, name=name)
+    for one, command in commands.items():
+        _add(group, one, command)
+
+
 _add(app, "transcribe", transcribe.transcribe)
 _add(app, "vad", speech.vad)
 _add(app, "eval", evaluation.evaluate)
-app.add_typer(models.app, name="models")
-for _name, _command in models.COMMANDS.items():
-    _add(models.app, _name, _command)
-app.add_typer(history.app, name="history")
-for _name, _command in history.COMMANDS.items():
-    _add(history.app, _name, _command)
+_add_group("models", models.app, models.COMMANDS)
+_add_group("history", history.app, history.COMMANDS)
 _add(app, "search", search.search)
-app.add_typer(glossary.app, name="glossary")
-for _name, _command in glossary.COMMANDS.items():
-    _add(glossary.app, _name, _command)
-app.add_typer(retention.app, name="retention")
-for _name, _command in retention.COMMANDS.items():
-    _add(retention.app, _name, _command)
+_add_group("glossary", glossary.app, glossary.COMMANDS)
+_add_group("retention", retention.app, retention.COMMANDS)
 _add(app, "serve", serve.serve)
 _add(app, "web", serve.web)
 _add(app, "status", serve.status)
 _add(app, "stop", serve.stop)
-app.add_typer(keys.app, name="key")
-for _name, _command in keys.COMMANDS.items():
-    _add(keys.app, _name, _command)
-for _group, _name_of_group, _commands_of_group in (
-    (people.users, "user", people.USER_COMMANDS),
-    (people.departments, "department", people.DEPARTMENT_COMMANDS),
-    (audit.app, "audit", audit.COMMANDS),
-    (webhooks.app, "webhook", webhooks.COMMANDS),
-):
-    app.add_typer(_group, name=_name_of_group)
-    for _name, _command in _commands_of_group.items():
-        _add(_group, _name, _command)
+_add_group("key", keys.app, keys.COMMANDS)
+_add_group("user", people.users, people.USER_COMMANDS)
+_add_group("department", people.departments, people.DEPARTMENT_COMMANDS)
+_add_group("audit", audit.app, audit.COMMANDS)
+_add_group("webhook", webhooks.app, webhooks.COMMANDS)
 _add(app, "submit", submit.submit)
-app.add_typer(jobs.app, name="jobs")
-for _name, _command in jobs.COMMANDS.items():
-    _add(jobs.app, _name, _command)
+_add_group("jobs", jobs.app, jobs.COMMANDS)
 _add(app, "watch", jobs.watch)
 _add(app, "backup", database.backup)
 _add(app, "restore", database.restore)
-app.add_typer(database.app, name="db")
-for _name, _command in database.COMMANDS.items():
-    _add(database.app, _name, _command)
+_add_group("db", database.app, database.COMMANDS)
 _add(app, "mcp", mcp.mcp)
 _add(app, "engine", engine.engine)
 _add(app, "worker", worker.worker)

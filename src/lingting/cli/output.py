@@ -11,14 +11,15 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lingting.errors import LingtingError, OutputUnwritable
 
+T = TypeVar("T")
 READER_GONE = 141
 _SHOWN_CHARS = 300
 # Format characters that are part of ordinary names: Persian and emoji need the joiners.
@@ -93,6 +94,21 @@ class Output:
             lines = (header, *rows)
             self.data("".join("\t".join(map(shown, line)) + "\n" for line in lines))
 
+    def listing(
+        self,
+        found: Sequence[T],
+        header: Sequence[str],
+        row: Callable[[T], Sequence[str]],
+        *,
+        as_json: bool,
+    ) -> None:
+        """Values of the store or the service: an object for each, or a table with a row of each."""
+        if not as_json:
+            self.table(header, [row(one) for one in found])
+            return
+        for one in found:
+            self.record(record_of(one))
+
     def note(self, text: str) -> None:
         """Something good to know; not with --quiet."""
         if not self.is_quiet:
@@ -155,10 +171,17 @@ def _shown_char(char: str) -> str:
 
 def record_of(value: Any) -> dict[str, Any]:
     """A value of the store or the service for :meth:`Output.record`; times as ISO 8601."""
-    return {
-        name: one.isoformat() if isinstance(one, datetime) else one
-        for name, one in asdict(value).items()
-    }
+    return {name: _plain(one) for name, one in asdict(value).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value
 
 
 def local_time(time: datetime | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import EllipsisType
@@ -12,11 +12,11 @@ import typer
 
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
-from lingting.cli.output import Output, local_time, record_of
+from lingting.cli.output import Output, local_time
 from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
-    from lingting.server.accounts import Accounts
+    from lingting.server.accounts import Accounts, User
 
 users = typer.Typer(
     help="People who sign in to the service.", no_args_is_help=True, rich_markup_mode="rich"
@@ -210,18 +210,17 @@ def _opened() -> Iterator[Accounts]:
 def _list_users(output: Output, json: bool) -> int:
     with _opened() as accounts:
         found = accounts.users()
-    if json:
-        for user in found:
-            output.record(record_of(user))
-        return DONE
-    rows = [
-        (user.name, user.role, user.department or "", " ".join(user.scopes),
-         "yes" if user.has_password else "no",
-         local_time(user.created_at), local_time(user.disabled_at))
-        for user in found
-    ]  # fmt: skip
-    output.table(("name", "role", "department", "scopes", "password", "added", "disabled"), rows)
+    header = ("name", "role", "department", "scopes", "password", "added", "disabled")
+    output.listing(found, header, _user_row, as_json=json)
     return DONE
+
+
+def _user_row(user: User) -> Sequence[str]:
+    return (
+        user.name, user.role, user.department or "", " ".join(user.scopes),
+        "yes" if user.has_password else "no",
+        local_time(user.created_at), local_time(user.disabled_at),
+    )  # fmt: skip
 
 
 def _add_user(
@@ -246,12 +245,8 @@ def _add_user(
 
 
 def _set_user(output: Output, name: str, change: _Change, sign_out: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
     limits = change.parsed_limits()
-    with open_store() as store:
-        accounts = Accounts(store)
+    with _opened() as accounts:
         made = accounts.change_user(
             name,
             role=change.role,
@@ -268,11 +263,8 @@ def _set_user(output: Output, name: str, change: _Change, sign_out: bool) -> int
 
 
 def _share_department(output: Output, name: str, is_shared: bool) -> int:
-    from lingting.server.accounts import Accounts
-    from lingting.store import open_store
-
-    with open_store() as store:
-        Accounts(store).share_department(name, is_shared)
+    with _opened() as accounts:
+        accounts.share_department(name, is_shared)
     output.note("its members read one another's" if is_shared else "everybody reads their own")
     return DONE
 
@@ -290,14 +282,12 @@ def _disable_user(output: Output, name: str, undo: bool) -> int:
 def _list_departments(output: Output, json: bool) -> int:
     with _opened() as accounts:
         found = accounts.departments()
-    if json:
-        for one in found:
-            output.record(record_of(one))
-        return DONE
-    rows = [
-        (one.name, "yes" if one.is_shared else "no", local_time(one.created_at)) for one in found
-    ]
-    output.table(("name", "shared", "added"), rows)
+    output.listing(
+        found,
+        ("name", "shared", "added"),
+        lambda one: (one.name, "yes" if one.is_shared else "no", local_time(one.created_at)),
+        as_json=json,
+    )
     return DONE
 
 

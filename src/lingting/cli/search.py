@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lingting.cli.asking import Key
+from lingting.cli.asking import Key, connect
 from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output
 from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from lingting.store import FoundRecording, FoundSegment, SearchFilters, SearchPage
+    from lingting.store import FoundRecording, FoundSegment, SearchPage
 
 _PAGE = 50
 
@@ -83,46 +84,28 @@ def search(
             _date(since), _date(until), language, speaker, tag, owner, department, min_length,
             max_length, confidence,
         )  # fmt: skip
-        with _asker(server, key, text, sound, filters, hits) as ask:
+        match = "sound" if sound else "text"
+        with _asking(server, key) as find:
+            ask = partial(find, text, match=match, filters=filters, hits=hits)
             return _search(out, ask, limit, json)
 
     raise typer.Exit(exit_code_of(out, work))
 
 
-class _asker:
-    """Asks for one page after another, here or over there."""
-
-    def __init__(
-        self, server: str | None, key: str | None, text: str, sound: bool,
-        filters: SearchFilters, hits: int,
-    ) -> None:  # fmt: skip
-        self._server, self._key = server, key
-        self._text, self._filters, self._hits = text, filters, hits
-        self._match: Any = "sound" if sound else "text"
-
-    def __enter__(self) -> Callable[[int, str | None], SearchPage]:
-        from lingting.cli.asking import connect
+@contextmanager
+def _asking(server: str | None, key: str | None) -> Iterator[Callable[..., SearchPage]]:
+    """``find`` of the history here, or ``search`` of the service over there."""
+    if server is None:
         from lingting.store import Search, open_store
 
-        asked: Any
-        if self._server is None:
-            self._opened: Any = open_store()
-            asked = Search(self._opened.database).find
-        else:
-            self._opened = connect(self._server, self._key)
-            asked = self._opened.search
-        return lambda limit, after: asked(
-            self._text, match=self._match, filters=self._filters, limit=limit, hits=self._hits,
-            after=after,
-        )  # fmt: skip
-
-    def __exit__(self, *exc: object) -> None:
-        self._opened.close()
+        with open_store() as store:
+            yield Search(store.database).find
+    else:
+        with connect(server, key) as client:
+            yield client.search
 
 
-def _search(
-    output: Output, ask: Callable[[int, str | None], SearchPage], limit: int, json: bool
-) -> int:
+def _search(output: Output, ask: Callable[..., SearchPage], limit: int, json: bool) -> int:
     from lingting.cli.display import clock
 
     first: list[SearchPage] = []
@@ -147,12 +130,12 @@ def _search(
 
 
 def _all(
-    ask: Callable[[int, str | None], SearchPage], first: list[SearchPage], size: int
+    ask: Callable[..., SearchPage], first: list[SearchPage], size: int
 ) -> Iterator[FoundRecording]:
     """Recordings page after page; the first page is kept."""
     after: str | None = None
     while not first or after is not None:
-        page = ask(size, after)
+        page = ask(limit=size, after=after)
         first[:] = first or [page]
         yield from page.items
         after = page.next
@@ -168,7 +151,7 @@ def _date(given: str | None) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(given).astimezone(UTC)
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise OptionInvalid(
             "A date cannot be read.", "Write it as 2026-11-21 or 2026-11-21T08:00."
         ) from exc

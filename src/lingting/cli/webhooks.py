@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lingting.cli.asking import Json, Key, Server, Verbose, connect
-from lingting.cli.failures import DONE, SOME_FAILED, exit_code_of
-from lingting.cli.output import Output
+from lingting.cli.asking import Json, Key, Server, Verbose, asked
+from lingting.cli.failures import DONE, SOME_FAILED
+from lingting.cli.output import Output, record_of
 
 if TYPE_CHECKING:
     from lingting.client import Client
@@ -28,6 +26,7 @@ app = typer.Typer(
 _LOOK_EVERY_S = 0.5
 _WAITED_S = 30.0
 _USUAL = ("job.done", "job.failed", "batch.done")
+_DELIVERY = ("id", "event", "when", "state", "attempts", "last answer")
 
 _Id = Annotated[str, typer.Argument(metavar="ID", show_default=False)]
 _Events = Annotated[
@@ -82,7 +81,7 @@ def add(
         _tell_secret(out, made, secret, json)
         return DONE
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def list_(
@@ -97,20 +96,11 @@ def list_(
     out = Output(verbose=verbose)
 
     def work(client: Client) -> int:
-        found = client.webhooks()
-        if json:
-            for one in found:
-                out.record(_record(one))
-            return DONE
-        rows = [
-            (one.id, _state_of(one), one.owner, one.department or one.reach, ",".join(one.events),
-             one.url, one.note)
-            for one in found
-        ]  # fmt: skip
-        out.table(("id", "state", "user", "reach", "events", "url", "note"), rows)
+        header = ("id", "state", "user", "reach", "events", "url", "note")
+        out.listing(client.webhooks(), header, _row, as_json=json)
         return DONE
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def change(
@@ -148,7 +138,7 @@ def change(
         out.note(f"{made.id} is {_state_of(made)}")
         return DONE
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def rotate(
@@ -167,7 +157,7 @@ def rotate(
         _tell_secret(out, made, secret, json)
         return DONE
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def delete(id: _Id, server: Server = None, key: Key = None, verbose: Verbose = False) -> None:
@@ -184,7 +174,7 @@ def delete(id: _Id, server: Server = None, key: Key = None, verbose: Verbose = F
         out.note(f"{gone.id} is deleted")
         return DONE
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def try_(
@@ -204,13 +194,10 @@ def try_(
         while not sent.log and time.monotonic() < until_s:
             time.sleep(_LOOK_EVERY_S)
             sent = client.delivery(id, sent.id)
-        if json:
-            out.record(_record(sent))
-        else:
-            _show_deliveries(out, [sent])
+        out.listing([sent], _DELIVERY, _delivery_row, as_json=json)
         return DONE if sent.state == "done" else SOME_FAILED
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def deliveries(
@@ -233,14 +220,10 @@ def deliveries(
     def work(client: Client) -> int:
         wanted = None if state is None else state.value
         found = client.deliveries(id, state=wanted, limit=limit)
-        if json:
-            for one in found:
-                out.record(_record(one))
-        else:
-            _show_deliveries(out, found)
+        out.listing(found, _DELIVERY, _delivery_row, as_json=json)
         return DONE
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 def replay(
@@ -266,7 +249,7 @@ def replay(
         out.note(f"{count} to be sent again")
         return DONE
 
-    raise typer.Exit(_done(out, work, server, key))
+    raise typer.Exit(asked(out, work, server, key))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -281,19 +264,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _done(
-    output: Output, work: Callable[[Client], int], server: str | None, key: str | None
-) -> int:  # fmt: skip
-    def asked() -> int:
-        with connect(server, key) as client:
-            return work(client)
-
-    return exit_code_of(output, asked)
-
-
 def _tell_secret(output: Output, made: Webhook, secret: str, json: bool) -> None:
     if json:
-        output.record({"webhook": _record(made), "secret": secret})
+        output.record({"webhook": record_of(made), "secret": secret})
         return
     output.note("the secret is shown this once; give it to the receiver")
     output.data(f"{made.id}\t{secret}\n")
@@ -305,28 +278,15 @@ def _state_of(one: Webhook) -> str:
     return "works" if one.failing_since is None else "fails"
 
 
-def _show_deliveries(output: Output, found: list[Delivery]) -> None:
-    rows = []
-    for one in found:
-        last = one.log[-1] if one.log else None
-        how = "" if last is None else str(last.status or last.error or "")
-        rows.append(
-            (str(one.id), one.kind, one.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"), one.state,
-             str(one.attempts), how)
-        )  # fmt: skip
-    output.table(("id", "event", "when", "state", "attempts", "last answer"), rows)
+def _row(one: Webhook) -> Sequence[str]:
+    return (
+        one.id, _state_of(one), one.owner, one.department or one.reach, ",".join(one.events),
+        one.url, one.note,
+    )  # fmt: skip
 
 
-def _record(value: Webhook | Delivery) -> dict[str, Any]:
-    found: dict[str, Any] = _plain(asdict(value))
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return value
+def _delivery_row(one: Delivery) -> Sequence[str]:
+    last = one.log[-1] if one.log else None
+    how = "" if last is None else str(last.status or last.error or "")
+    at = one.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return (str(one.id), one.kind, at, one.state, str(one.attempts), how)

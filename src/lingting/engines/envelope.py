@@ -17,7 +17,6 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from lingting.errors import (
     OptionInvalid,
     OptionUnknown,
     RequestError,
+    by_code,
 )
 from lingting.transcript import ModelFacts, Word
 
@@ -42,7 +42,7 @@ _MAGIC = b"LTC1"
 _PREFIX = struct.Struct("<4sI")
 _SAMPLE_BYTES = 4
 _MOST_HEADER_BYTES = 4 << 20
-_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
 """What reading JSON of another shape raises."""
 _GUARDS_OWN = "careful"  # asked for by the guard beside the engine, never over the wire
 
@@ -111,7 +111,7 @@ def read_request(body: bytearray) -> Request:
         lane, model = header.get("lane", LANES[-1]), header.get("model")
         options = [read_options(one) for one in header["options"]]
         rows = [(int(n), options[int(o)], speech, score) for n, o, speech, score in header["clips"]]
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise RequestError("The header of the clips cannot be read.") from exc
     if not 1 <= len(rows) <= MAX_CLIPS:
         raise RequestError(f"A request has {len(rows)} clips; allowed are 1 to {MAX_CLIPS}.")
@@ -203,7 +203,7 @@ def read_answer(body: bytes, clips: int) -> Answer:
         data = json.loads(body)
         found = tuple(read_hypothesis(one) for one in data["hypotheses"])
         batches = tuple(int(one) for one in data["batches"])
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         raise EngineFailed("The engine host's answer cannot be read.") from exc
     if len(found) != clips or len(batches) != clips:
         raise EngineFailed(f"{clips} clips were given, {len(found)} came back.")
@@ -247,22 +247,15 @@ def error_dict(error: LingtingError) -> dict[str, Any]:
     return data
 
 
-def read_error(data: Mapping[str, Any]) -> LingtingError:
-    """The same class of error again; a code that nobody knows here is an EngineFailed."""
-    kind = _error_classes().get(str(data["code"]), EngineFailed)
+def read_error(
+    data: Mapping[str, Any], unknown: type[LingtingError] = EngineFailed
+) -> LingtingError:
+    """The same class of error again; a code that nobody knows here is an ``unknown``."""
+    kind = by_code(str(data["code"])) or unknown
     error = kind(str(data["sentence"]), str(data["next_step"]))
     if isinstance(error, BusyError):
         error.retry_after_s = float(data.get("retry_after_s", error.retry_after_s))
     return error
-
-
-@cache
-def _error_classes() -> dict[str, type[LingtingError]]:
-    def walk(kind: type[LingtingError]) -> list[type[LingtingError]]:
-        return [kind, *(found for child in kind.__subclasses__() for found in walk(child))]
-
-    ours = (kind for kind in walk(LingtingError) if kind.__module__ == LingtingError.__module__)
-    return {kind.code: kind for kind in ours}
 
 
 # Facts ----------------------------------------------------------------------------------------

@@ -440,8 +440,12 @@ def _compute_type(compute: str, device: str) -> str:
 def _start_all(pool: ThreadPoolExecutor, count: int) -> None:
     """Each thread waits for all, so that none does the work of two."""
     barrier = threading.Barrier(count)
-    for started in [pool.submit(barrier.wait) for _ in range(count)]:
-        started.result()
+    try:
+        for started in [pool.submit(barrier.wait) for _ in range(count)]:
+            started.result()
+    except BaseException:
+        barrier.abort()  # those that are there wait for ever else, and the program for them
+        raise
 
 
 def _check_clip(clip: Clip) -> None:

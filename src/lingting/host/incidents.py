@@ -1,19 +1,12 @@
-"""What nobody foresaw, as an event for the log: its type and place.
-
-Its message stays out: that of a foreign exception may quote a caller.
-"""
+"""What nobody foresaw, as an event for the log."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
-_FRAMES = 6
+from lingting.log import kind_and_place
 
 
 def incident(exc: BaseException) -> dict[str, Any]:
-    """The innermost lines it went through stand last."""
-    frames = list(walk_tb(exc.__traceback__))[-_FRAMES:]
-    at = [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in frames]
-    return {"event": "incident", "error": type(exc).__name__, "at": at}
+    """Its type and place."""
+    return {"event": "incident", **kind_and_place(exc)}

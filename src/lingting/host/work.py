@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lingting.engines.base import Clip, Hypothesis
-from lingting.errors import LingtingError
 from lingting.log import request_id
 
 if TYPE_CHECKING:
@@ -59,11 +58,6 @@ class Job:
         """One per clip, in order, once nothing is left."""
         assert self.left == 0
         return [one for one in self.hypotheses if one is not None]
-
-    def all_failed_with(self) -> LingtingError | None:
-        """The error when no clip has anything else."""
-        errors = [one.error for one in self.hypotheses if one is not None]
-        return errors[0] if all(errors) else None
 
 
 class Place:

@@ -12,6 +12,7 @@ from lingting.errors import OptionInvalid
 from lingting.jobs.options import JobOptions
 from lingting.store import events, glossaries, jobs, people, work
 from lingting.store.records import (
+    ACTIVE,
     PRIORITIES,
     Batch,
     Blob,
@@ -30,7 +31,6 @@ _Change = Callable[[_Session, Any], None]
 DEFAULT_OPTIONS = JobOptions()
 _MAX_KEY_CHARS = 200
 _WATCHED = "jobs.watched_folders"
-_ACTIVE = ("queued", "running", "paused")
 
 
 class Desk:
@@ -137,7 +137,7 @@ class Desk:
             "job", owner or recording.owner, idempotency_key,
             [recording.id, options.as_dict(), batch_id, priority],
         )  # fmt: skip
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             job_id = asked.once(
                 session,
                 lambda: jobs.add_job(
@@ -162,7 +162,7 @@ class Desk:
         """A name for jobs that belong together; give its id to ``submit``."""
         _check_priority(priority)
         asked = _Asked("batch", owner, idempotency_key, [name, priority])
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             batch_id = asked.once(
                 session,
                 lambda: jobs.add_batch(
@@ -236,14 +236,14 @@ class Desk:
 
     def pause(self, job_id: str) -> Job:
         """A queued job at once, a running one behind its current group. JobFinished otherwise."""
-        return self._change(job_id, jobs.pause, _ACTIVE)
+        return self._change(job_id, jobs.pause, ACTIVE)
 
     def resume(self, job_id: str) -> Job:
-        return self._change(job_id, jobs.resume, _ACTIVE)
+        return self._change(job_id, jobs.resume, ACTIVE)
 
     def cancel(self, job_id: str) -> Job:
         """For good, unless it is tried again; cancelling twice is fine."""
-        return self._change(job_id, jobs.cancel, (*_ACTIVE, "cancelled"))
+        return self._change(job_id, jobs.cancel, (*ACTIVE, "cancelled"))
 
     def retry(self, job_id: str) -> Job:
         """A failed or cancelled job goes on where it was; JobFinished for a done one."""
@@ -257,21 +257,21 @@ class Desk:
         return self._change_batch(batch_id, jobs.resume, ("paused",), is_paused=False)
 
     def cancel_batch(self, batch_id: str) -> Batch:
-        return self._change_batch(batch_id, jobs.cancel, _ACTIVE)
+        return self._change_batch(batch_id, jobs.cancel, ACTIVE)
 
     def retry_batch(self, batch_id: str) -> Batch:
         """Its failed and cancelled jobs."""
         return self._change_batch(batch_id, jobs.retry, ("failed", "cancelled"))
 
     def _change(self, job_id: str, change: _Change, allowed: tuple[str, ...]) -> Job:
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             change(session, [jobs.job_row(session, job_id, allowed=allowed)])
         return self.job(job_id)
 
     def _change_batch(
         self, batch_id: str, change: _Change, states: tuple[str, ...], is_paused: bool | None = None
     ) -> Batch:
-        with events.telling(self.store.database) as session:
+        with self.store.database.write() as session:
             if is_paused is not None:
                 jobs.set_batch_paused(session, batch_id, is_paused)
             change(session, jobs.batch_job_rows(session, batch_id, states))
@@ -301,13 +301,11 @@ class Desk:
             "folder": str(folder), "options": options.as_dict(), "owner": owner,
             "department": department, "priority": priority,
         }  # fmt: skip
-        others = [one for one in self.watched_folders() if one["folder"] != str(folder)]
-        self.store.set_setting(_WATCHED, [*others, told])
+        self.store.change_setting(_WATCHED, lambda known: [*_others(known, folder), told])
 
     def unwatch_folder(self, folder: Path) -> None:
         """Recordings that were submitted stay; naming one that is not watched is fine."""
-        left = [one for one in self.watched_folders() if one["folder"] != str(folder)]
-        self.store.set_setting(_WATCHED, left)
+        self.store.change_setting(_WATCHED, lambda known: _others(known, folder))
 
     def watched_folders(self) -> list[dict[str, Any]]:
         """``folder``, ``options``, ``owner``, ``department`` and ``priority`` of each."""
@@ -393,3 +391,7 @@ def resolved(
 def _check_priority(priority: str) -> None:
     if priority not in PRIORITIES:
         raise OptionInvalid(f"priority is {priority[:40]}; allowed are high, normal and low.")
+
+
+def _others(watched: list[dict[str, Any]] | None, folder: Path) -> list[dict[str, Any]]:
+    return [one for one in watched or [] if one["folder"] != str(folder)]

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from lingting import errors
 from lingting.audio.decode import AudioFacts
+from lingting.engines.envelope import UNREADABLE, error_dict, read_error
 from lingting.errors import FaultError, LingtingError
 from lingting.pipeline.reading import Group, GroupClip
 from lingting.transcript import Damage, Span
@@ -29,7 +29,6 @@ _LENGTH = struct.Struct(">I")
 _MAX_HEADER_BYTES = 64 << 20
 _MAX_BODY_BYTES = 64 << 20
 """Six times the longest group: 120 s and a last clip of 30 s, and its peaks."""
-_SENSELESS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class Gone(Exception):
@@ -79,7 +78,7 @@ def receive(link: socket.socket) -> tuple[dict[str, Any], bytearray]:
     try:
         header = json.loads(bytes(_exactly(link, size)))
         body_bytes = int(header["bytes"])
-    except _SENSELESS as exc:
+    except UNREADABLE as exc:
         raise Gone from exc
     if not 0 <= body_bytes <= _MAX_BODY_BYTES:
         raise Gone
@@ -152,7 +151,7 @@ def part_of(header: dict[str, Any], body: bytearray) -> Part:
             facts,
             bytes(body[len(body) - peaks :]) if peaks is not None else None,
         )
-    except _SENSELESS as exc:
+    except UNREADABLE as exc:
         raise Gone from exc
 
 
@@ -167,19 +166,12 @@ def _clip_of(header: dict[str, Any], samples: Any) -> GroupClip:
 
 
 def error_header(error: LingtingError) -> dict[str, Any]:
-    return {
-        "kind": "error", "code": error.code, "sentence": error.sentence, "step": error.next_step
-    }  # fmt: skip
+    return {"kind": "error", **error_dict(error)}
 
 
 def error_of(header: dict[str, Any]) -> LingtingError:
-    """The error of the class that has the code."""
-    kind = _classes().get(str(header.get("code")), FaultError)
-    return kind(str(header.get("sentence")), str(header.get("step")))
-
-
-def _classes() -> dict[str, type[LingtingError]]:
-    found = (getattr(errors, name) for name in dir(errors))
-    return {
-        one.code: one for one in found if isinstance(one, type) and issubclass(one, LingtingError)
-    }
+    """The error that the other side met. Raises Gone for what is none."""
+    try:
+        return read_error(header, unknown=FaultError)
+    except UNREADABLE as exc:
+        raise Gone from exc

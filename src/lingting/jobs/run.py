@@ -24,7 +24,7 @@ from lingting.jobs.options import JobOptions
 from lingting.jobs.patience import Budget, Engines, Pace, Patience, PatientEngine
 from lingting.jobs.readers import OpenRecording, ReaderDied, Readers
 from lingting.pipeline.hearing import Hearing
-from lingting.store import Store, events, work
+from lingting.store import Store, work
 from lingting.store.records import Claim
 from lingting.store.work import ClaimLost
 from lingting.transcript import ModelFacts, Segment, Transcript
@@ -299,7 +299,7 @@ class JobRun:
     def _release(self) -> Ending:
         """Give the job back; who cannot, because the store is away, leaves it to be taken."""
         try:
-            with events.telling(self._tools.store.database) as session:
+            with self._tools.store.database.write() as session:
                 work.release(session, self._job_id, self._epoch)
         except ClaimLost:
             return "lost"
@@ -321,7 +321,7 @@ class JobRun:
 
     def _write(self, change: Callable[[Any], T]) -> T:
         def written() -> T:
-            with events.telling(self._tools.store.database) as session:
+            with self._tools.store.database.write() as session:
                 return change(session)
 
         found = self._stored(written)

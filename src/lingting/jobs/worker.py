@@ -32,7 +32,7 @@ from lingting.jobs.readers import STALL_S, Readers
 from lingting.jobs.run import JobRun, Tools
 from lingting.jobs.slots import take_slot
 from lingting.jobs.workflows import Workflows
-from lingting.store import Store, events, jobs, work
+from lingting.store import Store, jobs, work
 from lingting.store.records import Claim
 
 log = logging.getLogger("lingting.jobs")
@@ -196,7 +196,7 @@ class Worker:
                 return
         claims: list[Claim] = []
         try:
-            with events.telling(self._store.database) as session:
+            with self._store.database.write() as session:
                 claims = work.claim(session, self._slot.id, free)
                 # Before the rows say so: who looks for jobs nobody works on must find them here.
                 with self._lock:
@@ -255,7 +255,7 @@ class Worker:
             log.warning("worker had been given up", extra={"worker": self._slot.id})
         beats = {one.id: one.beats for one in seen if one.is_live}
         for worker_id in self._watch.silent({**dict.fromkeys(strays, -1), **beats}):
-            with events.telling(self._store.database) as session:
+            with self._store.database.write() as session:
                 if worker_id in beats:
                     count = work.bury(session, worker_id, beats[worker_id])
                 else:
@@ -270,7 +270,7 @@ class Worker:
             lost = [one for one in found if one not in self._working]
         if not lost:
             return
-        with events.telling(self._store.database) as session:
+        with self._store.database.write() as session:
             with self._lock:
                 working = list(self._working)
             count = work.take_back(session, self._slot.id, working)
@@ -314,7 +314,7 @@ class Worker:
         return False
 
     def _close(self) -> None:
-        with suppress(LingtingError), events.telling(self._store.database) as session:
+        with suppress(LingtingError), self._store.database.write() as session:
             work.leave(session, self._slot.id)
         self._readers.close()
         self._tools.ahead.shutdown(wait=False, cancel_futures=True)

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import logging
 import secrets
-import traceback
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from lingting import __version__
 from lingting.errors import ExtraMissing, FaultError, LingtingError, OptionInvalid
+from lingting.log import kind_and_place
 from lingting.mcp import resources
 from lingting.mcp.shapes import MAX_NAME_CHARS
 from lingting.mcp.tools import Asker, Tool, tools
@@ -26,8 +25,8 @@ from lingting.mcp.tools import Asker, Tool, tools
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import mcp_types as types
     from mcp.server.lowlevel import Server
-    from mcp_types import CallToolResult
 
 log = logging.getLogger("lingting.mcp")
 
@@ -38,7 +37,6 @@ INSTRUCTIONS = (
 )
 ERROR_META = "lingting/error"
 """In ``_meta`` of an answer that is an error: code, message, next_step, retry_after_s."""
-_FRAMES = 6
 
 
 def is_installed() -> bool:
@@ -53,25 +51,52 @@ def make_server(asker_of: Callable[[Any], Asker], *, with_files: bool) -> Server
     """``asker_of`` is given the HTTP request, or None. Raises ExtraMissing."""
     if not is_installed():
         raise missing()
-    import mcp_types as types
     from mcp.server.lowlevel import Server
-    from mcp.shared.exceptions import MCPError
 
     logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
-    ours = {tool.name: tool for tool in tools(with_files=with_files)}
+    answers = _Answers(asker_of, tools(with_files=with_files))
+    server: Server[Any] = Server(
+        "lingting",
+        version=__version__,
+        title="Lingting 聆听",
+        instructions=INSTRUCTIONS,
+        on_list_tools=answers.list_tools,
+        on_call_tool=answers.call_tool,
+        on_list_resources=answers.list_resources,
+        on_list_resource_templates=answers.list_templates,
+        on_read_resource=answers.read_resource,
+    )
+    server.middleware.clear()  # spans of its own
+    return server
 
-    async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
+
+class _Answers:
+    """What the SDK's server asks of us; ``context.request`` is the HTTP request, or None."""
+
+    def __init__(self, asker_of: Callable[[Any], Asker], ours: tuple[Tool, ...]) -> None:
+        self._asker_of = asker_of
+        self._tools = {tool.name: tool for tool in ours}
+
+    async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
         del context, params
-        return types.ListToolsResult(tools=[types.Tool(**_described(one)) for one in ours.values()])
+        import mcp_types as types
 
-    async def call_tool(context: Any, params: types.CallToolRequestParams) -> CallToolResult:
-        tool = ours.get(params.name)
+        described = [types.Tool(**_described(one)) for one in self._tools.values()]
+        return types.ListToolsResult(tools=described)
+
+    async def call_tool(
+        self, context: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        import mcp_types as types
+        from mcp.shared.exceptions import MCPError
+
+        tool = self._tools.get(params.name)
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, "There is no such tool.")
         try:
             with _told():
                 given = _parsed(tool, params.arguments or {})
-                answer = await tool.run(asker_of(context.request), given)
+                answer = await tool.run(self._asker_of(context.request), given)
         except LingtingError as error:
             return _refused(error)
         return types.CallToolResult(
@@ -79,10 +104,12 @@ def make_server(asker_of: Callable[[Any], Asker], *, with_files: bool) -> Server
             structured_content=answer.model_dump(mode="json"),
         )
 
-    async def list_resources(context: Any, params: Any) -> types.ListResourcesResult:
-        with _raised(MCPError), _told():
+    async def list_resources(self, context: Any, params: Any) -> types.ListResourcesResult:
+        import mcp_types as types
+
+        with _raised(), _told():
             after = None if params is None else params.cursor
-            page = await resources.listed(asker_of(context.request), after)
+            page = await resources.listed(self._asker_of(context.request), after)
         found = [
             types.Resource(
                 name=one.name[:MAX_NAME_CHARS], uri=resources.address_of(one.id),
@@ -93,8 +120,10 @@ def make_server(asker_of: Callable[[Any], Asker], *, with_files: bool) -> Server
         ]  # fmt: skip
         return types.ListResourcesResult(resources=found, next_cursor=page.next)
 
-    async def list_templates(context: Any, params: Any) -> types.ListResourceTemplatesResult:
+    async def list_templates(self, context: Any, params: Any) -> types.ListResourceTemplatesResult:
         del context, params
+        import mcp_types as types
+
         template = types.ResourceTemplate(
             name="transcript", title="Transcript of a recording", uri_template=resources.TEMPLATE,
             description="Plain text with times and speakers.", mime_type="text/plain",
@@ -102,26 +131,14 @@ def make_server(asker_of: Callable[[Any], Asker], *, with_files: bool) -> Server
         return types.ListResourceTemplatesResult(resource_templates=[template])
 
     async def read_resource(
-        context: Any, params: types.ReadResourceRequestParams
+        self, context: Any, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        with _raised(MCPError), _told():
-            text = await resources.text_of(asker_of(context.request), str(params.uri))
+        import mcp_types as types
+
+        with _raised(), _told():
+            text = await resources.text_of(self._asker_of(context.request), str(params.uri))
         content = types.TextResourceContents(uri=params.uri, mime_type="text/plain", text=text)
         return types.ReadResourceResult(contents=[content])
-
-    server: Server[Any] = Server(
-        "lingting",
-        version=__version__,
-        title="Lingting 聆听",
-        instructions=INSTRUCTIONS,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_list_resources=list_resources,
-        on_list_resource_templates=list_templates,
-        on_read_resource=read_resource,
-    )
-    server.middleware.clear()  # spans of its own
-    return server
 
 
 @cache
@@ -172,7 +189,7 @@ def _facts(error: LingtingError) -> dict[str, Any]:
     return facts
 
 
-def _refused(error: LingtingError) -> CallToolResult:
+def _refused(error: LingtingError) -> types.CallToolResult:
     from mcp_types import CallToolResult, TextContent
 
     text = f"{error.code}: {error}"
@@ -183,13 +200,15 @@ def _refused(error: LingtingError) -> CallToolResult:
 
 
 @contextmanager
-def _raised(protocol_error: Any) -> Iterator[None]:
+def _raised() -> Iterator[None]:
     """A resource has no answer that is an error: the protocol's own, with our facts as its data."""
+    from mcp.shared.exceptions import MCPError
+
     try:
         yield
     except LingtingError as error:
         code = -32002 if error.status == 404 else -32000
-        raise protocol_error(code, f"{error.code}: {error}", _facts(error)) from error
+        raise MCPError(code, f"{error.code}: {error}", _facts(error)) from error
 
 
 @contextmanager
@@ -201,7 +220,5 @@ def _told() -> Iterator[None]:
         raise
     except Exception as exc:
         incident = secrets.token_hex(4)
-        frames = traceback.extract_tb(exc.__traceback__)[-_FRAMES:]
-        at = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-        log.error("incident", extra={"incident": incident, "error": type(exc).__name__, "at": at})
+        log.error("incident", extra={"incident": incident, **kind_and_place(exc)})
         raise FaultError(f"Something failed that nobody foresaw (incident {incident}).") from exc

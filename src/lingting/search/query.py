@@ -165,10 +165,7 @@ def _syllables(typed: list[str]) -> Iterator[Term]:
         if typed[0].isascii():
             yield Term((units_of(typed[0]).texts,))  # may be a word of another language
     elif typed:
-        ways: list[Phrase] = [()]
-        for one in typed:
-            ways = [(*before, *way) for before in ways for way in sounds.typed_ways(one)[:1]]
-        yield Term(tuple(ways))
+        yield Term((tuple(unit for one in typed for unit in sounds.typed_ways(one)[0]),))
 
 
 def _heard(written: tuple[str, ...]) -> Phrase:

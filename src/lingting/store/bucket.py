@@ -144,8 +144,7 @@ class BucketBlobs:
             yield path
 
     def remove(self, digest: str) -> None:
-        with _asking(), contextlib.suppress(FileNotFoundError):
-            self._answers.delete(key_of(digest))
+        self.remove_object(key_of(digest))
         self.forget_copy(digest)
 
     def forget_copy(self, digest: str) -> None:
@@ -188,6 +187,7 @@ class BucketBlobs:
                 return None
 
     def remove_object(self, key: str) -> None:
+        """What is not there is no error. Raises StoreUnreachable."""
         with _asking(), contextlib.suppress(FileNotFoundError):
             self._answers.delete(key)
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import Session
 
 from lingting.store import indexing, purging
+from lingting.store.queries import is_current
 from lingting.store.records import Checkup
 from lingting.store.schema import (
     BlobRow,
@@ -65,14 +66,11 @@ def _row_faults(session: Session) -> Iterator[str]:
     )
     if count := session.scalar(wrong):
         yield f"{count} revisions do not have all their segments."
-    current = (RevisionRow.transcript_id == TranscriptRow.id) & (
-        RevisionRow.number == TranscriptRow.current_number
-    )
     without = (
         select(func.count())
         .select_from(RecordingRow)
         .outerjoin(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
-        .outerjoin(RevisionRow, current)
+        .outerjoin(RevisionRow, is_current())
         .where(
             RevisionRow.id.is_(None),
             or_(TranscriptRow.id.is_(None), TranscriptRow.current_number > 0),

@@ -17,7 +17,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Result, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -181,6 +181,11 @@ def lock(session: Session, name: str) -> None:
     if session.get_bind().dialect.name != "sqlite":
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
         session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def affected(found: Result[Any]) -> int:
+    """How many rows a statement changed or removed."""
+    return int(getattr(found, "rowcount", 0))
 
 
 def open_database(url: str | None, folder: Path) -> Database:

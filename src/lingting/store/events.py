@@ -8,7 +8,6 @@ another (a lock that is taken last and held for the insert only).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from lingting.store import changes, outbox
-from lingting.store.database import Database, LastAct, at_the_end, lock
+from lingting.store.database import LastAct, affected, at_the_end, lock
 from lingting.store.queries import seen_by
 from lingting.store.records import ACTIVE, Event, Sight
 from lingting.store.schema import BatchRow, JobEventRow, JobRow
@@ -95,9 +94,4 @@ def forget(session: Session, before: datetime) -> int:
     found = session.execute(
         delete(JobEventRow).where(JobEventRow.at < before, JobEventRow.id < newest)
     )
-    return int(getattr(found, "rowcount", 0))
-
-
-def telling(database: Database) -> AbstractContextManager[Session]:
-    """A transaction that tells what it does, as every one of ``Database.write`` does."""
-    return database.write()
+    return affected(found)

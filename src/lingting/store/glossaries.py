@@ -70,11 +70,10 @@ class Glossaries:
     ) -> Glossary:
         """Make the glossary of this name and owner, or replace its words.
 
-        Without an owner it is for the department, or for all.
-
-        ``based_on`` is the revision that was read, 0 where there was none. Raises RevisionConflict
-        when somebody was quicker, OptionInvalid for words or a name that cannot be. Here and below,
-        ``actor`` is who does it, for the audit trail; None: whoever runs this program.
+        Without an owner it is for the department, or for all. ``based_on`` is the revision that was
+        read, 0 where there was none. Raises RevisionConflict when somebody was quicker,
+        OptionInvalid for words or a name that cannot be. Here and below, ``actor`` is who does it,
+        for the audit trail; None: whoever runs this program.
         """
         name, words = parse_name(name), parse_words(words)
         if owner is not None and department is not None:
@@ -129,9 +128,7 @@ class Glossaries:
     ) -> Glossary:
         """Remove a glossary of exactly this owner; None: one of the department, or for all.
 
-        It is returned once more.
-
-        Jobs that use it keep its words. Raises GlossaryNotFound.
+        Jobs that use it keep its words. It is returned once more. Raises GlossaryNotFound.
         """
         with self._database.write() as session:
             lock(session, f"glossaries:{owner or ''}")

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from lingting import search
+from lingting.store.queries import is_current
 from lingting.store.schema import (
     RevisionRow,
     RevisionSegmentRow,
@@ -86,7 +87,7 @@ def fill(session: Session, *, after: int = 0) -> int | None:
     segments = 0
     for id, count in session.execute(
         select(TranscriptRow.id, RevisionRow.segment_count)
-        .outerjoin(RevisionRow, _is_current())
+        .outerjoin(RevisionRow, is_current())
         .where(TranscriptRow.id > after)
         .order_by(TranscriptRow.id)
         .limit(_BATCH)
@@ -106,7 +107,7 @@ def fill(session: Session, *, after: int = 0) -> int | None:
             TranscriptRow.id, SegmentRow.id, SegmentRow.text, SegmentRow.language,
             SegmentRow.speaker, SegmentRow.details,
         )
-        .join(RevisionRow, _is_current())
+        .join(RevisionRow, is_current())
         .join(RevisionSegmentRow, RevisionSegmentRow.revision_id == RevisionRow.id)
         .join(SegmentRow, SegmentRow.id == RevisionSegmentRow.segment_id)
         .where(TranscriptRow.id.between(ids[0], ids[-1]))
@@ -181,7 +182,7 @@ def faults(session: Session) -> Iterator[str]:
         yield "The index of the search is not whole; run `lingting db reindex`."
         return
     wanted = session.scalar(select(func.sum(RevisionRow.segment_count)).join(
-        TranscriptRow, _is_current())) or 0  # fmt: skip
+        TranscriptRow, is_current())) or 0  # fmt: skip
     entries = session.scalar(select(func.count()).select_from(SearchEntryRow)) or 0
     if entries != wanted:
         yield (
@@ -200,14 +201,8 @@ def _current_segments() -> Any:
     return (
         select(RevisionSegmentRow.segment_id)
         .join(RevisionRow, RevisionRow.id == RevisionSegmentRow.revision_id)
-        .join(TranscriptRow, _is_current())
+        .join(TranscriptRow, is_current())
         .order_by(RevisionSegmentRow.position)
-    )
-
-
-def _is_current() -> Any:
-    return (RevisionRow.transcript_id == TranscriptRow.id) & (
-        RevisionRow.number == TranscriptRow.current_number
     )
 
 

@@ -17,14 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from lingting import log, tracing
 from lingting.errors import BatchNotFound, JobFinished, JobNotFound, RequestConflict
 from lingting.store import changes, events, shares
 from lingting.store.database import lock
-from lingting.store.queries import seen_by
+from lingting.store.queries import behind, seen_by
 from lingting.store.records import (
     ACTIVE,
     FINISHED,
@@ -276,10 +276,7 @@ def jobs(
         last = session.get(JobRow, after)
         if last is None:
             raise JobNotFound("There is no job with this id.")
-        time = JobRow.created_at
-        query = query.where(
-            time <= last.created_at, or_(time < last.created_at, JobRow.id < last.id)
-        )
+        query = query.where(behind(last, JobRow.created_at, JobRow.id))
     query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
     pace = _pace(session)
     return [_shown(row, pace) for row in session.execute(query).all()]
@@ -301,10 +298,7 @@ def batches(session: Session, *, sight: Sight | None, limit: int, after: str | N
     query = select(BatchRow).where(seen_by(sight, BatchRow))
     if after is not None:
         last = _batch_row(session, after)
-        time = BatchRow.created_at
-        query = query.where(
-            time <= last.created_at, or_(time < last.created_at, BatchRow.id < last.id)
-        )
+        query = query.where(behind(last, BatchRow.created_at, BatchRow.id))
     query = query.order_by(BatchRow.created_at.desc(), BatchRow.id.desc()).limit(limit)
     return _batches(session, list(session.scalars(query)))
 

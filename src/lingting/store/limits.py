@@ -16,17 +16,15 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, OptionUnknown
-from lingting.store import audit, changes
+from lingting.store import audit, settings
 from lingting.store.database import lock
-from lingting.store.records import Actor, Limits
-from lingting.store.schema import BlobRow, JobRow, RecordingRow, SettingRow, UsageRow
+from lingting.store.records import ACTIVE, Actor, Limits
+from lingting.store.schema import BlobRow, JobRow, RecordingRow, UsageRow
 
 SETTING = "limits"
 _MOST = 1e15
-_GUESSED_BYTES_PER_S = 16_000
-_UNDER_WAY = ("queued", "running", "paused")
-
-
+GUESSED_BYTES_PER_S = 16_000
+"""Of audio whose length nobody knows yet."""
 NAMES = tuple(field.name for field in fields(Limits))
 
 
@@ -46,7 +44,7 @@ def parse_limits(given: Mapping[str, Any]) -> dict[str, float | None]:
 
 def set_here(session: Session) -> dict[str, float | None]:
     """Limits that were set in this store for everybody."""
-    value = session.scalar(select(SettingRow.value).where(SettingRow.name == SETTING))
+    value = settings.get(session, SETTING)
     return {name: one for name, one in (value or {}).items() if name in NAMES}
 
 
@@ -55,15 +53,13 @@ def set_for_all(
 ) -> None:
     """What is left out stays; None takes back what was set here; 0 is no limit."""
     changed = parse_limits(given)
-    value = session.scalar(select(SettingRow.value).where(SettingRow.name == SETTING)) or {}
-    for name, one in changed.items():
-        value = {**value, name: one or None} if one is not None else _without(value, name)
-    session.merge(SettingRow(name=SETTING, value=value, changed_at=changes.now()))
+
+    def merged(value: Mapping[str, Any] | None) -> dict[str, float | None]:
+        kept = {name: one for name, one in (value or {}).items() if name not in changed}
+        return kept | {name: one or None for name, one in changed.items() if one is not None}
+
+    settings.change(session, SETTING, merged)
     audit.note(session, actor, "setting.changed", "setting", SETTING, names=",".join(changed))
-
-
-def _without(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: one for key, one in value.items() if key != name}
 
 
 def note_audio(session: Session, user: str, audio_s: float) -> None:
@@ -87,14 +83,14 @@ def audio_s(session: Session, user: str) -> float:
     )
     length = case(
         (JobRow.total_s.is_not(None), JobRow.total_s),
-        else_=BlobRow.size_bytes / _GUESSED_BYTES_PER_S,
+        else_=BlobRow.size_bytes / GUESSED_BYTES_PER_S,
     )
     waiting = session.scalar(
         select(func.sum(length))
         .select_from(JobRow)
         .join(RecordingRow, RecordingRow.id == JobRow.recording_id)
         .join(BlobRow, BlobRow.digest == RecordingRow.digest)
-        .where(JobRow.owner == user, JobRow.state.in_(_UNDER_WAY))
+        .where(JobRow.owner == user, JobRow.state.in_(ACTIVE))
     )
     return (heard or 0.0) + float(waiting or 0.0)
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from lingting.store.database import lock
+from lingting.store.database import affected, lock
 from lingting.store.records import Department, Role
 from lingting.store.schema import DepartmentRow, KeyRow, LinkRow, SessionRow, UserRow
 
@@ -140,7 +140,7 @@ def note_failure(session: Session, name: str, failures: int, until: datetime | N
 def end_sessions(session: Session, name: str) -> int:
     """All of a user's; how many."""
     found = session.execute(delete(SessionRow).where(SessionRow.user == name))
-    return int(getattr(found, "rowcount", 0))
+    return affected(found)
 
 
 def lock_users(session: Session) -> None:

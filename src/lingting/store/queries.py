@@ -59,13 +59,15 @@ def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
         select(RecordingRow, BlobRow.size_bytes, RevisionRow)
         .join(BlobRow, BlobRow.digest == RecordingRow.digest)
         .join(TranscriptRow, TranscriptRow.recording_id == RecordingRow.id)
-        .outerjoin(
-            RevisionRow,
-            and_(
-                RevisionRow.transcript_id == TranscriptRow.id,
-                RevisionRow.number == TranscriptRow.current_number,
-            ),
-        )
+        .outerjoin(RevisionRow, is_current())
+    )
+
+
+def is_current() -> ColumnElement[bool]:
+    """Joins a transcript with its current revision."""
+    return and_(
+        RevisionRow.transcript_id == TranscriptRow.id,
+        RevisionRow.number == TranscriptRow.current_number,
     )
 
 
@@ -93,11 +95,19 @@ def page(
     deleted = RecordingRow.deleted_at
     picked = picked.where(deleted.is_not(None) if is_deleted else deleted.is_(None))
     if after is not None:
-        picked = picked.where(time <= after.created_at, or_(time < after.created_at, id < after.id))
+        picked = picked.where(behind(after, time, id))
     picked = picked.order_by(time.desc(), id.desc()).limit(limit)
     ids = session.scalars(_merged(picked, _ways_to_see(sight, RecordingRow), limit)).all()
     found = recordings_by_id(session, ids)
     return [found[id] for id in ids]
+
+
+def behind(last: Any, time: Any, id: Any) -> ColumnElement[bool]:
+    """The where-clause of a page, the newest first, behind the row or cursor ``last``.
+
+    ``time <= …`` says nothing new; it is what an index is asked with.
+    """
+    return and_(time <= last.created_at, or_(time < last.created_at, id < last.id))
 
 
 def recordings_by_id(session: Session, ids: Sequence[str]) -> dict[str, Recording]:

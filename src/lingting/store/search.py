@@ -15,7 +15,6 @@ What is searched appears in no log, error or audit row.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -432,10 +431,6 @@ class _Question:
 
     def _segments(self, best: dict[int, tuple[Any, ...]]) -> dict[int, FoundSegment]:
         """By entry id, with times of their words."""
-        current = and_(
-            RevisionRow.transcript_id == TranscriptRow.id,
-            RevisionRow.number == TranscriptRow.current_number,
-        )
         rows = self._ask(
             select(
                 SearchEntryRow.id, RevisionSegmentRow.position, SegmentRow.id,
@@ -444,7 +439,7 @@ class _Question:
             )
             .join(SegmentRow, SegmentRow.id == SearchEntryRow.segment_id)
             .join(TranscriptRow, TranscriptRow.id == SegmentRow.transcript_id)
-            .join(RevisionRow, current)
+            .join(RevisionRow, queries.is_current())
             .join(
                 RevisionSegmentRow,
                 and_(
@@ -582,6 +577,6 @@ def _parse_place(given: str | None) -> tuple[int, bool]:
         id, is_loose = json.loads(raw)
         if not (isinstance(id, int) and 0 <= id <= _END):
             raise ValueError
-    except (ValueError, TypeError, binascii.Error) as exc:
+    except (ValueError, TypeError, RecursionError) as exc:
         raise OptionInvalid("after is no place in this list.", "Give `next` of a page.") from exc
     return id, bool(is_loose)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lingting.store import changes
@@ -23,12 +22,6 @@ def put(session: Session, name: str, value: Any) -> None:
     """Of two who set one that was not there, the second finds it."""
     lock(session, f"setting:{name}")
     session.merge(SettingRow(name=name, value=value, changed_at=changes.now()))
-
-
-def of_prefix(session: Session, prefix: str) -> dict[str, Any]:
-    """Every value whose name begins so, by name."""
-    query = select(SettingRow).where(SettingRow.name.startswith(prefix, autoescape=True))
-    return {row.name: row.value for row in session.scalars(query.order_by(SettingRow.name))}
 
 
 def change(session: Session, name: str, change: Callable[[Any], Any]) -> Any:

@@ -419,11 +419,6 @@ class Store:
         with self.database.write() as session:
             settings.put(session, name, value)
 
-    def settings_of(self, prefix: str) -> dict[str, Any]:
-        """Every value whose name begins so, by name."""
-        with self.database.read() as session:
-            return settings.of_prefix(session, prefix)
-
     def change_setting(self, name: str, change: Callable[[Any], Any]) -> Any:
         """Replace a value by what ``change`` makes of it (None where there is none), in one go.
 

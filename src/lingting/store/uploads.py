@@ -24,7 +24,7 @@ from lingting.errors import (
     UploadsTooMany,
 )
 from lingting.store import changes
-from lingting.store.database import lock
+from lingting.store.database import affected, lock
 from lingting.store.records import Upload, UploadState
 from lingting.store.rows import storable
 from lingting.store.schema import UploadPartRow, UploadRow
@@ -236,7 +236,7 @@ class UploadRows:
                 .where(UploadRow.state == "open", UploadRow.expires_at < now)
                 .values(state="ended", asked={}, changed_at=now)
             )
-            return int(getattr(found, "rowcount", 0))
+            return affected(found)
 
     def needless(self, limit: int = 50) -> list[tuple[str, list[str]]]:
         """Uploads that ended and still have parts, with the names of their files."""

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, WebhookNotFound
 from lingting.store import audit, changes, outbox
+from lingting.store.database import affected
 from lingting.store.records import Actor, Attempt, Delivery, DeliveryState, Reach, Webhook
 from lingting.store.rows import storable
 from lingting.store.schema import DeliveryRow, WebhookRow
@@ -345,7 +346,7 @@ class Webhooks:
                     DeliveryRow.finished_at < changes.now() - KEPT_FOR,
                 )
             )
-            return int(getattr(found, "rowcount", 0))
+            return affected(found)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -29,7 +29,6 @@ from lingting.store.schema import (
 )
 from lingting.transcript import Transcript
 
-_GUESSED_BYTES_PER_S = 16_000
 _LEAST_GUESS_S = 5.0
 _MOST_GUESS_S = 3600.0
 _FORGET_WORKERS = timedelta(days=7)
@@ -113,7 +112,7 @@ def _guess_s(row: JobRow, size_bytes: int) -> float:
     """The recording's length, or what the size of its file suggests."""
     if row.total_s is not None:
         return max(row.total_s - row.done_s, 1.0)
-    return min(max(size_bytes / _GUESSED_BYTES_PER_S, _LEAST_GUESS_S), _MOST_GUESS_S)
+    return min(max(size_bytes / limits.GUESSED_BYTES_PER_S, _LEAST_GUESS_S), _MOST_GUESS_S)
 
 
 def _take_up(session: Session, row: JobRow, digest: str, worker_id: str) -> Claim:

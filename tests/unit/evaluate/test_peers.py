@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -21,9 +20,6 @@ def test_other_modes_are_refused(tmp_path: Path) -> None:
         FasterWhisper(tmp_path, "fast")  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("faster_whisper") is None, reason="the bench extra is not installed"
-)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what the peer imports
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionInvalid, match="no CTranslate2 Whisper") as caught:

@@ -84,8 +84,11 @@ def test_errors_keep_their_class(pair: tuple[socket.socket, socket.socket]) -> N
     found = exchange.error_of(exchange.receive(ours)[0])
     assert type(found) is AudioDamaged
     assert str(found) == str(given)
-    assert type(exchange.error_of({"code": AudioNotMedia.code})) is AudioNotMedia
-    assert type(exchange.error_of({"code": "no.such"})) is FaultError
+    header = exchange.error_header(given)
+    assert type(exchange.error_of({**header, "code": AudioNotMedia.code})) is AudioNotMedia
+    assert type(exchange.error_of({**header, "code": "no.such"})) is FaultError
+    with pytest.raises(Gone):
+        exchange.error_of({"kind": "error"})
 
 
 @pytest.mark.parametrize(

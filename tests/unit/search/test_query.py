@@ -80,7 +80,6 @@ def test_text(query: str, text: str, places: list[str]) -> None:
     ],
 )
 def test_sound(query: str, text: str, places: list[str]) -> None:
-    pytest.importorskip("pypinyin")
     assert found(parse_query(query, "sound"), text) == places
 
 
@@ -134,7 +133,6 @@ def test_too_much_is_refused() -> None:
 
 
 def test_one_syllable_is_refused() -> None:
-    pytest.importorskip("pypinyin")
     with pytest.raises(OptionInvalid, match="One syllable"):
         parse_query("zhōng", "sound")
 
@@ -147,7 +145,6 @@ def test_sound_without_pypinyin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_long_chinese_is_loosened_into_words() -> None:
-    pytest.importorskip("rjieba")
     query = loosened("退款流程")
     assert query is not None
     assert found(query, "流程里怎么退款") == ["流程", "退款"]

@@ -23,6 +23,7 @@ from lingting.engines.clips import check_clip
 from lingting.engines.envelope import (
     CONTENT_TYPE,
     LANES,
+    UNREADABLE,
     Answer,
     check_lane,
     read_answer,
@@ -288,7 +289,7 @@ def error_of(reply: Reply, place: str) -> LingtingError:
         )
     try:
         return read_error(json.loads(reply.body)["lingting_error"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except UNREADABLE:
         pass
     if reply.status in (429, 503):
         return EngineBusy(f"The engine host at {place} is busy ({reply.status}).")

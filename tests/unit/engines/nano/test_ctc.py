@@ -46,7 +46,8 @@ def spelling(tmp_path_factory: pytest.TempPathFactory) -> CtcSpelling:
 
 @given(text=st.text(alphabet="ther ing'sdl你好一1１², .!_\né-", max_size=25))
 def test_ids_are_those_of_the_library(spelling: CtcSpelling, text: str) -> None:
-    tiktoken = pytest.importorskip("tiktoken")
+    import tiktoken
+
     reference = tiktoken.Encoding(
         name="test", pat_str=WHISPER_PIECES, mergeable_ranks=ranks(), special_tokens={}
     )

@@ -43,7 +43,6 @@ def cache(model: Qwen3, slots: int, capacity: int = 96) -> SlotCache:
 
 
 def greedy(model: Any, request: Request) -> list[int]:
-    pytest.importorskip("transformers")
     found: list[int] = model.generate(
         inputs_embeds=request.embeddings[None],
         attention_mask=torch.ones(1, len(request.embeddings), dtype=torch.long),
@@ -56,7 +55,6 @@ def greedy(model: Any, request: Request) -> list[int]:
 
 @pytest.mark.parametrize("config", [CONFIG, UNTIED], ids=["tied", "untied"])
 def test_token_by_token_as_transformers(config: Qwen3Config) -> None:
-    pytest.importorskip("transformers")
     state = published(config)
     model, reference = ours(state, config), theirs(state, config)
     asked = requests(12)
@@ -67,7 +65,6 @@ def test_token_by_token_as_transformers(config: Qwen3Config) -> None:
 
 
 def test_logits_of_prompts_and_of_written_tokens_in_one_pass() -> None:
-    pytest.importorskip("transformers")
     state = published()
     model, reference = ours(state), theirs(state)
     held = cache(model, 3)

@@ -40,7 +40,6 @@ def test_without_a_first_text_the_first_ones_are_taken_and_it_is_said() -> None:
     ],
 )
 def test_a_word_that_sounds_like_what_was_heard_is_found(word: str, heard: str) -> None:
-    pytest.importorskip("pypinyin")
     chosen = choose([*OTHERS, word], heard)
     assert word in chosen.words
     assert len(chosen.words) <= MOST_HOTWORDS
