@@ -1,0 +1,251 @@
+"""Notes on recordings: on both databases, over the API, and by commands."""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from store_parts import plain_transcript
+
+from lingting.errors import (
+    NoteNotFound,
+    NotesTooMany,
+    OptionInvalid,
+    RecordingHeld,
+    RecordingNotFound,
+    RevisionConflict,
+)
+from lingting.store import Notes, Store, audit, changes, open_store
+from lingting.store.backup import back_up, restore
+from lingting.store.notes import place_of
+from lingting.store.records import Actor, Note
+from lingting.store.schema import NoteRow
+
+RARE = "Brumbleweft"
+
+
+@pytest.fixture
+def notes(store: Store) -> Notes:
+    return Notes(store.database)
+
+
+def kept(store: Store, name: str = "a.wav", seconds: int = 60) -> str:
+    """The id of a recording of so many seconds."""
+    audio = io.BytesIO(name.encode())
+    return store.keep(audio, plain_transcript(seconds), name=name).recording.id
+
+
+# The store ---------------------------------------------------------------------------------------
+
+
+def test_added_read_changed_and_removed(store: Store, notes: Notes) -> None:
+    id = kept(store)
+    made = notes.add(id, " 退款政策\n第二行 ", at_s=12.5, end_s=20.0, author="li")
+    assert (made.text, made.at_s, made.end_s) == ("退款政策\n第二行", 12.5, 20.0)
+    assert (made.recording_id, made.author, made.revision) == (id, "li", 1)
+    assert made.created_at == made.changed_at
+    assert notes.get(id, made.id) == made == notes.get(id[:6], made.id)
+    changed = notes.change(id, made.id, "新的", at_s=None, end_s=None, based_on=1)
+    assert changed == replace(
+        made, text="新的", at_s=None, end_s=None, revision=2, changed_at=changed.changed_at
+    )
+    assert changed.changed_at > made.changed_at
+    assert notes.listed(id) == [changed]
+    assert notes.remove(id, made.id) == changed
+    assert notes.listed(id) == []
+    for gone in (
+        lambda: notes.get(id, made.id),
+        lambda: notes.remove(id, made.id),
+        lambda: notes.change(id, made.id, "x", at_s=None, end_s=None, based_on=2),
+    ):
+        with pytest.raises(NoteNotFound):
+            gone()
+
+
+def test_a_note_is_of_one_recording(store: Store, notes: Notes) -> None:
+    id, other = kept(store), kept(store, "b.wav")
+    made = notes.add(id, "a")
+    for strange in (
+        lambda: notes.get(other, made.id),
+        lambda: notes.remove(other, made.id),
+        lambda: notes.change(other, made.id, "x", at_s=None, end_s=None, based_on=1),
+        lambda: notes.get(id, "\0"),
+    ):
+        with pytest.raises(NoteNotFound):
+            strange()
+    for missing in (
+        lambda: notes.add("nothing", "x"),
+        lambda: notes.listed("nothing"),
+        lambda: notes.get("nothing", made.id),
+    ):
+        with pytest.raises(RecordingNotFound):
+            missing()
+    assert notes.listed(id) == [made]
+    assert notes.listed(other) == []
+
+
+def test_in_order_of_time_and_by_the_page(store: Store, notes: Notes) -> None:
+    id = kept(store)
+    notes.add(kept(store, "b.wav"), "another's", at_s=2.0)
+    times = [5.0, None, 0.0, 5.0, 0.001, None, 5.0, 30.0]
+    made = [notes.add(id, str(at), at_s=at_s) for at, at_s in enumerate(times)]
+    with store.database.write() as session:  # written in the same moment
+        for one in made:
+            session.get_one(NoteRow, one.id).created_at = made[0].created_at
+        session.get_one(NoteRow, made[6].id).created_at -= timedelta(seconds=1)
+    whole = notes.listed(id)
+    assert [one.at_s for one in whole] == [None, None, 0.0, 0.001, 5.0, 5.0, 5.0, 30.0]
+    assert whole[4].text == "6"  # the oldest of those about the same moment
+    assert [one.id for one in whole[:2]] == sorted(one.id for one in whole[:2])
+    for limit in (1, 2, 3, 8):
+        found: list[Note] = []
+        while page := notes.listed(id, limit=limit, after=place_of(found[-1]) if found else None):
+            assert len(page) <= limit
+            found += page
+        assert found == whole
+
+
+def test_places_are_within_the_recording(store: Store, notes: Notes) -> None:
+    id = kept(store, seconds=60)
+    made = notes.add(id, "x", at_s=60.0)
+    for at_s, end_s in ((90.0, None), (10.0, 90.0), (None, 1.0), (2.0, 1.0)):
+        with pytest.raises(OptionInvalid):
+            notes.add(id, RARE, at_s=at_s, end_s=end_s)
+        with pytest.raises(OptionInvalid):
+            notes.change(id, made.id, RARE, at_s=at_s, end_s=end_s, based_on=1)
+    assert notes.listed(id) == [made]
+
+
+def test_a_recording_of_unknown_length_takes_any_place(store: Store, notes: Notes) -> None:
+    with store.database.write() as session:
+        blob = store.blobs.put(io.BytesIO(b"sound"))
+        changes.note_blob(session, blob)
+        id = changes.add_recording(session, blob.digest, "a", owner=None, department=None)
+    assert notes.add(id, "x", at_s=1e5).at_s == 1e5
+
+
+def test_of_many_at_once_one_changes_it(store: Store, notes: Notes) -> None:
+    id = kept(store)
+    made = notes.add(id, "x")
+    ready = threading.Barrier(4)
+    outcomes: list[object] = []
+
+    def work(number: int) -> None:
+        ready.wait()
+        try:
+            outcomes.append(
+                notes.change(id, made.id, str(number), at_s=None, end_s=None, based_on=1)
+            )
+        except RevisionConflict as error:
+            outcomes.append(error.code)
+
+    threads = [threading.Thread(target=work, args=(at,)) for at in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert outcomes.count("store.revision_conflict") == 3
+    (changed,) = [one for one in outcomes if not isinstance(one, str)]
+    assert notes.get(id, made.id) == changed
+
+
+def test_based_on_what_was_read(store: Store, notes: Notes) -> None:
+    id = kept(store)
+    made = notes.add(id, "x")
+    for wrong in (0, 2):
+        with pytest.raises(RevisionConflict) as told:
+            notes.change(id, made.id, RARE, at_s=None, end_s=None, based_on=wrong)
+        assert RARE not in str(told.value)
+    assert notes.get(id, made.id) == made
+
+
+def test_there_is_room_for_so_many(
+    store: Store, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lingting.store.notes.MAX_NOTES", 2)
+    id = kept(store)
+    first = notes.add(id, "a")
+    notes.add(id, "b")
+    with pytest.raises(NotesTooMany, match="2 notes"):
+        notes.add(id, "c")
+    notes.add(kept(store, "b.wav"), "c")
+    notes.remove(id, first.id)
+    notes.add(id, "c")
+
+
+def test_another_transcript_leaves_them(store: Store, notes: Notes) -> None:
+    id = kept(store)
+    made = notes.add(id, "x", at_s=1.0)
+    store.revise(id, plain_transcript(3, "other {}"), based_on=1, author="li")
+    store.delete(id)
+    assert notes.listed(id) == [made]  # and while it is deleted
+    store.undo(id)
+    assert notes.listed(id) == [made]
+
+
+def test_a_hold_keeps_those_that_are_there(store: Store, notes: Notes) -> None:
+    id = kept(store)
+    made = notes.add(id, "x")
+    store.hold(id)
+    with pytest.raises(RecordingHeld):
+        notes.remove(id, made.id)
+    with pytest.raises(RecordingHeld):
+        notes.change(id, made.id, "y", at_s=None, end_s=None, based_on=1)
+    added = notes.add(id, "z")
+    assert notes.listed(id) == [made, added]
+    store.release(id)
+    notes.remove(id, made.id)
+
+
+def test_the_audit_trail_says_who_and_no_text(store: Store, notes: Notes) -> None:
+    wang = Actor("wang", "key:x")
+    id = kept(store)
+    made = notes.add(id, RARE, at_s=2.0, author=RARE, actor=wang)
+    notes.change(id, made.id, f"{RARE}s", at_s=3.0, end_s=None, based_on=1, actor=wang)
+    with pytest.raises(RevisionConflict):
+        notes.change(id, made.id, "z", at_s=3.0, end_s=None, based_on=1, actor=wang)
+    notes.remove(id, made.id, actor=wang)
+    with store.database.read() as session:
+        trail = audit.entries(session, object_id=id)[::-1]
+        assert audit.verify(session).bad_id is None
+    assert [(one.action, one.actor, one.by) for one in trail if one.action[:4] == "note"] == [
+        ("note.added", "wang", "key:x"),
+        ("note.changed", "wang", "key:x"),
+        ("note.removed", "wang", "key:x"),
+    ]
+    assert {one.details["note"] for one in trail if one.action[:4] == "note"} == {made.id}
+    assert RARE not in str(trail)
+
+
+def test_a_purge_removes_them(store: Store, notes: Notes, tmp_path: Path) -> None:
+    id, other = kept(store), kept(store, "b.wav")
+    made = notes.add(id, RARE * 100, author=f"by {RARE}")
+    notes.change(id, made.id, f"{RARE} again", at_s=1.0, end_s=None, based_on=1)
+    stays = notes.add(other, "stays")
+    store.delete(id)
+    store.purge(id)
+    with store.database.read() as session:
+        assert session.scalars(select(NoteRow.id)).all() == [stays.id]
+    with pytest.raises(RecordingNotFound):
+        notes.listed(id)
+    assert notes.listed(other) == [stays]
+    if store.database.is_sqlite:  # not in a free page, nor in the log
+        files = [one for one in (tmp_path / "data").rglob("*") if one.is_file()]
+        assert [one.name for one in files if RARE.encode() in one.read_bytes()] == []
+
+
+def test_a_backup_carries_them(store: Store, notes: Notes, tmp_path: Path) -> None:
+    id = kept(store)
+    notes.add(id, "全部", author="li")
+    made = notes.add(id, "x", at_s=1 / 3, end_s=2.0)
+    notes.change(id, made.id, "y", at_s=1 / 3, end_s=2.5, based_on=1)
+    back_up(store, tmp_path / "all.tar")
+    restore(tmp_path / "all.tar", tmp_path / "other")
+    with open_store(tmp_path / "other") as other:
+        assert Notes(other.database).listed(id) == notes.listed(id)
+        assert len(notes.listed(id)) == 2
