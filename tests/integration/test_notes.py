@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from server_parts import Running, running
 from sqlalchemy import select
 from store_parts import plain_transcript
 
@@ -20,6 +23,8 @@ from lingting.errors import (
     RecordingNotFound,
     RevisionConflict,
 )
+from lingting.server.accounts import Accounts
+from lingting.server.views import cursor_text
 from lingting.store import Notes, Store, audit, changes, open_store
 from lingting.store.backup import back_up, restore
 from lingting.store.notes import place_of
@@ -35,9 +40,9 @@ def notes(store: Store) -> Notes:
 
 
 def kept(store: Store, name: str = "a.wav", seconds: int = 60) -> str:
-    """The id of a recording of so many seconds."""
+    """The id of a recording of so many seconds, which the user admin gave."""
     audio = io.BytesIO(name.encode())
-    return store.keep(audio, plain_transcript(seconds), name=name).recording.id
+    return store.keep(audio, plain_transcript(seconds), name=name, owner="admin").recording.id
 
 
 # The store ---------------------------------------------------------------------------------------
@@ -249,3 +254,157 @@ def test_a_backup_carries_them(store: Store, notes: Notes, tmp_path: Path) -> No
     with open_store(tmp_path / "other") as other:
         assert Notes(other.database).listed(id) == notes.listed(id)
         assert len(notes.listed(id)) == 2
+
+
+# The API -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Running]:
+    with running(tmp_path / "data") as found:
+        yield found
+
+
+def test_over_the_api(service: Running) -> None:
+    id = kept(service.service.store)
+    with service.client("read", "write") as http:
+        answer = http.post(f"/recordings/{id}/notes", json={"text": "退款", "at_s": 1.5})
+        made = answer.json()
+        assert answer.status_code == 201
+        assert made == {
+            "id": made["id"], "recording_id": id, "at_s": 1.5, "end_s": None, "text": "退款",
+            "author": "admin", "revision": 1, "created_at": made["created_at"],
+            "changed_at": made["created_at"],
+        }  # fmt: skip
+        path = f"/recordings/{id}/notes/{made['id']}"
+        answer = http.get(path)
+        assert answer.json() == made
+        assert answer.headers["etag"] == f'"{made["id"]}-1"'
+        changes = (
+            ({"text": "b"}, ("b", 1.5, None)),
+            ({"end_s": 3}, ("b", 1.5, 3.0)),
+            ({"text": None, "at_s": 2.0}, ("b", 2.0, 3.0)),
+            ({"end_s": None}, ("b", 2.0, None)),
+            ({"at_s": None}, ("b", None, None)),
+            ({"at_s": 0, "end_s": 60, "text": "c"}, ("c", 0.0, 60.0)),
+        )
+        for number, (change, wanted) in enumerate(changes, start=1):
+            found = http.patch(path, json={"based_on": number, **change}).json()
+            assert (found["text"], found["at_s"], found["end_s"]) == wanted
+            assert found["revision"] == number + 1
+        late = http.patch(path, json={"based_on": 6, "text": "d"})
+        assert (late.status_code, late.json()["error"]["code"]) == (409, "store.revision_conflict")
+        assert http.delete(path).json() == found
+        for gone in (http.get(path), http.delete(path), http.patch(path, json={"based_on": 7})):
+            assert gone.status_code == 404
+            assert gone.json()["error"]["code"] == "store.note_not_found"
+
+
+def test_pages_over_the_api(service: Running) -> None:
+    store = service.service.store
+    id = kept(store)
+    notes = Notes(store.database)
+    for at in range(7):
+        notes.add(id, str(at), at_s=None if at % 3 == 0 else at / 7)
+    wanted = [one.id for one in notes.listed(id)]
+    with service.client("read") as http:
+        whole = http.get(f"/recordings/{id}/notes").json()
+        assert [one["id"] for one in whole["items"]] == wanted
+        assert whole["next"] is None
+        for limit in (1, 2, 7):
+            found: list[str] = []
+            after: dict[str, str] = {}
+            while True:
+                page = http.get(f"/recordings/{id}/notes", params={"limit": limit, **after}).json()
+                found += [one["id"] for one in page["items"]]
+                if page["next"] is None:
+                    break
+                after = {"after": page["next"]}
+            assert found == wanted
+        for wrong in ("x", "", "0", cursor_text(store.recording(id))):
+            answer = http.get(f"/recordings/{id}/notes", params={"after": wrong})
+            assert answer.json()["error"]["code"] == "option.invalid", wrong
+
+
+def test_who_writes_what(service: Running) -> None:
+    """A manager changes a note of the department's; its author stays."""
+    accounts = Accounts(service.service.store)
+    accounts.add_department("sales")
+    for name, role in (("mona", "manager"), ("olga", "member"), ("carl", "member")):
+        accounts.add_user(name, role=role, department="sales")
+    who = {"owner": "olga", "department": "sales"}
+    audio = io.BytesIO(b"sound")
+    id = service.service.store.keep(audio, plain_transcript(9), name="a", **who).recording.id
+    with (
+        service.client("read", "write", user="olga") as olga,
+        service.client("read", "write", user="carl") as carl,
+        service.client("read", "write", user="mona") as mona,
+    ):
+        made = olga.post(f"/recordings/{id}/notes", json={"text": "a"}).json()
+        path = f"/recordings/{id}/notes/{made['id']}"
+        changed = mona.patch(path, json={"based_on": 1, "text": "b"}).json()
+        assert (changed["author"], changed["revision"]) == ("olga", 2)
+        hidden = [carl.get(path), carl.get("/recordings/nothing/notes"), carl.delete(path)]
+        assert {one.status_code for one in hidden} == {404}
+        assert {one.json()["error"]["code"] for one in hidden} == {"store.recording_not_found"}
+        accounts.share_department("sales", True)
+        service.service.access._remembered.clear()
+        assert carl.get(path).json() == changed
+        assert carl.get(f"/recordings/{id}/notes").json()["items"] == [changed]
+        refused = [
+            carl.post(f"/recordings/{id}/notes", json={"text": "c"}),
+            carl.patch(path, json={"based_on": 2, "text": "c"}), carl.delete(path),
+        ]  # fmt: skip
+        assert {one.status_code for one in refused} == {403}
+        assert olga.get(path).json() == changed
+
+
+def test_what_is_read_and_written_is_noted(service: Running) -> None:
+    id = kept(service.service.store)
+    with service.client("admin") as http:
+        http.post(f"/recordings/{id}/notes", json={"text": RARE})
+        http.get(f"/recordings/{id}/notes")
+        http.get(f"/recordings/{id}/notes")
+        trail = http.get("/audit", params={"object": id}).json()["items"]
+    assert [one["action"] for one in trail] == ["notes.read", "note.added"]
+    assert RARE not in str(trail)
+
+
+def test_no_text_in_errors_and_logs(service: Running, caplog: pytest.LogCaptureFixture) -> None:
+    id = kept(service.service.store)
+    with caplog.at_level(logging.DEBUG), service.client("admin") as http:
+        path = f"/recordings/{id}/notes"
+        for body in (
+            {"text": RARE, "at_s": 99.0}, {"text": RARE, "end_s": 1.0}, {"text": [RARE]},
+            {"text": RARE, "at_s": RARE}, {"text": RARE * 1_000}, {"text": RARE, RARE: 1}, [RARE],
+            {"text": RARE, "author": "li"},
+        ):  # fmt: skip
+            answer = http.post(path, json=body)
+            assert answer.status_code == 400, body
+            assert RARE not in answer.text.replace(f"body.{RARE}", "")
+        for text in (
+            '{"text": "Brumbleweft", "at_s": NaN}',
+            '{"text": "Brumbleweft", "at_s": 1e999}',
+        ):
+            headers = {"content-type": "application/json"}
+            answer = http.post(path, content=text, headers=headers)
+            assert (answer.status_code, RARE in answer.text) == (400, False)
+        made = http.post(path, json={"text": RARE})
+        assert made.status_code == 201
+        one = f"{path}/{made.json()['id']}"
+        assert http.patch(one, json={"based_on": 2, "text": RARE}).status_code == 409
+        service.service.store.hold(id)
+        for held in (http.patch(one, json={"based_on": 1, "text": RARE}), http.delete(one)):
+            assert held.json()["error"]["code"] == "store.recording_held"
+        assert http.get(path).json()["items"] == [made.json()]
+    assert RARE not in caplog.text
+    assert RARE not in str([vars(one) for one in caplog.records])
+
+
+def test_no_more_than_allowed(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lingting.store.notes.MAX_NOTES", 1)
+    id = kept(service.service.store)
+    with service.client("admin") as http:
+        assert http.post(f"/recordings/{id}/notes", json={"text": "a"}).status_code == 201
+        full = http.post(f"/recordings/{id}/notes", json={"text": "b"})
+        assert (full.status_code, full.json()["error"]["code"]) == (409, "store.too_many_notes")
