@@ -6,7 +6,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -183,13 +183,14 @@ def _unpacked(given: str, count: int) -> list[str]:
 
 
 def _time(given: str) -> datetime:
+    """In UTC, which the edges of the calendar may lie outside of."""
     try:
         found = datetime.fromisoformat(given)
-    except ValueError as exc:
+        if found.tzinfo is None:
+            raise _no_place()
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
         raise _no_place() from exc
-    if found.tzinfo is None:
-        raise _no_place()
-    return found
 
 
 def _seconds(given: str) -> float:
