@@ -177,7 +177,7 @@ def _unpacked(given: str, count: int) -> list[str]:
     except ValueError as exc:
         raise _no_place() from exc
     parts = raw.split("|", count - 1)
-    if len(parts) != count or not parts[-1]:
+    if len(parts) != count or not parts[-1] or "\0" in raw:
         raise _no_place()
     return parts
 
