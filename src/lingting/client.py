@@ -51,6 +51,7 @@ from lingting.store.records import (
     Event,
     Glossary,
     Job,
+    Note,
     Receipt,
     Recording,
     Webhook,
@@ -97,6 +98,13 @@ _TIMES = frozenset(
 @dataclass(frozen=True, slots=True)
 class RecordingPage:
     items: tuple[Recording, ...]
+    next: str | None
+    """Give it as ``after`` for the next page; None behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotePage:
+    items: tuple[Note, ...]
     next: str | None
     """Give it as ``after`` for the next page; None behind the last."""
 
@@ -478,6 +486,47 @@ class Client:
         """Remove a deleted recording for good."""
         return _made(Receipt, self._json("POST", f"/recordings/{_id(recording_id)}/purge"))
 
+    # Notes -------------------------------------------------------------------------------------
+
+    def notes(self, recording_id: str, *, limit: int = 50, after: str | None = None) -> NotePage:
+        """A page in order of time, those about the whole recording first."""
+        path = f"/recordings/{_id(recording_id)}/notes"
+        page = self._json("GET", path, params=_given({"limit": limit, "after": after}))
+        return NotePage(tuple(map(_note, page["items"])), page["next"])
+
+    def note(self, recording_id: str, note_id: str) -> Note:
+        """Raises NoteNotFound."""
+        return _note(self._json("GET", f"/recordings/{_id(recording_id)}/notes/{_id(note_id)}"))
+
+    def add_note(
+        self,
+        recording_id: str,
+        text: str,
+        *,
+        at_s: float | None = None,
+        end_s: float | None = None,
+    ) -> Note:
+        """About a moment, or a stretch; None: about the whole recording."""
+        body = {"text": _text(text), "at_s": at_s, "end_s": end_s}
+        return _note(self._json("POST", f"/recordings/{_id(recording_id)}/notes", json=body))
+
+    def change_note(self, note: Note) -> Note:
+        """Its text and times, for ``replace(note, text=…)`` of one that was read.
+
+        Raises RevisionConflict when somebody was quicker.
+        """
+        body = {
+            "based_on": note.revision, "text": _text(note.text), "at_s": note.at_s,
+            "end_s": note.end_s,
+        }  # fmt: skip
+        path = f"/recordings/{_id(note.recording_id)}/notes/{_id(note.id)}"
+        return _note(self._json("PATCH", path, json=body))
+
+    def delete_note(self, recording_id: str, note_id: str) -> Note:
+        """For good; what it was. Raises NoteNotFound."""
+        path = f"/recordings/{_id(recording_id)}/notes/{_id(note_id)}"
+        return _note(self._json("DELETE", path))
+
     # Glossaries --------------------------------------------------------------------------------
 
     def glossaries(self) -> list[Glossary]:
@@ -846,6 +895,10 @@ def _found(row: Mapping[str, Any]) -> FoundRecording:
         for hit in row["hits"]
     )
     return _made(FoundRecording, {**row, "recording": _recording(row["recording"]), "hits": hits})
+
+
+def _note(row: Mapping[str, Any]) -> Note:
+    return _made(Note, row)
 
 
 def _glossary(row: Mapping[str, Any]) -> Glossary:

@@ -15,6 +15,7 @@ from server_parts import Running, running
 from sqlalchemy import select
 from store_parts import plain_transcript
 
+from lingting.client import Client, NotePage
 from lingting.errors import (
     NoteNotFound,
     NotesTooMany,
@@ -30,6 +31,7 @@ from lingting.store.backup import back_up, restore
 from lingting.store.notes import place_of
 from lingting.store.records import Actor, Note
 from lingting.store.schema import NoteRow
+from tests.integration.test_cli_history import Home
 
 RARE = "Brumbleweft"
 
@@ -408,3 +410,94 @@ def test_no_more_than_allowed(service: Running, monkeypatch: pytest.MonkeyPatch)
         assert http.post(f"/recordings/{id}/notes", json={"text": "a"}).status_code == 201
         full = http.post(f"/recordings/{id}/notes", json={"text": "b"})
         assert (full.status_code, full.json()["error"]["code"]) == (409, "store.too_many_notes")
+
+
+def test_the_client(service: Running) -> None:
+    store = service.service.store
+    id = kept(store)
+    notes = Notes(store.database)
+    with (
+        Client(service.url, service.key("read", "write")) as client,
+        Client(service.url, service.key("read", "write", user="li")) as li,
+    ):
+        first = client.add_note(id, "退款", at_s=2.0, end_s=3.5)
+        second = client.add_note(id, "whole")
+        assert [second, first] == notes.listed(id)
+        page = client.notes(id, limit=1)
+        assert page.items == (second,)
+        assert client.notes(id, limit=1, after=page.next).items == (first,)
+        assert client.notes(id) == NotePage((second, first), None)
+        assert client.note(id, first.id) == first
+        changed = client.change_note(replace(first, text="新", end_s=None))
+        assert changed == replace(
+            first, text="新", end_s=None, revision=2, changed_at=changed.changed_at
+        )
+        for refused, error in (
+            (lambda: client.change_note(first), RevisionConflict),
+            (lambda: client.add_note(id, ""), OptionInvalid),
+            (lambda: client.add_note(id, "x", at_s=99.0), OptionInvalid),
+            (lambda: client.note(id, "../.."), NoteNotFound),
+            (lambda: li.notes(id), RecordingNotFound),
+            (lambda: li.add_note(id, "x"), RecordingNotFound),
+            (lambda: li.change_note(changed), RecordingNotFound),
+            (lambda: li.delete_note(id, first.id), RecordingNotFound),
+        ):
+            with pytest.raises(error):
+                refused()
+        assert client.delete_note(id, first.id) == changed
+        assert client.notes(id).items == (second,)
+
+
+# Commands ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "data")
+
+
+def test_the_command(home: Home, tmp_path: Path) -> None:
+    with open_store(home.folder) as store:
+        id = kept(store)
+    assert home.rows("history", "note", id) == []
+    done = home.run("history", "note", id[:6], "退款\n第二行", "--at", "0:01.5", "--by", "li")
+    assert (done.returncode, done.stdout, "is there, revision 1" in done.stderr) == (0, "", True)
+    (row,) = home.rows("history", "note", id)
+    assert (row["text"], row["at_s"], row["end_s"]) == ("退款\n第二行", 1.5, None)
+    assert row["author"] == "li"
+    change = ("history", "note", id, "--change", row["id"])
+    (changed,) = home.rows(*change, "--at", "2", "--until", "0:04", "--based-on", "1")
+    assert (changed["text"], changed["at_s"], changed["end_s"]) == (row["text"], 2.0, 4.0)
+    (changed,) = home.rows(*change, "neu")
+    assert (changed["text"], changed["at_s"], changed["revision"]) == ("neu", 2.0, 3)
+    text = tmp_path / "text"
+    text.write_bytes(b"\xef\xbb\xbffrom a pipe\n")
+    with text.open() as stream:
+        done = home.run("history", "note", id, "-", stdin=stream)
+    assert done.returncode == 0, done.stderr
+    table = home.run("history", "note", id).stdout.splitlines()
+    assert table[0] == "id\tat\tauthor\trevision\tchanged\ttext"
+    assert [line.split("\t")[1] for line in table[1:]] == ["", "0:02-0:04"]
+    assert [line.split("\t")[-1] for line in table[1:]] == ["from a pipe", "neu"]
+    for words, code in (
+        (("--change", row["id"], "x", "--based-on", "1"), "store.revision_conflict"),
+        (("--change", "nothing", "x"), "store.note_not_found"),
+        (("--change", row["id"], "x", "--by", "li"), "option.invalid"),
+        (("--remove", "nothing"), "store.note_not_found"),
+        (("--remove", row["id"], "x"), "option.invalid"),
+        (("--at", "1"), "option.invalid"),
+        (("x", "--based-on", "1"), "option.invalid"),
+        (("x", "--at", "1:60"), "option.invalid"),
+        (("x", "--at", "1:30"), "option.invalid"),
+        (("x", "--until", "3"), "option.invalid"),
+    ):
+        done = home.run("history", "note", id, *words)
+        assert (done.returncode, f"[{code}]" in done.stderr) == (2, True), words
+    done = home.run("history", "note", id, "--remove", row["id"])
+    assert (done.returncode, f"{row['id']} is removed" in done.stderr) == (0, True)
+    assert len(home.rows("history", "note", id)) == 1
+    for given in (b"\xff", b"x" * ((1 << 20) + 1), b""):
+        text.write_bytes(given)
+        with text.open() as stream:
+            done = home.run("history", "note", id, "-", stdin=stream)
+        assert (done.returncode, "[option.invalid]" in done.stderr) == (2, True)
