@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from server_parts import Running, running
 from sqlalchemy import select
 from store_parts import plain_transcript
@@ -300,6 +302,17 @@ def test_over_the_api(service: Running) -> None:
         for gone in (http.get(path), http.delete(path), http.patch(path, json={"based_on": 7})):
             assert gone.status_code == 404
             assert gone.json()["error"]["code"] == "store.note_not_found"
+
+
+def test_what_no_database_holds(tmp_path: Path, url: str | None) -> None:
+    values = {} if url is None else {"database_url": SecretStr(url)}
+    with running(tmp_path / "data", **values) as service, service.client() as http:
+        id = kept(service.service.store)
+        body = json.dumps({"text": "a\0\ud800b"}).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = http.post(f"/recordings/{id}/notes", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["text"]) == (201, "a\ufffd\ufffdb")
+        assert http.get(f"/recordings/{id}/notes").json()["items"] == [answer.json()]
 
 
 def test_pages_over_the_api(service: Running) -> None:
