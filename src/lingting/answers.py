@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lingting.store.records import AuditEntry, Limits, Recording, Role
+from lingting.store.records import AuditEntry, Limits, Note, Recording, Role
 from lingting.transcript import Segment
 
 # Recordings ------------------------------------------------------------------------------------
@@ -19,6 +19,13 @@ from lingting.transcript import Segment
 @dataclass(frozen=True, slots=True)
 class RecordingPage:
     items: Sequence[Recording]
+    next: str | None
+    """Give it as ``after`` for the next page; None behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotePage:
+    items: Sequence[Note]
     next: str | None
     """Give it as ``after`` for the next page; None behind the last."""
 

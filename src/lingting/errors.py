@@ -29,6 +29,8 @@
     │  ├─ RevisionNotFound     store.revision_not_found
     │  ├─ RevisionConflict     store.revision_conflict
     │  ├─ GlossaryNotFound     store.glossary_not_found
+    │  ├─ NoteNotFound         store.note_not_found
+    │  ├─ NotesTooMany         store.too_many_notes
     │  ├─ JobNotFound          job.not_found
     │  ├─ JobFinished          job.finished
     │  ├─ JobCancelled         job.cancelled
@@ -275,7 +277,7 @@ class RecordingNotFound(RequestError):
 
 
 class RecordingHeld(RequestError):
-    """A legal hold keeps the recording from being deleted or purged."""
+    """A legal hold keeps the recording from being deleted or purged, and its notes as they are."""
 
     code = "store.recording_held"
     status = 409
@@ -291,7 +293,7 @@ class RevisionNotFound(RequestError):
 
 
 class RevisionConflict(RequestError):
-    """Somebody else changed the transcript or glossary since it was read."""
+    """Somebody else changed the transcript, glossary or note since it was read."""
 
     code = "store.revision_conflict"
     status = 409
@@ -304,6 +306,22 @@ class GlossaryNotFound(RequestError):
     code = "store.glossary_not_found"
     status = 404
     default_next_step = "See `lingting glossary list` for those there are."
+
+
+class NoteNotFound(RequestError):
+    """The recording has no note with this id."""
+
+    code = "store.note_not_found"
+    status = 404
+    default_next_step = "See `lingting history note` with the recording's id for those there are."
+
+
+class NotesTooMany(RequestError):
+    """The recording has as many notes as one can have."""
+
+    code = "store.too_many_notes"
+    status = 409
+    default_next_step = "Remove some of them, or add to one that is there."
 
 
 class JobNotFound(RequestError):

@@ -55,6 +55,7 @@ def client(service: Running) -> Iterator[httpx.Client]:
 WRITES = (
     ("POST", "/batches"), ("POST", "/search"), ("PUT", "/transcripts/{id}"),
     ("PATCH", "/transcripts/{id}"), ("PUT", "/glossaries/x"), ("POST", "/recordings/{id}/tags"),
+    ("POST", "/recordings/{id}/notes"), ("PATCH", "/recordings/{id}/notes/x"),
     ("POST", "/recordings/{id}/jobs"), ("POST", "/recordings/from-url"), ("POST", "/webhooks"),
     ("POST", "/users"), ("POST", "/keys"), ("POST", "/departments"), ("PATCH", "/settings"),
 )  # fmt: skip
@@ -73,6 +74,7 @@ BODIES: dict[str, bytes] = {
         }
     ).encode(),
     "half a character in options": json.dumps({"options": {"prompt": _HALF}}).encode(),
+    "half a character of a note": json.dumps({"text": f"a\0{_HALF}", "at_s": 1e308}).encode(),
     "NUL": json.dumps({"name": "a\0b", "query": "a\0b", "add": ["a\0b"], "based_on": 0}).encode(),
     "twice": b'{"name":"a","name":["b"]}',
     "nothing": b"",

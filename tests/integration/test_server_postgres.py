@@ -1,5 +1,6 @@
 """The service on Postgres: what differs there is under it, and must not show."""
 
+import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,3 +54,27 @@ def test_from_a_key_to_a_correction(service: Running) -> None:
                 if len(kinds) == 2:
                     break
         assert kinds == ["event: job.queued"] * 2
+
+
+def test_no_address_holds_what_postgres_does_not(service: Running) -> None:
+    """SQLite takes a NUL for a character, Postgres for the end of a text: refused on both."""
+    with service.client() as client:
+        sent = client.post("/recordings", files={"file": ("a", b"one")})
+        id = sent.json()["items"][0]["job"]["recording_id"]
+        for path in (
+            "/recordings?tag=%00", "/jobs?after=%00", "/jobs?batch=a%00b", "/batches?after=%00",
+            "/audit?object=%00", "/audit?action=%00",
+        ):  # fmt: skip
+            answer = client.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (400, "option.invalid")
+        for path in (
+            "/glossaries/%00", "/jobs/%00", "/users/%00", "/recordings/%00",
+            f"/recordings/{id}/notes/%00", f"/exports/{id}/%00",
+        ):  # fmt: skip
+            answer = client.get(path)
+            assert answer.status_code == 404
+            assert answer.json()["error"]["code"] == "request.path_unknown"
+        # inside of what only looks like a place in a list
+        packed = base64.urlsafe_b64encode(b"2026-01-01T00:00:00+00:00|\0").decode()
+        assert client.get("/recordings", params={"after": packed}).status_code == 400
+        assert client.get("/recordings?tag=%2500").status_code == 200

@@ -12,6 +12,7 @@ import typer
 
 from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
+from lingting.cli.notes import note
 from lingting.cli.options import Json, Limit, Verbose, Words
 from lingting.cli.output import Output, local_time, record_of, shown
 from lingting.errors import OptionInvalid
@@ -200,6 +201,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "export": export,
     "tag": tag,
+    "note": note,
     "delete": delete,
     "undo": undo,
     "purge": purge,

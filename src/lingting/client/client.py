@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import httpx
 
-from lingting.answers import RecordingPage, SegmentPage
+from lingting.answers import NotePage, RecordingPage, SegmentPage
 from lingting.audio.source import open_path
 from lingting.client.connection import (
     AGAIN_S,
@@ -44,6 +44,7 @@ from lingting.store.records import (
     Event,
     Glossary,
     Job,
+    Note,
     Receipt,
     Recording,
     Webhook,
@@ -379,6 +380,48 @@ class Client(Connection):
         """Remove a deleted recording for good."""
         return value_from(Receipt, self._json("POST", f"/recordings/{id_part(recording_id)}/purge"))
 
+    # Notes -------------------------------------------------------------------------------------
+
+    def notes(self, recording_id: str, *, limit: int = 50, after: str | None = None) -> NotePage:
+        """A page in order of time, those about the whole recording first."""
+        path = f"/recordings/{id_part(recording_id)}/notes"
+        page = self._json("GET", path, params=_given({"limit": limit, "after": after}))
+        return NotePage(tuple(value_from(Note, one) for one in page["items"]), page["next"])
+
+    def note(self, recording_id: str, note_id: str) -> Note:
+        """Raises NoteNotFound."""
+        return value_from(Note, self._json("GET", _note(recording_id, note_id)))
+
+    def add_note(
+        self,
+        recording_id: str,
+        text: str,
+        *,
+        at_s: float | None = None,
+        end_s: float | None = None,
+    ) -> Note:
+        """About a moment, or a stretch; None: about the whole recording."""
+        body = {"text": written(text), "at_s": at_s, "end_s": end_s}
+        path = f"/recordings/{id_part(recording_id)}/notes"
+        return value_from(Note, self._json("POST", path, json=body))
+
+    def change_note(self, note: Note) -> Note:
+        """Its text and times, for ``replace(note, text=…)`` of one that was read.
+
+        Raises RevisionConflict when somebody was quicker.
+        """
+        body = {
+            "based_on": note.revision, "text": written(note.text), "at_s": note.at_s,
+            "end_s": note.end_s,
+        }  # fmt: skip
+        path = _note(note.recording_id, note.id)
+        return value_from(Note, self._json("PATCH", path, json=body))
+
+    def delete_note(self, recording_id: str, note_id: str) -> Note:
+        """For good; what it was. Raises NoteNotFound."""
+        path = _note(recording_id, note_id)
+        return value_from(Note, self._json("DELETE", path))
+
     # Glossaries --------------------------------------------------------------------------------
 
     def glossaries(self) -> list[Glossary]:
@@ -504,3 +547,7 @@ def _keyed(key: str | None) -> dict[str, str]:
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: one for name, one in values.items() if one is not None}
+
+
+def _note(recording_id: str, note_id: str) -> str:
+    return f"/recordings/{id_part(recording_id)}/notes/{id_part(note_id)}"

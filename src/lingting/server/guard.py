@@ -18,7 +18,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
-from lingting.errors import BodyTooLarge, BodyTooSlow, LingtingError
+from lingting.errors import BodyTooLarge, BodyTooSlow, LingtingError, OptionInvalid, PathUnknown
 from lingting.server.observing import route_of
 from lingting.server.problems import answered, headers_of, incident, log
 from lingting.server.protocol import ABORT
@@ -87,6 +87,7 @@ class Guard:
         limit = _limit(scope, self._patience)
         exchange = _Exchange(scope, receive, send, self._patience, limit, self._headers)
         try:
+            _check_address(scope)
             await self._app(scope, exchange.receive, exchange.send)
             exchange.note()
         except ClientDisconnect:
@@ -102,6 +103,14 @@ class Guard:
             if exchange.is_gone:
                 return
             await exchange.refuse(500, incident(scope["path"], exc), {})
+
+
+def _check_address(scope: Scope) -> None:
+    """Refuses NUL, which Postgres takes in no text. Raises PathUnknown, OptionInvalid."""
+    if "\0" in scope["path"]:
+        raise PathUnknown("Nothing is at this address.")
+    if b"%00" in scope["query_string"]:
+        raise OptionInvalid("The address holds the character NUL.", "Leave it out.")
 
 
 def _limit(scope: Scope, patience: Patience) -> int | None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query
 
 from lingting.errors import OptionInvalid
 from lingting.store import Batch, Cursor, Glossary, Job, Recording, Revision
-from lingting.store.records import Delivery, Webhook
+from lingting.store.records import Delivery, NotePlace, Webhook
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
@@ -127,20 +128,66 @@ class Status:
 
 def cursor_text(recording: Recording) -> str:
     """The place behind a recording, as text for an address."""
-    raw = f"{recording.created_at.isoformat()}|{recording.id}"
-    return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
+    return _packed(recording.created_at.isoformat(), recording.id)
 
 
 def parse_cursor(given: str | None) -> Cursor | None:
     """Raises OptionInvalid for what is no ``next`` of ours."""
     if given is None:
         return None
+    time, id = _unpacked(given, 2)
+    return Cursor(_time(time), id)
+
+
+def place_text(place: NotePlace) -> str:
+    """The place behind a note, as text for an address."""
+    at_s = "" if place.at_s is None else repr(place.at_s)
+    return _packed(at_s, place.created_at.isoformat(), place.id)
+
+
+def parse_place(given: str | None) -> NotePlace | None:
+    """Raises OptionInvalid for what is no ``next`` of ours."""
+    if given is None:
+        return None
+    at_s, time, id = _unpacked(given, 3)
+    return NotePlace(None if not at_s else _seconds(at_s), _time(time), id)
+
+
+def _packed(*parts: str) -> str:
+    return base64.urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
+
+
+def _unpacked(given: str, count: int) -> list[str]:
     try:
         raw = base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)).decode()
-        time, _, id = raw.partition("|")
-        created_at = datetime.fromisoformat(time)
     except ValueError as exc:
-        raise OptionInvalid("after is no place in this list.", "Give `next` of a page.") from exc
-    if created_at.tzinfo is None or not id:
-        raise OptionInvalid("after is no place in this list.", "Give `next` of a page.")
-    return Cursor(created_at, id)
+        raise _no_place() from exc
+    parts = raw.split("|", count - 1)
+    if len(parts) != count or not parts[-1] or "\0" in raw:
+        raise _no_place()
+    return parts
+
+
+def _time(given: str) -> datetime:
+    """In UTC, which the edges of the calendar may lie outside of."""
+    try:
+        found = datetime.fromisoformat(given)
+        if found.tzinfo is None:
+            raise _no_place()
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise _no_place() from exc
+
+
+def _seconds(given: str) -> float:
+    try:
+        found = float(given)
+    except ValueError as exc:
+        raise _no_place() from exc
+    if not math.isfinite(found):
+        raise _no_place()
+    return found
+
+
+def _no_place() -> OptionInvalid:
+    return OptionInvalid("after is no place in this list.", "Give `next` of a page.")

@@ -32,6 +32,7 @@ from lingting.store.records import (
     Glossary,
     Job,
     Kept,
+    Note,
     Receipt,
     Recording,
     Revision,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from lingting.store.backup import restore
     from lingting.store.blobs import open_blobs
     from lingting.store.glossaries import Glossaries
+    from lingting.store.notes import Notes
     from lingting.store.opening import open_store
     from lingting.store.retention import RetentionReport, RetentionRule
     from lingting.store.search import Search
@@ -63,6 +65,8 @@ __all__ = [
     "Glossary",
     "Job",
     "Kept",
+    "Note",
+    "Notes",
     "Receipt",
     "Recording",
     "RetentionReport",
@@ -84,6 +88,7 @@ __all__ = [
 
 _HOMES = {
     "Glossaries": "glossaries",
+    "Notes": "notes",
     "RetentionReport": "retention",
     "RetentionRule": "retention",
     "Search": "search",

@@ -109,6 +109,34 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody wrote about a recording, about a moment of it or a stretch."""
+
+    id: str
+    recording_id: str
+    at_s: float | None
+    """None: about the whole recording."""
+    end_s: float | None
+    """None: about the moment ``at_s``, or about the whole."""
+    text: str
+    author: str | None
+    """Who wrote it first; None: nobody was named."""
+    revision: int
+    """Grows by one with each change."""
+    created_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NotePlace:
+    """Where a page of notes ended; the next one begins behind it."""
+
+    at_s: float | None
+    created_at: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """Where a page of the history ended; the next one begins behind it."""
 

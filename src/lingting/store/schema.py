@@ -2,7 +2,7 @@
 
 ::
 
-    blobs ──< recordings ──< tags
+    blobs ──< recordings ──< tags, notes
                   │
               transcripts ──< revisions ──< revision_segments >── segments ── words
     settings   receipts   glossaries   search_entries ── segments
@@ -19,6 +19,7 @@
   costs one new segment row and 5,000 links of three numbers, and every revision stays readable.
 - **words** has one row for each segment that has word times, not one for each word: they are only
   ever read and replaced together, and a page of segments does not have to step over them.
+- A **note** is about the recording and not about a transcript of it, so no revision touches it.
 - What is deleted has ``deleted_at``; only ``purge`` removes rows, and leaves a **receipt**.
 - **audit** rows are chained by their digests, see ``audit``; they hold ids and counts only.
 - A **delivery** is written in the transaction of what it tells, see ``outbox``; it holds ids and
@@ -133,6 +134,23 @@ class TagRow(Base):
     tag: Mapped[str] = mapped_column(Text, primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, server_default=_LONG_AGO)
     """When the recording was kept, which never changes: the order of the tag's pages."""
+
+
+class NoteRow(Base):
+    __tablename__ = "notes"
+    __table_args__ = (Index("notes_of_recording", "recording_id"),)
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"))
+    at_s: Mapped[float | None] = mapped_column(Double)
+    """None: about the whole recording."""
+    end_s: Mapped[float | None] = mapped_column(Double)
+    text: Mapped[str] = mapped_column(Text)
+    author: Mapped[str | None] = mapped_column(Text)
+    revision: Mapped[int]
+    """How often it was written."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class TranscriptRow(Base):

@@ -17,7 +17,10 @@ router = APIRouter()
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _DEEPEST = 6
-_PARTS = {"id": "k7mqx2abcdef", "format": "srt", "action": "retry", "name": "products"}
+_PARTS = {
+    "id": "k7mqx2abcdef", "note": "p3wd8rabcdef", "format": "srt", "action": "retry",
+    "name": "products",
+}  # fmt: skip
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
 color:#1b1f24;background:#fff}
