@@ -17,7 +17,8 @@ from server_parts import Running, running
 from sqlalchemy import select
 from store_parts import plain_transcript
 
-from lingting.client import Client, NotePage
+from lingting.answers import NotePage
+from lingting.client import Client
 from lingting.errors import (
     NoteNotFound,
     NotesTooMany,

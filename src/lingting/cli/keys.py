@@ -14,7 +14,8 @@ from lingting.cli.options import Json, Verbose
 from lingting.cli.output import Output, local_time
 
 if TYPE_CHECKING:
-    from lingting.server.access import Access, Key
+    from lingting.answers import Key
+    from lingting.server.access import Access
 
 app = typer.Typer(
     help="Keys for programs that use the service, and one-time links.",

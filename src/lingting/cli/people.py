@@ -16,7 +16,8 @@ from lingting.cli.output import Output, local_time
 from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
-    from lingting.server.accounts import Accounts, User
+    from lingting.answers import User
+    from lingting.server.accounts import Accounts
 
 users = typer.Typer(
     help="People who sign in to the service.", no_args_is_help=True, rich_markup_mode="rich"

@@ -67,7 +67,7 @@ class Workspace:
         """Gradio, which takes seconds to import, in a thread."""
         async with self._making:
             if self._shell is None:
-                shell = await asyncio.to_thread(Shell)
+                shell = await asyncio.to_thread(Shell, PREFIX)
                 await self._running.enter_async_context(shell.running())
                 self._shell = shell
             return self._shell

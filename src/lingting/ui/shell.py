@@ -47,10 +47,10 @@ PATHS: Mapping[str, Page] = {page.path: page for page in PAGES}
 class Shell:
     """Gradio's application for the pages. Importing Gradio takes seconds: make one in a thread.
 
-    Raises ExtraMissing without Gradio.
+    ``root_path`` is where the pages are in the service. Raises ExtraMissing without Gradio.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root_path: str) -> None:
         # Before the import: it is read there. Nothing leaves the machine.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["HF_HUB_OFFLINE"] = os.environ.get("HF_HUB_OFFLINE", "1")
@@ -64,6 +64,7 @@ class Shell:
             self.app,
             _blocks(gradio),
             path="/",
+            root_path=root_path,
             theme=_theme(gradio),
             i18n=_i18n(gradio),
             footer_links=[],
