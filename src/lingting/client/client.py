@@ -33,6 +33,7 @@ from lingting.client.values import (
     event_from,
     found_from,
     job_from,
+    recording_from,
     secret_from,
     value_from,
 )
@@ -285,9 +286,7 @@ class Client(Connection):
         """A page of the history, the newest first."""
         asked = _given({"limit": limit, "after": after, "tag": tag, "deleted": is_deleted or None})
         page = self._json("GET", "/recordings", params=asked)
-        return RecordingPage(
-            tuple(value_from(Recording, one) for one in page["items"]), page["next"]
-        )
+        return RecordingPage(tuple(recording_from(one) for one in page["items"]), page["next"])
 
     def search(
         self,
@@ -318,7 +317,7 @@ class Client(Connection):
 
     def recording(self, recording_id: str) -> Recording:
         """Raises RecordingNotFound."""
-        return value_from(Recording, self._json("GET", f"/recordings/{id_part(recording_id)}"))
+        return recording_from(self._json("GET", f"/recordings/{id_part(recording_id)}"))
 
     def transcript(self, recording_id: str, revision: int | None = None) -> Transcript:
         """Raises RevisionNotFound while there is none."""
@@ -369,12 +368,10 @@ class Client(Connection):
         return int(answer["revision"])
 
     def delete(self, recording_id: str) -> Recording:
-        return value_from(Recording, self._json("DELETE", f"/recordings/{id_part(recording_id)}"))
+        return recording_from(self._json("DELETE", f"/recordings/{id_part(recording_id)}"))
 
     def undo(self, recording_id: str) -> Recording:
-        return value_from(
-            Recording, self._json("POST", f"/recordings/{id_part(recording_id)}/undo")
-        )
+        return recording_from(self._json("POST", f"/recordings/{id_part(recording_id)}/undo"))
 
     def purge(self, recording_id: str) -> Receipt:
         """Remove a deleted recording for good."""

@@ -291,6 +291,20 @@ class Store:
             )  # fmt: skip
             return queries.recording(session, row.id)
 
+    def rename(self, recording_id: str, name: str, *, actor: Actor | None = None) -> Recording:
+        """Another name for a recording; what was exported under the old one keeps it.
+
+        Raises OptionInvalid for a name that cannot be.
+        """
+        wanted = changes.parse_name(name)
+        with self.database.write() as session:
+            row = changes.locked_recording(session, recording_id)
+            if row.name != wanted:
+                row.name = wanted
+                audit.note(session, actor, "recording.renamed", "recording", row.id)
+            session.flush()
+            return queries.recording(session, row.id)
+
     def tags(self, *, sight: Sight | None = None) -> list[tuple[str, int]]:
         """Every tag in use with the number of its recordings."""
         with self.database.read() as session:
