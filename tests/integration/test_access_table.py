@@ -228,6 +228,43 @@ def test_a_shared_department(world: World) -> None:
         world.service.service.access._remembered.clear()
 
 
+SHARED = {
+    "user": ("user", "stan"),
+    "department": ("department", "law"),
+    "everyone": ("everyone", None),
+}
+REACHED = {
+    "user": {"stranger"},
+    "department": {"other_manager", "stranger"},
+    "everyone": {"colleague", "other_manager", "stranger"},
+}
+"""Whom each reaches of those who do not see the recording otherwise; a program is no part of it."""
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_shared_recording(world: World, kind: str) -> None:
+    """Who is named reads it and changes nothing, and what else there is stays as it was."""
+    wrong = {}
+    shares = Shares(world.service.service.store.database)
+    for route, row in ROWS.items():
+        if row.policy not in {"see", "change", "hold", "private", "mine", "asked"}:
+            continue
+        opened = re.search(r" /api/v1/(recordings|transcripts|exports)/?", route) is not None
+        for actor in ("stranger", "other_manager", "colleague", "machine", "owner"):
+            world.made = None
+            shares.add(world.things()["recordings"], *SHARED[kind])  # type: ignore[arg-type]
+            wanted = POLICIES[row.policy][actor]
+            if actor in REACHED[kind] and opened:
+                is_read = row.policy == "see" and route != "GET /api/v1/recordings/{id}/shares"
+                wanted = OK if is_read else FORBIDDEN
+                if row.first == "deleted":
+                    wanted = HIDDEN
+            found = _told(world.ask(route, actor, row), route)
+            if found != wanted:
+                wrong[route, actor] = found
+    assert wrong == {}
+
+
 def _told(status: int, route: str) -> str | int:
     """What the policies speak of. Pages answer a stranger's form with words of their own."""
     return OK if status < 400 or (route in PUBLIC and status != 500) else status
