@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid
@@ -87,14 +87,14 @@ class History:
 
     def facets(self, *, sight: Sight | SharedWith | None = None) -> Facets:
         """What recordings that are seen with it have, deleted ones left out."""
-        seen = and_(RecordingRow.deleted_at.is_(None), queries.seen_by(sight))
+        seen = _seen(sight)
         with self._database.read() as session:
             return Facets(
-                languages=_facet(session, RecordingRow.language, seen),
+                languages=_facet(session, seen.c.language, seen),
                 tags=_facet(session, TagRow.tag, seen, TagRow.recording_id),
                 speakers=_facet(session, SpeakerRow.speaker, seen, SpeakerRow.recording_id),
-                owners=_facet(session, RecordingRow.owner, seen),
-                departments=_facet(session, RecordingRow.department, seen),
+                owners=_facet(session, seen.c.owner, seen),
+                departments=_facet(session, seen.c.department, seen),
             )
 
 
@@ -262,12 +262,22 @@ def _is_in(states: Sequence[ListState]) -> ColumnElement[bool]:
     return or_(*ways)
 
 
-def _facet(session: Session, value: Any, seen: ColumnElement[bool], id: Any | None = None) -> Facet:
+def _seen(sight: Sight | SharedWith | None) -> Subquery:
+    """Each recording that is seen, once; each way by its own index, as for pages."""
+    row = RecordingRow
+    ways = [
+        select(row.id, row.language, row.owner, row.department).where(row.deleted_at.is_(None), one)
+        for one in queries.ways_to_see(sight)
+    ]
+    return (union(*ways) if len(ways) > 1 else ways[0]).subquery("seen")
+
+
+def _facet(session: Session, value: Any, seen: Subquery, id: Any | None = None) -> Facet:
     """``id``: the column that names the recording, where the value is in a table of its own."""
-    query = select(value, func.count().label("found"))
+    query = select(value, func.count().label("found")).select_from(seen)
     if id is not None:
-        query = query.join(RecordingRow, RecordingRow.id == id)
-    query = query.where(seen, value.is_not(None)).group_by(value)
+        query = query.join(id.class_, id == seen.c.id)
+    query = query.where(value.is_not(None)).group_by(value)
     rows = session.execute(query.order_by(func.count().desc(), value).limit(MAX_VALUES + 1)).all()
     items = [FacetValue(row[0], row[1]) for row in rows[:MAX_VALUES]]
     return Facet(items, is_complete=len(rows) <= MAX_VALUES)
