@@ -19,7 +19,14 @@ from server_parts import Running, running
 from sqlalchemy import func, select, update
 from store_parts import plain_transcript
 
-from lingting.errors import OptionInvalid, RecordingNotFound
+from lingting import Client
+from lingting.errors import (
+    NotAllowed,
+    OptionInvalid,
+    RecordingNotFound,
+    ShareNotFound,
+    UserNotFound,
+)
 from lingting.jobs import Desk
 from lingting.server.accounts import Accounts
 from lingting.store import (
@@ -444,6 +451,63 @@ def test_many_of_a_department(service: Running) -> None:
         assert many(client, "delete", [id]).json()["done"] == 1
     with service.client("read", user="mona") as client:
         assert many(client, "undo", [id]).status_code == 403
+
+
+def test_the_client(service: Running) -> None:
+    """Everything of the API, as values."""
+    store = service.service.store
+    first, second = (kept(service, f"client {at}") for at in range(2))
+    key = service.key("read", "write", user="olga")
+    with Client(service.url, key) as olga:
+        filters = HistoryFilters(
+            since=NOON - timedelta(days=9), speaker="甲", states=("none", "failed"), owner="olga",
+            min_duration_s=1.0,
+        )  # fmt: skip
+        found: list[Recording] = []
+        page = olga.recordings(filters, order="oldest", limit=2, is_counted=True)
+        while True:
+            found += page.items
+            if page.next is None:
+                break
+            page = olga.recordings(filters, order="oldest", limit=2, after=page.next)
+            assert page.count is None
+        assert [one.id for one in found[-2:]] == [first, second]
+        assert found[-1] == store.recording(second)
+        job = Desk(store).resubmit(first, owner="olga")
+        waiting = olga.recordings(HistoryFilters(states=("queued",))).items
+        assert [one.job and one.job.id for one in waiting] == [job.id]
+        assert waiting[0] == store.recording(first) == olga.recording(first)
+        assert olga.facets().speakers.items[0].value == "甲"
+        assert olga.facets(is_shared=True).languages.items == ()
+        assert olga.tag(first, add=["客户"]).tags == ("客户",)
+        assert [one.id for one in olga.recordings(tag="客户").items] == [first]
+        assert olga.rename(first, "周会").name == "周会"
+        done = olga.change_many("delete", [first, "nothing"])
+        assert (done.done, done.refused, done.items[0].error) == (1, 1, None)
+        assert done.items[1].error is not None
+        assert done.items[1].error.code == "store.recording_not_found"
+        assert [one.id for one in olga.recordings(is_deleted=True).items][:1] == [first]
+        assert olga.change_many("undo", [first]).done == 1
+        assert olga.change_many("untag", [first], tags=["客户"]).done == 1
+        share = olga.share(first, "user", "carl", days=2)
+        everyone = olga.share(second, "everyone")
+        assert (share.to_name, everyone.to_name, everyone.expires_at) == ("carl", None, None)
+        assert olga.shares(first) == [share]
+        with Client(service.url, service.key("read", "write", user="carl")) as carl:
+            theirs = carl.recordings(is_shared=True, order="name").items
+            assert [one.id for one in theirs] == [second, first]
+            hits = carl.search("第0句话", is_shared=True).items
+            assert {one.recording.id for one in hits} == {first, second}
+            with pytest.raises(NotAllowed):
+                carl.shares(first)
+            assert olga.end_share(first, share.id) == share
+            with pytest.raises(RecordingNotFound):
+                carl.recording(first)
+        with pytest.raises(UserNotFound):
+            olga.share(first, "user", "nobody")
+        with pytest.raises(ShareNotFound):
+            olga.end_share(first, share.id)
+        olga.end_share(second, everyone.id)
 
 
 def test_a_name_over_http(service: Running) -> None:

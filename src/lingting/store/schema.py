@@ -2,7 +2,7 @@
 
 ::
 
-    blobs ──< recordings ──< tags, notes
+    blobs ──< recordings ──< tags, notes, recording_speakers, recording_shares
                   │
               transcripts ──< revisions ──< revision_segments >── segments ── words
     settings   receipts   glossaries   search_entries ── segments
@@ -17,6 +17,8 @@
 - A **blob** is content: its digest is its key, many recordings may share it.
 - A **segment** row never changes. A revision is a list of segments, so correcting one of 5,000
   costs one new segment row and 5,000 links of three numbers, and every revision stays readable.
+- **recording_speakers**, the language of a recording and which of its jobs is the newest say again
+  what other tables say, where an index finds it for a page of the history (``summaries``).
 - **words** has one row for each segment that has word times, not one for each word: they are only
   ever read and replaced together, and a page of segments does not have to step over them.
 - A **note** is about the recording and not about a transcript of it, so no revision touches it.
