@@ -266,6 +266,11 @@ def test_places_and_filters_that_cannot_be(store: Store) -> None:
         history.page(order="oldest", after=HistoryPlace("newest", NOON, "abc"))
     with pytest.raises(OptionInvalid, match="no moment"):
         history.page(HistoryFilters(since=datetime(2026, 1, 1)))  # noqa: DTZ001 - what is refused
+    theirs = store.keep(io.BytesIO(b"x"), plain_transcript(1), name="m", owner="li").recording.id
+    place = HistoryPlace("name", None, theirs)
+    assert history.page(order="name", after=place, sight=Sight("li")).items == []
+    with pytest.raises(OptionInvalid, match="no place"):
+        history.page(order="name", after=place, sight=Sight("wang"))
     odd = HistoryFilters(speaker="a\0b", tag="\ud800", owner="\0", language="\0")
     assert history.page(odd).items == []
 

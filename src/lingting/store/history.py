@@ -171,8 +171,9 @@ class _Question:
     def _key_of(self, session: Session, after: HistoryPlace) -> Any:
         """Raises OptionInvalid for a place of another list."""
         key: Any = after.key
-        if self._order == "name":
-            key = session.scalar(select(RecordingRow.name).where(RecordingRow.id == after.id))
+        if self._order == "name":  # of one that is seen, or pages would tell how others are called
+            named = select(RecordingRow.name).where(RecordingRow.id == after.id)
+            key = session.scalar(named.where(queries.seen_by(self._sight)))
         if after.order != self._order or key is None:
             raise OptionInvalid("after is no place in this list.", "Give `next` of a page.")
         return key
