@@ -137,6 +137,7 @@ class _Question:
         pages = [self._page(way, after, key, limit) for way in self._ways()]
         if len(pages) == 1:
             return session.scalars(pages[0]).all()
+        # One query with "or" in it would sort everything that anybody of a department ever gave.
         merged = union(*(select(one.subquery()) for one in pages)).subquery()
         return session.scalars(
             select(merged.c.id).order_by(*self._ordered(merged.c.key, merged.c.id)).limit(limit)

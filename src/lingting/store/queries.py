@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, func, or_, select, true, union
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, func, or_, select, true
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
 from lingting.store.records import (
-    Cursor,
     JobState,
     Recording,
     RecordingJob,
@@ -110,37 +109,6 @@ def is_current() -> ColumnElement[bool]:
     )
 
 
-def page(
-    session: Session,
-    *,
-    after: Cursor | None,
-    limit: int,
-    is_deleted: bool,
-    tag: str | None,
-    sight: Sight | None = None,
-) -> list[Recording]:
-    """The newest recordings, or those that come behind ``after``.
-
-    Which they are is told by an index alone; only those are then read with all that is shown.
-    """
-    time: Any = RecordingRow.created_at
-    id: Any = RecordingRow.id
-    picked = select(RecordingRow.id, RecordingRow.created_at)
-    if tag is not None:  # a tag knows when its recording was kept, so its pages need no sorting
-        time, id = TagRow.created_at, TagRow.recording_id
-        picked = picked.join(TagRow, TagRow.recording_id == RecordingRow.id).where(
-            TagRow.tag == tag
-        )
-    deleted = RecordingRow.deleted_at
-    picked = picked.where(deleted.is_not(None) if is_deleted else deleted.is_(None))
-    if after is not None:
-        picked = picked.where(behind(after, time, id))
-    picked = picked.order_by(time.desc(), id.desc()).limit(limit)
-    ids = session.scalars(_merged(picked, ways_to_see(sight), limit)).all()
-    found = recordings_by_id(session, ids)
-    return [found[id] for id in ids]
-
-
 def behind(last: Any, time: Any, id: Any) -> ColumnElement[bool]:
     """The where-clause of a page, the newest first, behind the row or cursor ``last``.
 
@@ -153,20 +121,6 @@ def recordings_by_id(session: Session, ids: Sequence[str]) -> dict[str, Recordin
     """Those that are there."""
     rows = session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
     return {one.id: one for one in _shown(session, rows)}
-
-
-def _merged(picked: Any, ways: Sequence[ColumnElement[bool]], limit: int) -> Any:
-    """Ids of a page that is seen in several ways: a page of each, and of them the newest.
-
-    One query with "or" in it would sort everything that anybody of a department ever gave.
-    """
-    if len(ways) == 1:
-        return picked.where(ways[0])
-    pages = [picked.where(way).subquery() for way in ways]
-    found = union(*(select(one.c.id, one.c.created_at) for one in pages)).subquery()
-    return (
-        select(found.c.id).order_by(found.c.created_at.desc(), found.c.id.desc()).limit(limit)
-    )  # fmt: skip
 
 
 def recording(session: Session, recording_id: str) -> Recording:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from lingting.store.queries import is_current
 from lingting.store.schema import (
     RecordingRow,
     RevisionRow,
@@ -27,10 +28,9 @@ def follow(session: Session, transcript: TranscriptRow) -> None:
     session.flush()
     recording = session.get_one(RecordingRow, transcript.recording_id)
     revision_id, language = session.execute(
-        select(RevisionRow.id, RevisionRow.language).where(
-            RevisionRow.transcript_id == transcript.id,
-            RevisionRow.number == transcript.current_number,
-        )
+        select(RevisionRow.id, RevisionRow.language)
+        .join(TranscriptRow, is_current())
+        .where(TranscriptRow.id == transcript.id)
     ).one()
     recording.language = language
     wanted = set(
