@@ -7,6 +7,8 @@ the department *sales*; ``{…}`` of the path is filled from what the test has m
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,6 +83,19 @@ class Row:
     values: Mapping[str, str] = field(default_factory=dict)
     """For other parts of the path than those of the thing itself."""
     is_endless: bool = False
+    needs: str = ""
+    """A fixture without which the request cannot succeed."""
+
+
+def tone(name: str) -> bytes:
+    """A tenth of a second that can be decoded, another one for each name."""
+    data = io.BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(name.encode().ljust(3_200, b"\0"))
+    return data.getvalue()
 
 
 _CORRECTION = {
@@ -168,6 +183,9 @@ ROWS: Mapping[str, Row] = {
     "POST /api/v1/batches/{id}/{action}": Row("change", **_JOB),  # type: ignore[arg-type]
     "GET /api/v1/events": Row("read", is_endless=True),
     "POST /api/v1/search": Row("signed", json={"query": "x"}),
+    "GET /api/v1/speech/parameters": Row("read"),
+    "POST /api/v1/speech": Row("read", files={"file": ("a.wav", tone("a"))}, needs="vad_folder"),
+    "POST /api/v1/recordings/{id}/speech": Row("see", json={}, needs="vad_folder"),
     "GET /api/v1/glossaries": Row("read"),
     "GET /api/v1/glossaries/{name}": Row("private"),
     "PUT /api/v1/glossaries/{name}": Row("write", json={"words": ["x"]}, values={"name": "new"}),

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from access_table import ACTORS, CANNOT, FORBIDDEN, HIDDEN, NO_KEY, OK, POLICIES, ROWS, Row
+from access_table import ACTORS, CANNOT, FORBIDDEN, HIDDEN, NO_KEY, OK, POLICIES, ROWS, Row, tone
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from server_parts import Running, running
@@ -72,7 +73,7 @@ class World:
         service = self.service.service
         who = {"owner": "olga", "department": "sales"}
         kept = service.store.keep(
-            io.BytesIO(name.encode()), plain_transcript(2), name=name, **who
+            io.BytesIO(tone(name)), plain_transcript(2), name=name, **who
         ).recording  # fmt: skip
         batch = service.desk.open_batch("b", **who)
         job = service.desk.submit(
@@ -194,8 +195,10 @@ def test_every_route_is_in_the_table(world: World) -> None:
 
 
 @pytest.mark.parametrize("route", ROWS)
-def test_who_may(world: World, route: str) -> None:
+def test_who_may(world: World, route: str, request: pytest.FixtureRequest) -> None:
     row = ROWS[route]
+    if row.needs:
+        request.getfixturevalue(row.needs)
     world.service.service.access.addresses._failures.clear()  # the sign-in page is asked too
     found = {}
     for actor in ACTORS:
@@ -208,8 +211,9 @@ def test_who_may(world: World, route: str) -> None:
     assert found == wanted
 
 
-def test_a_shared_department(world: World) -> None:
+def test_a_shared_department(world: World, vad_folder: Path) -> None:
     """Its members read one another's, and change only their own."""
+    del vad_folder
     accounts = Accounts(world.service.service.store)
     accounts.share_department("sales", True)
     world.service.service.access._remembered.clear()

@@ -12,6 +12,7 @@ from lingting.server.access import Access
 from lingting.server.broker import Broker
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
+from lingting.server.hearing import Hearing
 from lingting.server.limits import Turnstile
 from lingting.server.metrics import Metrics, Scrape
 from lingting.server.oidc import Provider
@@ -70,6 +71,7 @@ class Service:
         self.turnstile = Turnstile()
         self.provider = Provider(settings)
         self.readings = Readings()
+        self.hearing = Hearing(settings)
         self.exporting = asyncio.Semaphore(_EXPORTS)
         self.signing_in = asyncio.Semaphore(_SIGN_INS)
         self._opening = threading.Lock()
@@ -125,6 +127,7 @@ class Service:
 
     def close(self) -> None:
         self.uploads.close()
+        self.hearing.close()
         with self._opening:
             if self._parts is not None:
                 self._parts[0].close()
