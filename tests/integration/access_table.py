@@ -21,7 +21,7 @@ ACTORS = (
 ``machine`` (a service) are of the same department; ``partner`` is the owner's colleague when the
 department is shared; the last two are of another department."""
 
-OK, CANNOT, NO_KEY, FORBIDDEN, HIDDEN = "ok", 400, 401, 403, 404
+OK, CANNOT, NO_KEY, FORBIDDEN, HIDDEN, CONFLICT = "ok", 400, 401, 403, 404, 409
 
 
 def _policy(default: str | int, **others: str | int) -> dict[str, str | int]:
@@ -65,6 +65,8 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     "make_key": _policy(FORBIDDEN, admin=OK),
     "sign_out": _policy(FORBIDDEN, admin=OK, owner=OK),
     "admin": _policy(FORBIDDEN, admin=OK),
+    # nothing of `lingting serve` runs in the test
+    "restart": _policy(FORBIDDEN, admin=CONFLICT),
     # whoever may write is told that the request is wrong
     "cannot": _policy(CANNOT, reader=FORBIDDEN, searcher=FORBIDDEN),
 }  # fmt: skip
@@ -108,6 +110,7 @@ _CORRECTION = {
 _TUS = {"Tus-Resumable": "1.0.0"}
 _PIECE = {**_TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 _HOOK = {"url": "https://hooks.example.invalid/", "events": ["job.done"]}
+_BACKUP = {"name": "lingting-table.tar"}
 _JOB = {"values": {"action": "pause"}}
 
 ROWS: Mapping[str, Row] = {
@@ -214,6 +217,19 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/audit": Row("oversee"),
     "GET /api/v1/audit/verify": Row("admin"),
     "GET /api/v1/models": Row("read"),
+    "GET /api/v1/models/{id}": Row("read", values={"id": "whisper-base"}),
+    "POST /api/v1/models/{id}/load": Row("admin", values={"id": "tiny"}),
+    "POST /api/v1/models/{id}/unload": Row("admin", values={"id": "tiny"}),
+    "POST /api/v1/models/{id}/pull": Row("admin", values={"id": "fsmn-vad"}, needs="vad_folder"),
+    "POST /api/v1/engines/clear": Row("admin"),
+    "GET /api/v1/backups": Row("admin"),
+    "POST /api/v1/backups": Row("admin"),
+    "GET /api/v1/backups/{name}": Row("admin", values=_BACKUP),
+    "POST /api/v1/backups/{name}/verify": Row("admin", values=_BACKUP),
+    "GET /api/v1/backups/{name}/file": Row("admin", values=_BACKUP),
+    "DELETE /api/v1/backups/{name}": Row("admin", values=_BACKUP),
+    "GET /api/v1/system": Row("admin"),
+    "POST /api/v1/processes/{name}/restart": Row("restart", values={"name": "worker"}),
     "OPTIONS /api/v1/uploads": Row("read"),
     "GET /api/v1/uploads": Row("read"),
     "POST /api/v1/uploads": Row("write", headers={**_TUS, "Upload-Length": "9"}),

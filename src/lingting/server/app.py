@@ -23,6 +23,7 @@ from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
     audit,
+    backups,
     departments,
     docs,
     events,
@@ -39,6 +40,7 @@ from lingting.server.routes import (
     search,
     speech,
     state,
+    system,
     transcripts,
     uploads,
     users,
@@ -107,6 +109,8 @@ def _add_routes(app: FastAPI) -> None:
         settings_routes.router,
         retention.router,
         audit.router,
+        backups.router,
+        system.router,
         models.router,
         docs.router,
     ):
@@ -126,6 +130,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     if workspace is not None:  # else the first to open a page waits for Gradio
         beside.append(asyncio.create_task(workspace.warm_later(), name="pages"))
     service.sender.start()
+    service.observer.start()
     try:
         yield
     finally:
@@ -135,7 +140,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await app.state.mcp.close()
         if workspace is not None:
             await workspace.close()
+        await service.observer.close()
         await service.broker.close()
+        await service.engines.close()
         await asyncio.to_thread(service.sender.close)
         await asyncio.to_thread(service.close)
 

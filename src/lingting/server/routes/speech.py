@@ -16,9 +16,9 @@ from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import Response
 
 from lingting.errors import AudioEmpty, AudioTooLong, BodyInvalid, BodyTooLarge, OutputUnwritable
-from lingting.server.access import Principal
 from lingting.server.asking import Reader, TheService
 from lingting.server.downloads import disposition
+from lingting.server.principal import Principal
 from lingting.server.service import Service
 from lingting.server.uploads import Form, Part
 from lingting.server.visible import recording_of
