@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lingting.store.records import AuditEntry, Limits, Note, Recording, Role
-from lingting.transcript import Segment
+from lingting.transcript import Damage, Segment
 
 # Recordings ------------------------------------------------------------------------------------
 
@@ -38,6 +38,74 @@ class SegmentPage:
     items: Sequence[Segment]
     next: int | None
     """Give it as ``start`` for the next page; None behind the last."""
+
+
+# Speech ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSpan:
+    start_s: float
+    end_s: float
+    score: float
+    """Mean probability of speech, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechClip:
+    """What a recogniser would be given."""
+
+    start_s: float
+    end_s: float
+    speech_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Where somebody speaks; times are seconds in the recording."""
+
+    duration_s: float
+    speech_s: float
+    speech_share: float
+    took_s: float
+    spans: Sequence[SpeechSpan]
+    clips: Sequence[SpeechClip]
+    peaks: Sequence[Sequence[int]]
+    """At most 1,000 pairs of extremes over equal parts of the duration; 127 is full scale."""
+    damage: Damage
+    parameters: Mapping[str, Any]
+    """All, with the values in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One thing that finding speech can be told."""
+
+    name: str
+    group: str
+    """detector: it shapes the spans; packing: the clips."""
+    kind: str
+    """integer, number, boolean, or pairs of milliseconds."""
+    default: Any
+    lowest: float | None
+    highest: float | None
+    step: float | None
+    unit: str | None
+    about: Mapping[str, str]
+    """What it does, by language."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipLimits:
+    max_s: float
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterList:
+    parameters: Sequence[Parameter]
+    clip: ClipLimits
+    """Of a clip that is not kept."""
 
 
 # People and keys -------------------------------------------------------------------------------

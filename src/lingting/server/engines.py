@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ import httpx
 
 from lingting.answers import EngineState, HostedState
 from lingting.errors import (
-    EngineFailed,
-    EngineUnreachable,
+    EngineBusy,
+    FaultError,
     LingtingError,
     ModelUnknown,
     OptionInvalid,
@@ -104,7 +105,8 @@ class Engines:
         """Load or unload a model on the host named, or on all that have it; their names.
 
         Returns soon: loading goes on. Raises ModelUnknown where no host has it, OptionInvalid for a
-        host that is none, EngineUnreachable, and why a host refuses.
+        host that is none, EngineBusy where none answers, and what a host refuses. Why a model could
+        not be loaded is in its state.
         """
         seen = _chosen(await self.look(), engine)
         able = [one for one in seen if model in one.hosted()]
@@ -130,7 +132,8 @@ class Engines:
             task.add_done_callback(self._done)
         done, _ = await asyncio.wait(tasks, timeout=_SOON_S)
         for task in done:
-            await task  # raises what it was refused for
+            with contextlib.suppress(FaultError):  # the host's, not ours
+                await task  # raises what it was refused for
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._orders.discard(task)
@@ -143,7 +146,7 @@ class Engines:
             async with engine_client(address, key, timeout_s=_LOADED_WITHIN_S) as client:
                 answer = await client.post(path)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-            raise EngineUnreachable("An engine host does not answer.") from exc
+            raise _nobody() from exc
         if not answer.is_success:
             raise _refusal(answer)
 
@@ -160,8 +163,15 @@ def _chosen(seen: Sequence[Seen], engine: str | None) -> list[Seen]:
         raise OptionInvalid("No engine host has this name.", f"There are {names}.")
     answering = [one for one in found if one.is_answering]
     if not answering:
-        raise EngineUnreachable("No engine host answers.", "Start it, or wait until it is there.")
+        raise _nobody()
     return answering
+
+
+def _nobody() -> EngineBusy:
+    return EngineBusy(
+        "An engine host does not answer.", "Start it, or wait until it is there.",
+        retry_after_s=5.0,
+    )  # fmt: skip
 
 
 def _refusal(answer: httpx.Response) -> LingtingError:
@@ -171,8 +181,8 @@ def _refusal(answer: httpx.Response) -> LingtingError:
         kind, sentence = by_code(str(told["code"])), str(told["sentence"])
         step = str(told["next_step"])
     except (ValueError, KeyError, TypeError):
-        return EngineFailed(f"An engine host answered with the status {answer.status_code}.")
-    return EngineFailed(sentence, step) if kind is None else kind(sentence, step)
+        return FaultError(f"An engine host answered with the status {answer.status_code}.")
+    return FaultError(sentence, step) if kind is None else kind(sentence, step)
 
 
 def _mapping(told: Any) -> Mapping[str, Any]:

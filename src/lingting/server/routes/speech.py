@@ -7,14 +7,15 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import Response
 
+from lingting.answers import ClipLimits, Parameter, ParameterList, Speech
 from lingting.errors import AudioEmpty, AudioTooLong, BodyInvalid, BodyTooLarge, OutputUnwritable
 from lingting.server.asking import Reader, TheService
 from lingting.server.downloads import disposition
@@ -35,77 +36,6 @@ Form_ = Literal["json", "csv"]
 As = Annotated[
     Form_ | None, Query(description="As a file: json or csv. Unset, what Accept asks for.")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechSpan:
-    start_s: float
-    end_s: float
-    score: float
-    """Mean probability of speech, 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechClip:
-    """What a recogniser would be given."""
-
-    start_s: float
-    end_s: float
-    speech_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class DamageView:
-    frames: int
-    truncated: bool
-    missing_s: float
-    invalid_samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechView:
-    """Times are seconds in the recording."""
-
-    duration_s: float
-    speech_s: float
-    speech_share: float
-    took_s: float
-    spans: Sequence[SpeechSpan]
-    clips: Sequence[SpeechClip]
-    peaks: Sequence[Sequence[int]]
-    """At most 1,000 pairs of extremes over equal parts of the duration; 127 is full scale."""
-    damage: DamageView
-    parameters: Mapping[str, Any]
-    """All, with the values in force."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterView:
-    name: str
-    group: str
-    """detector: it shapes the spans; packing: the clips."""
-    kind: str
-    """integer, number, boolean, or pairs of milliseconds."""
-    default: Any
-    lowest: float | None
-    highest: float | None
-    step: float | None
-    unit: str | None
-    about: Mapping[str, str]
-    """What it does, by language."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClipLimits:
-    max_s: float
-    max_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterList:
-    parameters: Sequence[ParameterView]
-    clip: ClipLimits
-    """Of a clip that is not kept."""
 
 
 _PARAMETER_EXAMPLE = {"max_single_segment_ms": 30_000, "max_end_silence_ms": 800}
@@ -130,7 +60,7 @@ _FORM = {
     }
 }
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": SpeechView, "content": {"text/csv": {"schema": {"type": "string"}}}}
+    200: {"model": Speech, "content": {"text/csv": {"schema": {"type": "string"}}}}
 }
 
 
@@ -141,7 +71,7 @@ def parameters(who: Reader) -> ParameterList:
 
     del who
     return ParameterList(
-        [ParameterView(**asdict(one)) for one in PARAMETERS], ClipLimits(CLIP_S, CLIP_BYTES)
+        [Parameter(**asdict(one)) for one in PARAMETERS], ClipLimits(CLIP_S, CLIP_BYTES)
     )
 
 
@@ -266,7 +196,7 @@ def _answer(request: Request, found: Mapping[str, Any], form: Form_ | None, name
         headers["Content-Disposition"] = disposition(name, suffix=f".{form}")
     if wants_csv:
         return Response(_csv(found), media_type="text/csv", headers=headers)
-    shown = {name: found[name] for name in SpeechView.__dataclass_fields__}
+    shown = {field.name: found[field.name] for field in fields(Speech)}
     return Response(json.dumps(shown), media_type="application/json", headers=headers)
 
 
