@@ -17,7 +17,6 @@ from lingting.cli.failures import DONE, exit_code_of
 from lingting.cli.loading import EngineRequest, automatic_model, check_runnable, make_ready
 from lingting.cli.options import Verbose
 from lingting.cli.output import Output
-from lingting.engines.budget import with_budget
 
 if TYPE_CHECKING:
     from lingting.engines.base import Engine
@@ -109,6 +108,7 @@ def engine(
 
 def _run(output: Output, request: _Request) -> int:
     from lingting import tracing
+    from lingting.engines.budget import with_budget
     from lingting.host import Host, HostOptions
     from lingting.host.serving import check_packages, serve
     from lingting.store.chosen import in_force
