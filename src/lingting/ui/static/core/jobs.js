@@ -50,20 +50,20 @@ export class LiveJobs {
   /** Follow a job from now on. */
   put(job) {
     this.jobs.set(job.id, job);
-    if (this._unclaimed.delete(job.id) && !isFinished(job)) this._want(job.id);
+    if (this._unclaimed.delete(job.id) && !isFinished(job)) this.want(job.id);
     this._changed(job);
   }
 
   drop(id) { this.jobs.delete(id); this._wanted.delete(id); }
 
   /** Those that are not finished, once more. */
-  refresh() { for (const job of this.jobs.values()) if (!isFinished(job)) this._want(job.id); }
+  refresh() { for (const job of this.jobs.values()) if (!isFinished(job)) this.want(job.id); }
 
   _heard(event) {
     if (!event.job_id) return;
     const job = this.jobs.get(event.job_id);
     if (!job) {
-      if (this._batch && event.batch_id === this._batch) this._want(event.job_id);
+      if (this._batch && event.batch_id === this._batch) this.want(event.job_id);
       this._unclaimed.set(event.job_id, true);
       if (this._unclaimed.size > UNCLAIMED) this._unclaimed.delete(this._unclaimed.keys().next().value);
       return;
@@ -72,11 +72,12 @@ export class LiveJobs {
     else if (event.kind === "job.done") Object.assign(job, { state: "done", revision: event.data.revision, done_s: event.data.duration_s, total_s: event.data.duration_s, eta_s: null, error: null });
     else if (event.kind in STATES) Object.assign(job, { state: STATES[event.kind], eta_s: null });
     if (event.kind === "job.started") Object.assign(job, { started_at: event.at, error: null });
-    if (["job.failed", "job.resumed"].includes(event.kind)) this._want(job.id);
+    if (["job.failed", "job.resumed"].includes(event.kind)) this.want(job.id);
     this._changed(job);
   }
 
-  _want(id) {
+  /** Fetch it soon. */
+  want(id) {
     this._wanted.add(id);
     clearTimeout(this._timer);
     this._timer = setTimeout(() => this._fetch(), 50);
