@@ -62,6 +62,9 @@ def test_a_transcript_comes_back_equal(service: Running, client: httpx.Client) -
     assert found.pop("revision") == 1
     assert Transcript.from_dict(found) == service.service.store.transcript(id)
     assert answer.headers["etag"] == f'"{id}-1"'
+    page = client.get(f"/transcripts/{id}/segments").json()
+    assert page["items"] == answer.json()["segments"]
+    assert page["items"][0]["words"][0].keys() == {"text", "start_s", "end_s", "confidence"}
 
 
 def test_a_long_transcript_streams_and_pages(service: Running, client: httpx.Client) -> None:
