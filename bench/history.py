@@ -31,16 +31,29 @@ from typing import Protocol
 from sqlalchemy import insert
 
 from lingting.evaluate.machine import read_machine
-from lingting.store import Cursor, Sight, Store, cursor_of, open_store
+from lingting.store import (
+    Cursor,
+    History,
+    HistoryFilters,
+    SharedWith,
+    Sight,
+    Store,
+    cursor_of,
+    open_store,
+)
 from lingting.store.changes import new_id
+from lingting.store.listed import Order
 from lingting.store.rows import excerpt_of, facts_of, segment_values
 from lingting.store.schema import (
     Base,
     BlobRow,
+    JobRow,
     RecordingRow,
+    RecordingShareRow,
     RevisionRow,
     RevisionSegmentRow,
     SegmentRow,
+    SpeakerRow,
     TagRow,
     TranscriptRow,
     WordsRow,
@@ -55,8 +68,10 @@ PAGE = 50
 PAGES_DEEP = 1_000
 LIMIT_MS = 50.0
 COMMON, RARE = "课程", "投诉"
-ORDER = (BlobRow, RecordingRow, TagRow, TranscriptRow, RevisionRow, SegmentRow, WordsRow,
-         RevisionSegmentRow)  # fmt: skip
+RARE_SPEAKER = "说话人 9"
+DEPARTMENT = Sight("person 7", frozenset({"department 3"}))
+ORDER = (BlobRow, RecordingRow, TagRow, SpeakerRow, RecordingShareRow, JobRow, TranscriptRow,
+         RevisionRow, SegmentRow, WordsRow, RevisionSegmentRow)  # fmt: skip
 """So that no row comes before the one it points at."""
 _FIRST = datetime(2024, 11, 1, tzinfo=UTC)
 _SPAN_S = 2 * 365 * 86_400
@@ -176,8 +191,9 @@ class Rows:
             duration_s=said.duration_s, sample_rate_hz=16_000, channels=1,
             deleted_at=made + timedelta(days=30) if is_deleted else None,
             owner=f"person {chance.randint(1, 200)}",
-            department=f"department {chance.randint(1, 12)}",
+            department=f"department {chance.randint(1, 12)}", language=said.language,
         )  # fmt: skip
+        self._beside(id, number, made, said)
         if draw < 0.36 and not is_deleted:
             tag = COMMON if draw < 0.35 else RARE
             self._put(TagRow, recording_id=id, tag=tag, created_at=made)
@@ -190,6 +206,26 @@ class Rows:
             better = replace(said, segments=(first, *said.segments[1:]))
             self._revision(number, 2, better, [self._segment(number, first), *ids[1:]], made)
         return id
+
+    def _beside(self, id: str, number: int, made: datetime, said: Transcript) -> None:
+        """What is kept of it for lists: speakers, the newest job, shares of one in twenty."""
+        for who in {one.speaker for one in said.segments if one.speaker}:
+            self._put(SpeakerRow, recording_id=id, speaker=who, created_at=made)
+        if number % 500 == 0:
+            self._put(SpeakerRow, recording_id=id, speaker=RARE_SPEAKER, created_at=made)
+        state = "failed" if number % 100 == 0 else "queued" if number % 1_000 == 1 else "done"
+        self._put(
+            JobRow, id=new_id(), recording_id=id, batch_id=None, owner="person 1", state=state,
+            priority=1, options={}, created_at=made, done_s=0.0, attempts=1, crashes=0, epoch=1,
+            is_newest=True, recorded_at=made,
+        )  # fmt: skip
+        if number % 20 == 0:
+            kind = ("user", "department", "everyone")[number // 20 % 3]
+            name = {"user": "person 7", "department": "department 3", "everyone": ""}[kind]
+            self._put(
+                RecordingShareRow, id=new_id(), recording_id=id, to_kind=kind, to_name=name,
+                created_at=made, expires_at=None, recorded_at=made,
+            )  # fmt: skip
 
     def _segment(self, transcript_id: int, one: Segment) -> int:
         self._segment_id += 1
@@ -231,6 +267,7 @@ def questions(store: Store, long_id: str) -> dict[str, Question]:
     """What is asked, by the name it is printed under."""
     deep = deep_cursor(store, PAGES_DEEP - 1)
     deep_tagged = deep_cursor(store, 50, COMMON)
+    history = History(store.database)
     texts = [one.text for one in store.transcript(long_id).segments]
     assert len(texts) == LONG_SEGMENTS
 
@@ -247,6 +284,14 @@ def questions(store: Store, long_id: str) -> dict[str, Question]:
         "history, rare tag": lambda: store.recordings(limit=PAGE, tag=RARE),
         "history, deleted": lambda: store.recordings(limit=PAGE, is_deleted=True),
         "history, one person's": lambda: store.recordings(limit=PAGE, sight=Sight("person 7")),
+        **pages(history, None),
+        **{f"{name}, a department's": ask for name, ask in pages(history, DEPARTMENT).items()},
+        "history, one person's failed": lambda: history.page(
+            HistoryFilters(states=("failed",)), sight=Sight("person 7")
+        ),
+        "history, shared": lambda: history.page(sight=SharedWith("person 7", "department 3")),
+        "values to choose from": history.facets,
+        "the same, a department's": lambda: history.facets(sight=DEPARTMENT),
         "recording by id": lambda: store.recording(long_id),
         "recording by prefix": lambda: store.recording(long_id[:8]),
         "transcript, 200 of 5,000 segments": lambda: list(
@@ -255,6 +300,34 @@ def questions(store: Store, long_id: str) -> dict[str, Question]:
         "transcript, all 5,000": lambda: store.transcript(long_id),
         "the same, every word looked at": whole_with_words,
     }
+
+
+def pages(history: History, sight: Sight | None) -> dict[str, Question]:
+    """Pages of 50 in every order and by every filter."""
+    asked: dict[str, HistoryFilters] = {
+        "language": HistoryFilters(language="zh"),
+        "rare language": HistoryFilters(language="yue"),
+        "common speaker": HistoryFilters(speaker="说话人 1"),
+        "rare speaker": HistoryFilters(speaker=RARE_SPEAKER),
+        "done": HistoryFilters(states=("done",)),
+        "failed": HistoryFilters(states=("failed",)),
+        "waiting or running": HistoryFilters(states=("queued", "running", "paused")),
+        "never a job": HistoryFilters(states=("none",)),
+        "owner": HistoryFilters(owner="person 7"),
+        "a month": HistoryFilters(since=_FIRST, until=_FIRST + timedelta(days=30)),
+        "long ones": HistoryFilters(min_duration_s=3_000.0),
+        "failed ones of a rare tag": HistoryFilters(states=("failed",), tag=RARE),
+    }
+
+    def ask(filters: HistoryFilters, order: Order = "newest", *, count: bool = False) -> Question:
+        return lambda: history.page(filters, order=order, sight=sight, is_counted=count)
+
+    found = {f"history, {name}": ask(filters) for name, filters in asked.items()}
+    orders: tuple[Order, ...] = ("oldest", "name", "longest")
+    found |= {f"history, {order}": ask(HistoryFilters(), order) for order in orders}
+    found["history, and a count"] = ask(HistoryFilters(), count=True)
+    found["history, done, and a count"] = ask(HistoryFilters(states=("done",)), count=True)
+    return found
 
 
 @contextmanager
@@ -290,7 +363,7 @@ def bench(database: str, segments: int, rounds: int) -> dict[str, object]:
         filled_s = time.perf_counter() - began_s
         print(f"\n{database}: {segments} segments in {size} recordings, filled in {filled_s:.0f} s")
         taken_ms = measure(questions(store, long_id), rounds)
-    print(f"{'':36}{'median ms':>10}{'p95':>8}{'most':>8}{'own cpu':>9}")
+    print(f"{'':44}{'median ms':>10}{'p95':>8}{'most':>8}{'own cpu':>9}")
     rows = {}
     for name, pairs in taken_ms.items():
         each, cpu_ms = [wall for wall, _ in pairs], median(cpu for _, cpu in pairs)
@@ -301,7 +374,7 @@ def bench(database: str, segments: int, rounds: int) -> dict[str, object]:
             "cpu_ms": round(cpu_ms, 2),
         }
         mark = "" if high < LIMIT_MS else f"  not below {LIMIT_MS:.0f}"
-        print(f"{name:36}{median(each):10.1f}{high:8.1f}{max(each):8.1f}{cpu_ms:9.1f}{mark}")
+        print(f"{name:44}{median(each):10.1f}{high:8.1f}{max(each):8.1f}{cpu_ms:9.1f}{mark}")
     return {"recordings": size, "segments": segments, "answers": rows}
 
 

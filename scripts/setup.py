@@ -34,10 +34,10 @@ class Profile:
 
 
 PROFILES = {
-    "base": Profile("[server]", "about 150 MB to fetch, half a minute to three", ("test", "base")),
+    "base": Profile("[server]", "about 200 MB to fetch, half a minute to four", ("test", "base")),
     "test": Profile(
         "[dev,bench,nano,funasr,server]",
-        "with PyTorch for the parity tests about 700 MB to fetch, two to ten minutes",
+        "with PyTorch for the parity tests about 800 MB to fetch, two to ten minutes",
         ("test",),
     ),
 }
@@ -61,6 +61,7 @@ def main() -> int:
     if arguments.profile == "test":
         have_postgres()
         have_nginx()
+        have_chromium()
     if is_done(venv, profile):
         return 0
     make_venv(venv)
@@ -155,6 +156,16 @@ def have_nginx() -> None:
     say("Installing nginx, which a test puts in front of the service.")
     if installed("nginx-light"):
         say("It could not be installed; the tests with nginx will be left out and say so.")
+
+
+def have_chromium() -> None:
+    """Tests open the pages in it, or say that it is not there; no browser is downloaded."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if any(map(shutil.which, names)) or not can_install():
+        return
+    say("Installing chromium, in which the tests open the pages.")
+    if installed("chromium"):
+        say("It could not be installed; the tests of the pages will be left out and say so.")
 
 
 def can_install() -> bool:

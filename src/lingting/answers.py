@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lingting.store.records import AuditEntry, Limits, Note, Recording, Role
+from lingting.store.records import AuditEntry, Limits, Note, Recording, Role, Share
 from lingting.transcript import Segment
 
 # Recordings ------------------------------------------------------------------------------------
@@ -21,6 +21,39 @@ class RecordingPage:
     items: Sequence[Recording]
     next: str | None
     """Give it as ``after`` for the next page; None behind the last."""
+    count: int | None = None
+    """How many pass the filters, where that was asked."""
+    is_count_capped: bool = False
+    """There are more than ``count``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    code: str
+    message: str
+    next_step: str
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkItem:
+    """What became of one recording."""
+
+    id: str
+    is_done: bool
+    error: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    items: Sequence[BulkItem]
+    done: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareList:
+    items: Sequence[Share]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@
     │  ├─ GlossaryNotFound     store.glossary_not_found
     │  ├─ NoteNotFound         store.note_not_found
     │  ├─ NotesTooMany         store.too_many_notes
+    │  ├─ ShareNotFound        store.share_not_found
     │  ├─ JobNotFound          job.not_found
     │  ├─ JobFinished          job.finished
     │  ├─ JobCancelled         job.cancelled
@@ -314,6 +315,14 @@ class NoteNotFound(RequestError):
     code = "store.note_not_found"
     status = 404
     default_next_step = "See `lingting history note` with the recording's id for those there are."
+
+
+class ShareNotFound(RequestError):
+    """The recording is not shared by this id."""
+
+    code = "store.share_not_found"
+    status = 404
+    default_next_step = "See `lingting history share` with the recording's id for those there are."
 
 
 class NotesTooMany(RequestError):

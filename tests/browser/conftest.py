@@ -46,7 +46,7 @@ def desk_of(browser: Browser, workplace: Workplace) -> Iterator[Callable[..., De
 
     def make(user: str = "admin", **options: Any) -> Desk:
         made.append(Desk(browser, workplace, **options))
-        return made[-1].sign_in(user)
+        return made[-1].signed_in(user)
 
     yield make
     for desk in made:

@@ -58,6 +58,8 @@ class Workplace:
             "LINGTING_PORT": str(self.port), "LINGTING_PAGES": "1", **environment,
         }  # fmt: skip
         self.log = folder.with_suffix(".log")
+        self.sessions: dict[str, list[Any]] = {}
+        """Cookies of people who have signed in once: what a test is about is seldom the login."""
         self.start()
         self.client = Client(self.url, (folder / "run" / "key").read_text().strip())
         self.add_user("admin", role=None)
@@ -133,6 +135,16 @@ class Desk:
         page.on("request", self._asked)
         page.on("response", self._answered)
         return page
+
+    def signed_in(self, user: str) -> Desk:
+        """With the session of an earlier sign-in, if there was one."""
+        cookies = self.workplace.sessions.get(user)
+        if cookies is None:
+            self.sign_in(user)
+            self.workplace.sessions[user] = self.context.cookies()
+        else:
+            self.context.add_cookies(cookies)
+        return self
 
     def sign_in(self, user: str = "admin", password: str = PASSWORD) -> Desk:
         self.page.goto(self.workplace.url + "/login")

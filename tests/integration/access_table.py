@@ -131,7 +131,15 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/docs": Row("signed"),
     "POST /api/v1/recordings": Row("write", files={"file": ("a.mp3", b"sound")}),
     "GET /api/v1/recordings": Row("read"),
+    "GET /api/v1/recordings/facets": Row("read"),
+    "POST /api/v1/recordings/bulk": Row(
+        "write", json={"action": "tag", "recordings": [], "tags": ["a"]}
+    ),  # what it does to each: test_history_pages
     "GET /api/v1/recordings/{id}": Row("see"),
+    "PATCH /api/v1/recordings/{id}": Row("change", json={"name": "x"}),
+    "GET /api/v1/recordings/{id}/shares": Row("see"),
+    "POST /api/v1/recordings/{id}/shares": Row("change", json={"to": "everyone"}),
+    "DELETE /api/v1/recordings/{id}/shares/{share}": Row("change"),
     "GET /api/v1/recordings/{id}/audio": Row("see"),
     "HEAD /api/v1/recordings/{id}/audio": Row("see"),
     "GET /api/v1/recordings/{id}/peaks": Row("see"),

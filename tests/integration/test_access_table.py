@@ -23,7 +23,7 @@ from lingting.jobs import JobOptions
 from lingting.server.accounts import Accounts
 from lingting.server.app import create_app
 from lingting.server.principal import ROLE_SCOPES, SCOPES
-from lingting.store import Glossaries, Notes
+from lingting.store import Glossaries, Notes, Shares
 from lingting.store.webhooks import Webhooks
 
 PEOPLE = {
@@ -78,6 +78,7 @@ class World:
         job = service.desk.submit(
             io.BytesIO(name.encode()), name=name, options=JobOptions(), batch_id=batch.id, **who
         )
+        share = Shares(service.store.database).add(kept.id, "user", "olga")
         note = Notes(service.store.database).add(kept.id, "a", at_s=1.0, author="olga")
         glossaries = Glossaries(service.store.database)
         there = [one for one in glossaries.listed(owner="olga") if one.name == "terms"]
@@ -94,9 +95,9 @@ class World:
         delivery = next(iter(hooks.deliveries(hook.id)), None) or hooks.test(hook.id)
         self.made = {
             "uploads": upload.id, "webhooks": hook.id, "delivery": str(delivery.id),
-            "note": note.id, "recordings": kept.id, "transcripts": kept.id, "exports": kept.id,
-            "jobs": job.id, "batches": batch.id, "glossaries": terms.id, "keys": key.id,
-            "users": "olga",
+            "note": note.id, "share": share.id, "recordings": kept.id, "transcripts": kept.id,
+            "exports": kept.id, "jobs": job.id, "batches": batch.id, "glossaries": terms.id,
+            "keys": key.id, "users": "olga",
         }  # fmt: skip
         return self.made
 
@@ -106,7 +107,7 @@ class World:
         if "{" in path:
             kind = path.split("/")[3]
             values = {"id": self.things().get(kind, ""), "name": self.things().get(kind, "")}
-            values |= {one: self.things()[one] for one in ("delivery", "note")}
+            values |= {one: self.things()[one] for one in ("delivery", "note", "share")}
             path = path.format(**(values | dict(row.values)))
         json = row.json
         if isinstance(json, dict) and "url" in json:
@@ -225,6 +226,43 @@ def test_a_shared_department(world: World) -> None:
     finally:
         accounts.share_department("sales", False)
         world.service.service.access._remembered.clear()
+
+
+SHARED = {
+    "user": ("user", "stan"),
+    "department": ("department", "law"),
+    "everyone": ("everyone", None),
+}
+REACHED = {
+    "user": {"stranger"},
+    "department": {"other_manager", "stranger"},
+    "everyone": {"colleague", "other_manager", "stranger"},
+}
+"""Whom each reaches of those who do not see the recording otherwise; a program is no part of it."""
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_shared_recording(world: World, kind: str) -> None:
+    """Who is named reads it and changes nothing, and what else there is stays as it was."""
+    wrong = {}
+    shares = Shares(world.service.service.store.database)
+    for route, row in ROWS.items():
+        if row.policy not in {"see", "change", "hold", "private", "mine", "asked"}:
+            continue
+        opened = re.search(r" /api/v1/(recordings|transcripts|exports)/?", route) is not None
+        for actor in ("stranger", "other_manager", "colleague", "machine", "owner"):
+            world.made = None
+            shares.add(world.things()["recordings"], *SHARED[kind])  # type: ignore[arg-type]
+            wanted = POLICIES[row.policy][actor]
+            if actor in REACHED[kind] and opened:
+                is_read = row.policy == "see" and route != "GET /api/v1/recordings/{id}/shares"
+                wanted = OK if is_read else FORBIDDEN
+                if row.first == "deleted":
+                    wanted = HIDDEN
+            found = _told(world.ask(route, actor, row), route)
+            if found != wanted:
+                wrong[route, actor] = found
+    assert wrong == {}
 
 
 def _told(status: int, route: str) -> str | int:

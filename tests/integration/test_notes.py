@@ -28,8 +28,8 @@ from lingting.errors import (
     RevisionConflict,
 )
 from lingting.server.accounts import Accounts
-from lingting.server.views import cursor_text
-from lingting.store import Notes, Store, audit, changes, open_store
+from lingting.server.views import history_text
+from lingting.store import Notes, Store, audit, changes, history, open_store
 from lingting.store.backup import back_up, restore
 from lingting.store.notes import place_of
 from lingting.store.records import Actor, Note
@@ -337,7 +337,7 @@ def test_pages_over_the_api(service: Running) -> None:
                     break
                 after = {"after": page["next"]}
             assert found == wanted
-        for wrong in ("x", "", "0", cursor_text(store.recording(id))):
+        for wrong in ("x", "", "0", history_text(history.place_of(store.recording(id), "newest"))):
             answer = http.get(f"/recordings/{id}/notes", params={"after": wrong})
             assert answer.json()["error"]["code"] == "option.invalid", wrong
 

@@ -29,11 +29,21 @@ from lingting.errors import (
     StoreSchema,
     StoreUnreachable,
 )
-from lingting.store import Search, Store, all_recordings, migrating, open_store, restore
+from lingting.jobs import Desk
+from lingting.store import (
+    History,
+    HistoryFilters,
+    Search,
+    Store,
+    all_recordings,
+    migrating,
+    open_store,
+    restore,
+)
 from lingting.store.backup import back_up
 from lingting.store.blobs import FolderBlobs
 from lingting.store.database import open_database
-from lingting.store.schema import Base, TagRow
+from lingting.store.schema import Base, JobRow, SpeakerRow, TagRow
 from tests.integration.store_parts import plain_transcript, rich_transcript
 
 RECORDINGS = 200
@@ -403,6 +413,47 @@ def test_tags_of_an_older_schema_keep_their_order(url: str | None, tmp_path: Pat
         with store.database.read() as session:
             times = set(session.scalars(select(TagRow.created_at)))
         assert times == {store.recording("abcdefgh2345").created_at}
+
+
+def test_lists_of_an_older_schema_are_filled(url: str | None, tmp_path: Path) -> None:
+    """Language, speakers and the newest job of what was there before schema 0012."""
+    database = open_database(url, tmp_path)
+    migrating.upgrade_to(database, "0001")
+    with database.connect_to_write() as connection:
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(statement)
+    migrating.upgrade_to(database, "0011")
+    with database.connect_to_write() as connection:
+        for statement in (
+            "update revisions set language = 'zh'",
+            "update segments set speaker = '甲' where id in (1, 2)",
+            "update segments set speaker = '' where id = 3",
+            f"update segments set speaker = '{'x' * 201}' where id = 4",
+            *(
+                "insert into jobs (id, recording_id, owner, state, priority, options, created_at,"
+                " done_s, attempts, crashes, epoch) values"
+                f" ('{id}', 'abcdefgh2345', '', '{state}', 1, '{{}}', '{made}', 0, 0, 0, 0)"
+                for id, state, made in (
+                    ("b", "failed", TIME), ("a", "queued", TIME), ("c", "done", "2020-01-01"),
+                )
+            ),
+        ):  # fmt: skip
+            connection.exec_driver_sql(statement)
+    migrating.upgrade_to(database, "head")
+    database.close()
+    with open_store(tmp_path, url=url) as store:
+        filters = HistoryFilters(language="zh", speaker="甲", states=("failed",))
+        (found,) = History(store.database).page(filters).items
+        assert (found.speakers, found.job and found.job.id) == (1, "b")
+        assert not found.is_shared
+        with store.database.read() as session:
+            newest = select(JobRow.id, JobRow.recorded_at).where(JobRow.is_newest)
+            assert session.execute(newest).all() == [("b", found.created_at)]
+            speakers = session.execute(select(SpeakerRow.speaker, SpeakerRow.created_at)).all()
+            assert speakers == [("甲", found.created_at)]
+        Desk(store).resubmit(found.id)
+        waiting = History(store.database).page(HistoryFilters(states=("queued",))).items
+        assert [one.id for one in waiting] == [found.id]
 
 
 FACTS = (

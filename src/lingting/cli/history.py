@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +11,11 @@ import typer
 
 from lingting.cli.failures import DONE, each, exit_code_of
 from lingting.cli.formats import Formats, parse_formats
+from lingting.cli.listing import list_, values
 from lingting.cli.notes import note
-from lingting.cli.options import Json, Limit, Verbose, Words
+from lingting.cli.options import Json, Verbose, Words
 from lingting.cli.output import Output, local_time, record_of, shown
+from lingting.cli.sharing import share
 from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
@@ -37,25 +38,7 @@ _Ids = Annotated[
 _Revision = Annotated[
     int | None, typer.Option("--revision", min=1, help="An earlier state of the transcript.")
 ]
-_EXCERPT_CHARS = 40
 _COPY_BYTES = 1 << 20
-
-
-def list_(
-    limit: Limit = 20,
-    tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
-    deleted: Annotated[bool, typer.Option("--deleted", help="Those that were deleted.")] = False,
-    json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """The recordings that were kept, the newest first.
-
-    \b
-    Example:
-      lingting history list --limit 100 --tag lectures
-    """
-    out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _list(out, limit, tag, deleted, json)))
 
 
 def show(
@@ -118,6 +101,30 @@ def tag(
     """
     out = Output(verbose=verbose)
     raise typer.Exit(exit_code_of(out, lambda: _tag(out, id, tags or (), remove or ())))
+
+
+def rename(
+    id: _Id,
+    name: Annotated[str, typer.Argument(help="What it is called from now on.")],
+    verbose: Verbose = False,
+) -> None:
+    """Give a recording another name.
+
+    \b
+    Example:
+      lingting history rename k7mqx2 "Weekly meeting"
+    """
+    out = Output(verbose=verbose)
+
+    def work() -> int:
+        from lingting.store import open_store
+
+        with open_store() as store:
+            found = store.rename(id, name)
+        out.note(f"{found.id} is called {shown(found.name)}")
+        return DONE
+
+    raise typer.Exit(exit_code_of(out, work))
 
 
 def delete(ids: _Ids, verbose: Verbose = False) -> None:
@@ -198,40 +205,19 @@ def release(ids: _Ids, verbose: Verbose = False) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_,
+    "values": values,
     "show": show,
     "export": export,
     "tag": tag,
+    "rename": rename,
     "note": note,
+    "share": share,
     "delete": delete,
     "undo": undo,
     "purge": purge,
     "hold": hold,
     "release": release,
 }
-
-
-def _list(output: Output, limit: int, tag: str | None, is_deleted: bool, json: bool) -> int:
-    from lingting.store import all_recordings, open_store
-
-    with open_store() as store:
-        found = all_recordings(store, is_deleted=is_deleted, tag=tag, page_size=min(limit, 500))
-        recordings = list(islice(found, limit))
-    header = ("id", "kept", "length", "language", "tags", "name", "text")
-    output.listing(recordings, header, _row, as_json=json)
-    return DONE
-
-
-def _row(one: Recording) -> Sequence[str]:
-    return (
-        one.id, local_time(one.created_at), _length(one), one.language or "",
-        ", ".join(one.tags), one.name, one.excerpt[:_EXCERPT_CHARS],
-    )  # fmt: skip
-
-
-def _length(recording: Recording) -> str:
-    from lingting.cli.display import clock
-
-    return "" if recording.duration_s is None else clock(recording.duration_s)
 
 
 def _show(output: Output, id: str, number: int | None, revisions: bool, json: bool) -> int:

@@ -81,7 +81,7 @@ def search(
         from lingting.store import SearchFilters
 
         filters = SearchFilters(
-            _date(since), _date(until), language, speaker, tag, owner, department, min_length,
+            date_of(since), date_of(until), language, speaker, tag, owner, department, min_length,
             max_length, confidence,
         )  # fmt: skip
         match = "sound" if sound else "text"
@@ -145,7 +145,7 @@ def _record(found: FoundRecording, hit: FoundSegment) -> dict[str, Any]:
     return {"id": found.recording.id, "name": found.recording.name, **asdict(hit)}
 
 
-def _date(given: str | None) -> datetime | None:
+def date_of(given: str | None) -> datetime | None:
     """A day or a moment; without a zone, of this machine."""
     if given is None:
         return None

@@ -25,7 +25,7 @@ from lingting.answers import (
     User,
     Verdict,
 )
-from lingting.client.values import value_from
+from lingting.client.values import recording_from, value_from
 from lingting.store.records import AuditEntry, Department, Limits, Recording, Role
 
 if TYPE_CHECKING:
@@ -155,10 +155,10 @@ class Administration:
 
     def hold(self, recording_id: str) -> Recording:
         """A legal hold: neither deleted nor purged."""
-        return value_from(Recording, self._ask("POST", "/recordings", recording_id, "hold"))
+        return recording_from(self._ask("POST", "/recordings", recording_id, "hold"))
 
     def release(self, recording_id: str) -> Recording:
-        return value_from(Recording, self._ask("POST", "/recordings", recording_id, "release"))
+        return recording_from(self._ask("POST", "/recordings", recording_id, "release"))
 
     def audit(
         self,

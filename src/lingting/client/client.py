@@ -4,52 +4,44 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import httpx
 
-from lingting.answers import NotePage, RecordingPage, SegmentPage
 from lingting.audio.source import open_path
 from lingting.client.connection import (
     AGAIN_S,
     API,
     UNREACHABLE_S,
-    Connection,
     check,
+    given,
     id_part,
     mapped,
     name_part,
     when_there,
     written,
 )
+from lingting.client.history import HistoryRequests
 from lingting.client.sending import Counted, OnSent, digest_of, form_of
 from lingting.client.values import (
     delivery_from,
     event_from,
-    found_from,
     job_from,
     secret_from,
     value_from,
 )
 from lingting.errors import BusyError, JobNotFound, OptionInvalid, ServiceUnreachable
-from lingting.store.hits import SearchFilters, SearchPage
 from lingting.store.records import (
     Batch,
     Delivery,
     Event,
     Glossary,
     Job,
-    Note,
-    Receipt,
-    Recording,
     Webhook,
 )
-from lingting.transcript import Transcript, segment_from
 
 if TYPE_CHECKING:
     from lingting.client.administration import Administration
@@ -61,7 +53,7 @@ _SILENCE_S = 45.0
 _RESUMED_S = 600.0
 
 
-class Client(Connection):
+class Client(HistoryRequests):
     """One service. Not for several threads at once; use it in a ``with`` block."""
 
     # Giving ------------------------------------------------------------------------------------
@@ -189,7 +181,7 @@ class Client(Connection):
             "batch": batch_id, "recording": recording_id, "state": state, "limit": limit,
             "after": after,
         }  # fmt: skip
-        return [job_from(one) for one in self._json("GET", "/jobs", params=_given(asked))["items"]]
+        return [job_from(one) for one in self._json("GET", "/jobs", params=given(asked))["items"]]
 
     def change(self, job_id: str, action: Action) -> Job:
         """Pause, resume, cancel or retry it."""
@@ -201,7 +193,7 @@ class Client(Connection):
 
     def batches(self, *, limit: int = 50, after: str | None = None) -> list[Batch]:
         """A page, the newest first; go on with ``after=page[-1].id``."""
-        asked = _given({"limit": limit, "after": after})
+        asked = given({"limit": limit, "after": after})
         return [
             value_from(Batch, one) for one in self._json("GET", "/batches", params=asked)["items"]
         ]
@@ -254,7 +246,7 @@ class Client(Connection):
     def _stream(
         self, after: int | None, job_id: str | None, batch_id: str | None
     ) -> Iterator[Event | None]:
-        asked = _given({"job": job_id, "batch": batch_id})
+        asked = given({"job": job_id, "batch": batch_id})
         headers = {} if after is None else {"Last-Event-ID": str(after)}
         timeout = httpx.Timeout(_SILENCE_S, connect=10.0)
         with (
@@ -271,156 +263,6 @@ class Client(Connection):
                 elif line.startswith(":") and not is_open:
                     is_open = True
                     yield None
-
-    # History -----------------------------------------------------------------------------------
-
-    def recordings(
-        self,
-        *,
-        limit: int = 50,
-        after: str | None = None,
-        tag: str | None = None,
-        is_deleted: bool = False,
-    ) -> RecordingPage:
-        """A page of the history, the newest first."""
-        asked = _given({"limit": limit, "after": after, "tag": tag, "deleted": is_deleted or None})
-        page = self._json("GET", "/recordings", params=asked)
-        return RecordingPage(
-            tuple(value_from(Recording, one) for one in page["items"]), page["next"]
-        )
-
-    def search(
-        self,
-        query: str,
-        *,
-        match: Literal["text", "sound"] = "text",
-        filters: SearchFilters | None = None,
-        limit: int = 20,
-        hits: int = 3,
-        after: str | None = None,
-    ) -> SearchPage:
-        """A page of recordings that hold it, the newest first, each with its best segments.
-
-        Go on with ``after=page.next``. See ``docs/search.md`` for what a query may hold.
-        """
-        asked = _given(
-            {
-                **({} if filters is None else asdict(filters)),
-                "query": query, "match": match, "limit": limit, "hits": hits, "after": after,
-            }
-        )  # fmt: skip
-        body = {
-            name: one.isoformat() if isinstance(one, datetime) else one
-            for name, one in asked.items()
-        }
-        page = self._json("POST", "/search", json=body)
-        return value_from(SearchPage, {**page, "items": tuple(map(found_from, page["items"]))})
-
-    def recording(self, recording_id: str) -> Recording:
-        """Raises RecordingNotFound."""
-        return value_from(Recording, self._json("GET", f"/recordings/{id_part(recording_id)}"))
-
-    def transcript(self, recording_id: str, revision: int | None = None) -> Transcript:
-        """Raises RevisionNotFound while there is none."""
-        asked = _given({"revision": revision})
-        found = self._json("GET", f"/transcripts/{id_part(recording_id)}", params=asked)
-        del found["revision"]
-        return Transcript.from_dict(found)
-
-    def segments(
-        self, recording_id: str, *, start: int = 0, limit: int = 200, revision: int | None = None
-    ) -> SegmentPage:
-        """A page of a transcript. Raises RevisionNotFound while there is none."""
-        asked = _given({"start": start, "limit": limit, "revision": revision})
-        path = f"/transcripts/{id_part(recording_id)}/segments"
-        page = self._json("GET", path, params=asked)
-        return value_from(SegmentPage, {**page, "items": tuple(map(segment_from, page["items"]))})
-
-    def export(
-        self, recording_id: str, format: str, *, revision: int | None = None, words: bool = False
-    ) -> bytes:
-        """The transcript as a file: txt, srt, vtt, json, csv, md or docx."""
-        asked = _given({"revision": revision, "words": words or None})
-        path = f"/exports/{id_part(recording_id)}/{id_part(format)}"
-        return self._send("GET", path, params=asked).content
-
-    def export_many(
-        self,
-        file: IO[bytes],
-        formats: Sequence[str] = ("txt",),
-        *,
-        batch_id: str | None = None,
-        recordings: Sequence[str] = (),
-        words: bool = False,
-    ) -> None:
-        """Write a ZIP: of the transcripts of a batch, or of the recordings named."""
-        body = _given({"batch": batch_id, "recordings": list(recordings) or None})
-        body |= {"formats": list(formats), "words": words}
-        self._copy("POST", "/exports", file, json=body)
-
-    def batch_table(self, file: IO[bytes], batch_id: str, form: Literal["csv", "json"]) -> None:
-        """Write a table: a line for each recording of a batch, with its text."""
-        self._copy("GET", f"/batches/{id_part(batch_id)}/table/{form}", file)
-
-    def correct(self, recording_id: str, transcript: Transcript, *, based_on: int) -> int:
-        """A new revision by a person; its number. Raises RevisionConflict."""
-        body = {"based_on": based_on, "transcript": transcript.as_dict()}
-        answer = self._json("PUT", f"/transcripts/{id_part(recording_id)}", json=body)
-        return int(answer["revision"])
-
-    def delete(self, recording_id: str) -> Recording:
-        return value_from(Recording, self._json("DELETE", f"/recordings/{id_part(recording_id)}"))
-
-    def undo(self, recording_id: str) -> Recording:
-        return value_from(
-            Recording, self._json("POST", f"/recordings/{id_part(recording_id)}/undo")
-        )
-
-    def purge(self, recording_id: str) -> Receipt:
-        """Remove a deleted recording for good."""
-        return value_from(Receipt, self._json("POST", f"/recordings/{id_part(recording_id)}/purge"))
-
-    # Notes -------------------------------------------------------------------------------------
-
-    def notes(self, recording_id: str, *, limit: int = 50, after: str | None = None) -> NotePage:
-        """A page in order of time, those about the whole recording first."""
-        path = f"/recordings/{id_part(recording_id)}/notes"
-        page = self._json("GET", path, params=_given({"limit": limit, "after": after}))
-        return NotePage(tuple(value_from(Note, one) for one in page["items"]), page["next"])
-
-    def note(self, recording_id: str, note_id: str) -> Note:
-        """Raises NoteNotFound."""
-        return value_from(Note, self._json("GET", _note(recording_id, note_id)))
-
-    def add_note(
-        self,
-        recording_id: str,
-        text: str,
-        *,
-        at_s: float | None = None,
-        end_s: float | None = None,
-    ) -> Note:
-        """About a moment, or a stretch; None: about the whole recording."""
-        body = {"text": written(text), "at_s": at_s, "end_s": end_s}
-        path = f"/recordings/{id_part(recording_id)}/notes"
-        return value_from(Note, self._json("POST", path, json=body))
-
-    def change_note(self, note: Note) -> Note:
-        """Its text and times, for ``replace(note, text=…)`` of one that was read.
-
-        Raises RevisionConflict when somebody was quicker.
-        """
-        body = {
-            "based_on": note.revision, "text": written(note.text), "at_s": note.at_s,
-            "end_s": note.end_s,
-        }  # fmt: skip
-        path = _note(note.recording_id, note.id)
-        return value_from(Note, self._json("PATCH", path, json=body))
-
-    def delete_note(self, recording_id: str, note_id: str) -> Note:
-        """For good; what it was. Raises NoteNotFound."""
-        path = _note(recording_id, note_id)
-        return value_from(Note, self._json("DELETE", path))
 
     # Glossaries --------------------------------------------------------------------------------
 
@@ -445,7 +287,7 @@ class Client(Connection):
 
         One's own, or for a department (its manager's), or for all (an administrator's).
         """
-        body = _given({
+        body = given({
             "words": list(map(written, words)), "based_on": based_on, "for_all": for_all,
             "department": department,
         })  # fmt: skip
@@ -455,7 +297,7 @@ class Client(Connection):
         self, name: str, *, for_all: bool = False, department: str | None = None
     ) -> Glossary:
         """What it was. Raises GlossaryNotFound."""
-        asked = _given({"for_all": for_all or None, "department": department})
+        asked = given({"for_all": for_all or None, "department": department})
         return value_from(
             Glossary, self._json("DELETE", f"/glossaries/{name_part(name)}", params=asked)
         )
@@ -513,7 +355,7 @@ class Client(Connection):
         before: int | None = None,
     ) -> list[Delivery]:
         """A page, the newest first; go on with ``before=page[-1].id``."""
-        asked = _given({"state": state, "limit": limit, "before": before})
+        asked = given({"state": state, "limit": limit, "before": before})
         found = self._json("GET", f"/webhooks/{id_part(webhook_id)}/deliveries", params=asked)
         return [delivery_from(one) for one in found["items"]]
 
@@ -543,11 +385,3 @@ class Client(Connection):
 
 def _keyed(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Idempotency-Key": key}
-
-
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: one for name, one in values.items() if one is not None}
-
-
-def _note(recording_id: str, note_id: str) -> str:
-    return f"/recordings/{id_part(recording_id)}/notes/{id_part(note_id)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -93,6 +93,11 @@ class Connection:
             check(answer)
             for piece in answer.iter_bytes(_COPY_BYTES):
                 file.write(piece)
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are something."""
+    return {name: one for name, one in values.items() if one is not None}
 
 
 def when_free(work: Callable[[], T], *, tries: int = _BUSY_TRIES) -> T:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lingting.store.hits import FoundPlace, FoundRecording, FoundSegment
-from lingting.store.records import Attempt, Delivery, Event, Job, Recording, Webhook
+from lingting.store.records import Attempt, Delivery, Event, Job, Recording, RecordingJob, Webhook
 from lingting.transcript import Failure
 
 T = TypeVar("T")
@@ -54,8 +54,19 @@ def event_from(row: Mapping[str, Any]) -> Event:
     return value_from(Event, {"owner": None, "department": None, **row})
 
 
+def recording_from(row: Mapping[str, Any]) -> Recording:
+    job = row.get("job")
+    return value_from(Recording, {**row, "job": None if job is None else _newest_from(job)})
+
+
+def _newest_from(row: Mapping[str, Any]) -> RecordingJob:
+    error = row.get("error")
+    told = {**row, "error": None if error is None else value_from(Failure, error)}
+    return value_from(RecordingJob, told)
+
+
 def found_from(row: Mapping[str, Any]) -> FoundRecording:
-    recording = value_from(Recording, row["recording"])
+    recording = recording_from(row["recording"])
     hits = tuple(map(_hit_from, row["hits"]))
     return value_from(FoundRecording, {**row, "recording": recording, "hits": hits})
 

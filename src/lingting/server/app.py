@@ -29,6 +29,7 @@ from lingting.server.routes import (
     exports,
     from_url,
     glossaries,
+    history,
     jobs,
     keys,
     metrics,
@@ -37,6 +38,7 @@ from lingting.server.routes import (
     recordings,
     retention,
     search,
+    shares,
     state,
     transcripts,
     uploads,
@@ -88,7 +90,9 @@ def _add_routes(app: FastAPI) -> None:
     signed_in = [Depends(principal_of)]
     for router in (
         state.router,
+        history.router,  # before those with an id in the same place
         recordings.router,
+        shares.router,
         transcripts.router,
         notes.router,
         exports.router,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from lingting.errors import NotAllowed, OptionInvalid
-from lingting.store.records import Actor, Limits, Role, Sight
+from lingting.store.records import Actor, Limits, Role, SharedWith, Sight
 
 if TYPE_CHECKING:
     from lingting.store.people import User
@@ -75,6 +75,11 @@ class Principal:
             self.role == "member" and self.is_shared and not self.is_changing
         )
         return frozenset([self.department] if is_theirs and self.department is not None else [])
+
+    @property
+    def shown(self) -> SharedWith:
+        """What others share with them is found by this; it is not among what they see."""
+        return SharedWith(self.user, self.department, is_person=self.role != "service")
 
     def changing(self) -> Self:
         """The same for a change: what others only let them read is not among what they see."""

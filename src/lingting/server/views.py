@@ -7,12 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import Query
 
+from lingting.answers import Problem
 from lingting.errors import OptionInvalid
-from lingting.store import Batch, Cursor, Glossary, Job, Recording, Revision
+from lingting.store import Batch, Glossary, HistoryPlace, Job, Revision
+from lingting.store.listed import Order
 from lingting.store.records import Delivery, NotePlace, Webhook
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
@@ -39,14 +41,6 @@ class RevisionList:
 @dataclass(frozen=True, slots=True)
 class GlossaryList:
     items: Sequence[Glossary]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    code: str
-    message: str
-    next_step: str
-    incident: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +120,25 @@ class Status:
     engines: Sequence[Mapping[str, Any]]
 
 
-def cursor_text(recording: Recording) -> str:
+def history_text(place: HistoryPlace) -> str:
     """The place behind a recording, as text for an address."""
-    return _packed(recording.created_at.isoformat(), recording.id)
+    key = place.key
+    told = key.isoformat() if isinstance(key, datetime) else "" if key is None else repr(key)
+    return _packed(place.order, told, place.id)
 
 
-def parse_cursor(given: str | None) -> Cursor | None:
+def parse_history(given: str | None) -> HistoryPlace | None:
     """Raises OptionInvalid for what is no ``next`` of ours."""
     if given is None:
         return None
-    time, id = _unpacked(given, 2)
-    return Cursor(_time(time), id)
+    order, told, id = _unpacked(given, 3)
+    if order in ("newest", "oldest"):
+        return HistoryPlace(cast(Order, order), _time(told), id)
+    if order in ("longest", "shortest"):
+        return HistoryPlace(cast(Order, order), _seconds(told), id)
+    if order != "name" or told:
+        raise _no_place()
+    return HistoryPlace("name", None, id)
 
 
 def place_text(place: NotePlace) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from lingting.errors import LingtingError, NotAllowed, RecordingNotFound
 from lingting.server.principal import Principal
 from lingting.server.service import Service
-from lingting.store import Recording
+from lingting.store import Recording, Shares
 
 
 def recording_of(service: Service, who: Principal, id: str) -> Recording:
-    """By its whole id. Raises RecordingNotFound, for somebody else's too.
+    """By its whole id. Raises RecordingNotFound, for somebody else's too unless it is shared.
 
     Raises NotAllowed for one that is to be changed and that they may only read.
     """
@@ -17,8 +17,17 @@ def recording_of(service: Service, who: Principal, id: str) -> Recording:
     found = service.store.recording(id)
     if found.id != id:
         raise missing
+    if not who.may_see(found.owner, found.department) and is_shared(service, who, found):
+        if who.is_changing:
+            raise NotAllowed("It is somebody else's, and may only be read.")
+        return found
     check_seen(who, found.owner, found.department, missing)
     return found
+
+
+def is_shared(service: Service, who: Principal, recording: Recording) -> bool:
+    """Whether a share that is in force names them."""
+    return Shares(service.store.database).is_open_to(recording.id, who.shown)
 
 
 def check_seen(

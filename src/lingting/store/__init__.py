@@ -21,6 +21,14 @@ from lingting.store.hits import (
     SearchFilters,
     SearchPage,
 )
+from lingting.store.listed import (
+    Facet,
+    Facets,
+    FacetValue,
+    HistoryFilters,
+    HistoryPage,
+    HistoryPlace,
+)
 from lingting.store.records import (
     Actor,
     AuditEntry,
@@ -35,7 +43,10 @@ from lingting.store.records import (
     Note,
     Receipt,
     Recording,
+    RecordingJob,
     Revision,
+    Share,
+    SharedWith,
     Sight,
     WorkerState,
 )
@@ -44,10 +55,12 @@ if TYPE_CHECKING:
     from lingting.store.backup import restore
     from lingting.store.blobs import open_blobs
     from lingting.store.glossaries import Glossaries
+    from lingting.store.history import History
     from lingting.store.notes import Notes
     from lingting.store.opening import open_store
     from lingting.store.retention import RetentionReport, RetentionRule
     from lingting.store.search import Search
+    from lingting.store.sharing import Shares
     from lingting.store.store import Store, all_recordings, cursor_of
 
 __all__ = [
@@ -58,23 +71,34 @@ __all__ = [
     "Checkup",
     "Cursor",
     "Event",
+    "Facet",
+    "FacetValue",
+    "Facets",
     "FoundPlace",
     "FoundRecording",
     "FoundSegment",
     "Glossaries",
     "Glossary",
+    "History",
+    "HistoryFilters",
+    "HistoryPage",
+    "HistoryPlace",
     "Job",
     "Kept",
     "Note",
     "Notes",
     "Receipt",
     "Recording",
+    "RecordingJob",
     "RetentionReport",
     "RetentionRule",
     "Revision",
     "Search",
     "SearchFilters",
     "SearchPage",
+    "Share",
+    "SharedWith",
+    "Shares",
     "Sight",
     "Store",
     "WorkerState",
@@ -88,10 +112,12 @@ __all__ = [
 
 _HOMES = {
     "Glossaries": "glossaries",
+    "History": "history",
     "Notes": "notes",
     "RetentionReport": "retention",
     "RetentionRule": "retention",
     "Search": "search",
+    "Shares": "sharing",
     "Store": "store",
     "all_recordings": "store",
     "cursor_of": "store",

@@ -18,9 +18,9 @@ from sqlalchemy import Select, delete, func, insert, literal, select, text, upda
 from sqlalchemy.orm import Session
 
 from lingting.errors import OptionInvalid, RecordingHeld, RecordingNotFound, RevisionConflict
-from lingting.store import indexing, outbox, queries
+from lingting.store import indexing, outbox, queries, summaries
 from lingting.store.database import lock
-from lingting.store.records import AudioState, Blob, Origin, Receipt
+from lingting.store.records import MAX_NAME_CHARS, AudioState, Blob, Origin, Receipt
 from lingting.store.rows import (
     excerpt_of,
     facts_of,
@@ -35,9 +35,11 @@ from lingting.store.schema import (
     NoteRow,
     ReceiptRow,
     RecordingRow,
+    RecordingShareRow,
     RevisionRow,
     RevisionSegmentRow,
     SegmentRow,
+    SpeakerRow,
     TagRow,
     TranscriptRow,
     WordsRow,
@@ -142,6 +144,16 @@ def parse_tag(given: str) -> str:
     return tag
 
 
+def parse_name(given: str) -> str:
+    """The name of a recording as a person gives it: one line. Raises OptionInvalid."""
+    name = " ".join(storable(given).split())
+    if not 0 < len(name) <= MAX_NAME_CHARS:
+        raise OptionInvalid(
+            f"A name has 1 to {MAX_NAME_CHARS} characters; this one has {len(name)}."
+        )
+    return name
+
+
 def change_tags(session: Session, row: RecordingRow, add: set[str], remove: set[str]) -> None:
     ours = TagRow.recording_id == row.id
     session.execute(delete(TagRow).where(ours, TagRow.tag.in_(remove)))
@@ -175,9 +187,15 @@ def add_machine_revision(
     )
     number = add_revision(session, row, transcript, origin="machine", author=None)
     if not is_human:
-        row.current_number = number
-        indexing.follow(session, row.id)
+        make_current(session, row, number)
     return number, True
+
+
+def make_current(session: Session, row: TranscriptRow, number: int) -> None:
+    """The revision that people see from now on: searched, and summed up on the recording."""
+    row.current_number = number
+    indexing.follow(session, row.id)
+    summaries.follow(session, row)
 
 
 def _note_audio(session: Session, recording_id: str, transcript: Transcript) -> None:
@@ -202,8 +220,7 @@ def add_human_revision(
             f"The change was made on revision {based_on}; revision {row.current_number} is current."
         )
     number = add_revision(session, row, transcript, origin="human", author=author)
-    row.current_number = number
-    indexing.follow(session, row.id)
+    make_current(session, row, number)
     return number
 
 
@@ -277,8 +294,7 @@ def restore_revision(
     session.execute(
         insert(RevisionSegmentRow).from_select(["revision_id", "position", "segment_id"], links)
     )
-    row.current_number = new_number
-    indexing.follow(session, row.id)
+    make_current(session, row, new_number)
     return new_number
 
 
@@ -316,6 +332,8 @@ def _remove_recording(session: Session, recording_id: str, author: str | None) -
         delete(SegmentRow).where(SegmentRow.transcript_id == transcript_id),
         delete(TranscriptRow).where(TranscriptRow.id == transcript_id),
         delete(TagRow).where(TagRow.recording_id == recording_id),
+        delete(SpeakerRow).where(SpeakerRow.recording_id == recording_id),
+        delete(RecordingShareRow).where(RecordingShareRow.recording_id == recording_id),
         delete(NoteRow).where(NoteRow.recording_id == recording_id),
         delete(JobGroupRow).where(JobGroupRow.job_id.in_(jobs)),
         delete(JobRow).where(JobRow.recording_id == recording_id),

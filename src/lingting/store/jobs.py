@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from lingting import log, tracing
@@ -55,6 +55,8 @@ def add_job(
     changes.locked_transcript(session, recording_id)  # a purge comes before or behind it
     batch = None if batch_id is None else _batch_row(session, batch_id, is_kept=True)
     recording = session.get_one(RecordingRow, recording_id)
+    older = update(JobRow).where(JobRow.recording_id == recording_id, JobRow.is_newest)
+    session.execute(older.values(is_newest=False))
     row = JobRow(
         id=changes.new_id(),
         recording_id=recording_id,
@@ -72,6 +74,8 @@ def add_job(
         epoch=0,
         request_id=log.request_id(),
         traceparent=tracing.parent_now(),
+        is_newest=True,
+        recorded_at=recording.created_at,
     )
     shares.welcome(session, row.owner)
     session.add(row)

@@ -10,25 +10,37 @@ import gc
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, or_, select, true, union
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, func, or_, select, true
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.orm import Session
 
 from lingting.errors import RecordingNotFound, RevisionNotFound
-from lingting.store.records import Cursor, Recording, Revision, Sight
+from lingting.store.records import (
+    JobState,
+    Recording,
+    RecordingJob,
+    Revision,
+    SharedWith,
+    Sight,
+)
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, transcript_of
 from lingting.store.schema import (
     BlobRow,
+    JobRow,
     RecordingRow,
+    RecordingShareRow,
     RevisionRow,
     RevisionSegmentRow,
     SegmentRow,
+    SpeakerRow,
     TagRow,
     TranscriptRow,
     WordsRow,
 )
-from lingting.transcript import Segment, Transcript
+from lingting.transcript import Failure, Segment, Transcript
 
 _SHORTEST_PREFIX = 4
 _ID = re.compile("[a-z0-9]+")
@@ -38,19 +50,45 @@ _HOLE = 8
 _RUNS_A_QUERY = 100
 
 
-def seen_by(sight: Sight | None, rows: Any = RecordingRow) -> ColumnElement[bool]:
-    """The where-clause for what somebody sees; ``rows`` is a table with owner and department."""
-    return or_(*_ways_to_see(sight, rows))
+def seen_by(sight: Sight | SharedWith | None, rows: Any = RecordingRow) -> ColumnElement[bool]:
+    """The where-clause for what somebody sees; ``rows`` is a table with owner and department.
+
+    What is shared with somebody are recordings only.
+    """
+    return or_(*ways_to_see(sight, rows))
 
 
-def _ways_to_see(sight: Sight | None, rows: Any) -> list[ColumnElement[bool]]:
+def ways_to_see(
+    sight: Sight | SharedWith | None, rows: Any = RecordingRow
+) -> list[ColumnElement[bool]]:
     """Each of them is answered from an index of its own."""
     if sight is None:
         return [true()]
+    if isinstance(sight, SharedWith):
+        share = RecordingShareRow
+        ours = select(share.recording_id).where(or_(*named_by(sight)), is_in_force())
+        return [and_(RecordingRow.id.in_(ours), RecordingRow.deleted_at.is_(None))]
     return [
         rows.owner == sight.user,
         *(rows.department == one for one in sorted(sight.departments)),
     ]
+
+
+def named_by(who: SharedWith) -> list[ColumnElement[bool]]:
+    """The where-clauses of shares that are for somebody."""
+    share = RecordingShareRow
+    ways = [and_(share.to_kind == "user", share.to_name == who.user)]
+    if who.is_person:
+        ways.append(and_(share.to_kind == "everyone", share.to_name == ""))
+        if who.department is not None:
+            ways.append(and_(share.to_kind == "department", share.to_name == who.department))
+    return ways
+
+
+def is_in_force() -> ColumnElement[bool]:
+    """The where-clause of shares that have not ended by themselves."""
+    until = RecordingShareRow.expires_at
+    return or_(until.is_(None), until > datetime.now(UTC))
 
 
 def _recordings() -> Select[RecordingRow, int, RevisionRow | None]:
@@ -71,37 +109,6 @@ def is_current() -> ColumnElement[bool]:
     )
 
 
-def page(
-    session: Session,
-    *,
-    after: Cursor | None,
-    limit: int,
-    is_deleted: bool,
-    tag: str | None,
-    sight: Sight | None = None,
-) -> list[Recording]:
-    """The newest recordings, or those that come behind ``after``.
-
-    Which they are is told by an index alone; only those are then read with all that is shown.
-    """
-    time: Any = RecordingRow.created_at
-    id: Any = RecordingRow.id
-    picked = select(RecordingRow.id, RecordingRow.created_at)
-    if tag is not None:  # a tag knows when its recording was kept, so its pages need no sorting
-        time, id = TagRow.created_at, TagRow.recording_id
-        picked = picked.join(TagRow, TagRow.recording_id == RecordingRow.id).where(
-            TagRow.tag == tag
-        )
-    deleted = RecordingRow.deleted_at
-    picked = picked.where(deleted.is_not(None) if is_deleted else deleted.is_(None))
-    if after is not None:
-        picked = picked.where(behind(after, time, id))
-    picked = picked.order_by(time.desc(), id.desc()).limit(limit)
-    ids = session.scalars(_merged(picked, _ways_to_see(sight, RecordingRow), limit)).all()
-    found = recordings_by_id(session, ids)
-    return [found[id] for id in ids]
-
-
 def behind(last: Any, time: Any, id: Any) -> ColumnElement[bool]:
     """The where-clause of a page, the newest first, behind the row or cursor ``last``.
 
@@ -114,20 +121,6 @@ def recordings_by_id(session: Session, ids: Sequence[str]) -> dict[str, Recordin
     """Those that are there."""
     rows = session.execute(_recordings().where(RecordingRow.id.in_(ids))).all()
     return {one.id: one for one in _shown(session, rows)}
-
-
-def _merged(picked: Any, ways: Sequence[ColumnElement[bool]], limit: int) -> Any:
-    """Ids of a page that is seen in several ways: a page of each, and of them the newest.
-
-    One query with "or" in it would sort everything that anybody of a department ever gave.
-    """
-    if len(ways) == 1:
-        return picked.where(ways[0])
-    pages = [picked.where(way).subquery() for way in ways]
-    found = union(*(select(one.c.id, one.c.created_at) for one in pages)).subquery()
-    return (
-        select(found.c.id).order_by(found.c.created_at.desc(), found.c.id.desc()).limit(limit)
-    )  # fmt: skip
 
 
 def recording(session: Session, recording_id: str) -> Recording:
@@ -178,6 +171,9 @@ def _shown(
         .order_by(TagRow.tag)
     ):
         tags.setdefault(recording_id, []).append(tag)
+    speakers = _speakers(session, ids)
+    shared = _shared(session, ids)
+    newest = _newest_jobs(session, ids)
     return [
         Recording(
             id=one.id,
@@ -198,9 +194,50 @@ def _shown(
             tags=tuple(tags.get(one.id, ())),
             held_by=one.held_by,
             held_at=one.held_at,
+            speakers=speakers.get(one.id, 0),
+            is_shared=one.id in shared,
+            job=newest.get(one.id),
         )
         for one, size_bytes, revision in rows
     ]
+
+
+def _speakers(session: Session, ids: Sequence[str]) -> dict[str, int]:
+    found = session.execute(
+        select(SpeakerRow.recording_id, func.count())
+        .where(SpeakerRow.recording_id.in_(ids))
+        .group_by(SpeakerRow.recording_id)
+    )
+    return {row[0]: row[1] for row in found}
+
+
+def _shared(session: Session, ids: Sequence[str]) -> set[str]:
+    share = RecordingShareRow
+    found = select(share.recording_id).where(share.recording_id.in_(ids), is_in_force())
+    return set(session.scalars(found))
+
+
+def _newest_jobs(session: Session, ids: Sequence[str]) -> dict[str, RecordingJob]:
+    found = session.execute(
+        select(
+            JobRow.recording_id, JobRow.id, JobRow.state, JobRow.created_at, JobRow.started_at,
+            JobRow.finished_at, JobRow.done_s, JobRow.total_s, JobRow.error, JobRow.batch_id,
+        ).where(JobRow.recording_id.in_(ids), JobRow.is_newest)
+    )  # fmt: skip
+    return {
+        row.recording_id: RecordingJob(
+            id=row.id,
+            state=cast(JobState, row.state),
+            created_at=row.created_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            done_s=row.done_s,
+            total_s=row.total_s,
+            error=Failure(**row.error) if row.error else None,
+            batch_id=row.batch_id,
+        )
+        for row in found
+    }
 
 
 def revision_row(session: Session, recording_id: str, number: int | None) -> RevisionRow:
@@ -271,7 +308,7 @@ def segments(
         words: dict[int, str] = {}
         for runs in _batched(_runs(sorted({row[1] for row in order})), _RUNS_A_QUERY):
             rows += ask(select(*_SEGMENT_COLUMNS).where(_within(SegmentRow.id, runs))).all()
-            told = select(WordsRow.segment_id, cast(WordsRow.words, Text))
+            told = select(WordsRow.segment_id, sql_cast(WordsRow.words, Text))
             words.update(ask(told.where(_within(WordsRow.segment_id, runs))).all())
         found = segments_of(rows, words)
         return [(position, id, found[id]) for position, id in order]
@@ -332,6 +369,6 @@ def tags(session: Session, *, sight: Sight | None = None) -> list[tuple[str, int
 
 _SEGMENT_COLUMNS: Iterable[Any] = (
     SegmentRow.id, *(getattr(SegmentRow, name) for name in SEGMENT_COLUMNS),
-    cast(SegmentRow.details, Text),
+    sql_cast(SegmentRow.details, Text),
 )  # fmt: skip
 """JSON comes as text: it is parsed at once for all segments, or not at all, see ``rows``."""

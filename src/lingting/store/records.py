@@ -31,6 +31,21 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedWith:
+    """What others share with somebody, in the place of what they see otherwise."""
+
+    user: str
+    department: str | None = None
+    is_person: bool = True
+    """False: a program, which takes no part in what a department or everyone is shown."""
+
+    def has(self, owner: str | None, department: str | None) -> bool:
+        """Owner and department tell nothing about that."""
+        del owner, department
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """None: as much as they like."""
 
@@ -53,6 +68,21 @@ class Blob:
     size_bytes: int
     is_new: bool = False
     """False when the same bytes were there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingJob:
+    """The newest job of a recording, as its history shows it."""
+
+    id: str
+    state: JobState
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    done_s: float
+    total_s: float | None
+    error: Failure | None
+    batch_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +111,29 @@ class Recording:
     held_by: str | None = None
     held_at: datetime | None = None
     """Set while a legal hold keeps it from being deleted or purged."""
+    speakers: int = 0
+    """How many different ones the current transcript names."""
+    is_shared: bool = False
+    """Somebody else may read it by a share that is in force."""
+    job: RecordingJob | None = None
+    """The newest; None where there never was one."""
+
+
+ShareKind = Literal["user", "department", "everyone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Who else may read a recording, and never change it."""
+
+    id: str
+    recording_id: str
+    to_kind: ShareKind
+    to_name: str | None
+    """Of the user or the department; None: everyone who is signed in."""
+    made_by: str | None
+    created_at: datetime
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +486,8 @@ class Glossary:
     changed_at: datetime
 
 
+MAX_NAME_CHARS = 1_000
+"""Of a recording."""
 MAX_WORDS = 1_000
 MAX_WORD_CHARS = 10_000
 """Of the hotwords of a job, and of a glossary."""

@@ -2,7 +2,7 @@
 
 ::
 
-    blobs ──< recordings ──< tags, notes
+    blobs ──< recordings ──< tags, notes, recording_speakers, recording_shares
                   │
               transcripts ──< revisions ──< revision_segments >── segments ── words
     settings   receipts   glossaries   search_entries ── segments
@@ -17,6 +17,8 @@
 - A **blob** is content: its digest is its key, many recordings may share it.
 - A **segment** row never changes. A revision is a list of segments, so correcting one of 5,000
   costs one new segment row and 5,000 links of three numbers, and every revision stays readable.
+- **recording_speakers**, the language of a recording and which of its jobs is the newest say again
+  what other tables say, where an index finds it for a page of the history (``summaries``).
 - **words** has one row for each segment that has word times, not one for each word: they are only
   ever read and replaced together, and a page of segments does not have to step over them.
 - A **note** is about the recording and not about a transcript of it, so no revision touches it.
@@ -108,6 +110,7 @@ class RecordingRow(Base):
         Index("recordings_by_digest", "digest"),
         Index("recordings_by_owner", "owner", "deleted_at", "created_at", "id"),
         Index("recordings_by_department", "department", "deleted_at", "created_at", "id"),
+        Index("recordings_by_language", "language", "deleted_at", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -124,6 +127,44 @@ class RecordingRow(Base):
     held_by: Mapped[str | None] = mapped_column(Text)
     held_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Set: a legal hold, under which it is neither deleted nor purged."""
+    language: Mapped[str | None] = mapped_column(String(32))
+    """Of the current revision, see ``summaries``."""
+
+
+class SpeakerRow(Base):
+    """Somebody who speaks in the current revision, see ``summaries``."""
+
+    __tablename__ = "recording_speakers"
+    __table_args__ = (Index("recording_speakers_by_time", "speaker", "created_at", "recording_id"),)
+
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"), primary_key=True)
+    speaker: Mapped[str] = mapped_column(Text, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the recording was kept, as of tags."""
+
+
+class RecordingShareRow(Base):
+    """Who else may read a recording, see ``sharing``."""
+
+    __tablename__ = "recording_shares"
+    __table_args__ = (
+        UniqueConstraint("recording_id", "to_kind", "to_name", name="recording_shares_once"),
+        Index("recording_shares_by_time", "to_kind", "to_name", "recorded_at", "recording_id"),
+        CheckConstraint(
+            "to_kind in ('user', 'department', 'everyone')", name="recording_shares_kind"
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"))
+    to_kind: Mapped[str] = mapped_column(String(16))
+    to_name: Mapped[str] = mapped_column(Text)
+    """"" for everyone, because it is a part of a key."""
+    made_by: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the recording was kept: the order of the list."""
 
 
 class TagRow(Base):
@@ -285,11 +326,19 @@ class JobRow(Base):
         Index("jobs_of_department", "department", "created_at", "id"),
         Index("jobs_of_batch", "batch_id", "state"),
         Index("jobs_of_recording", "recording_id"),
+        Index(
+            "jobs_newest", "recording_id", unique=True,
+            sqlite_where=text("is_newest = 1"), postgresql_where=text("is_newest"),
+        ),
+        Index(
+            "jobs_newest_by_time", "state", "recorded_at", "recording_id",
+            sqlite_where=text("is_newest = 1"), postgresql_where=text("is_newest"),
+        ),
         CheckConstraint(
             "state in ('queued', 'running', 'paused', 'done', 'failed', 'cancelled')",
             name="jobs_state",
         ),
-    )
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id"))
@@ -317,6 +366,10 @@ class JobRow(Base):
     request_id: Mapped[str | None] = mapped_column(String(64))
     traceparent: Mapped[str | None] = mapped_column(String(64))
     """Which request asked for it: its lines in the logs, and its trace."""
+    is_newest: Mapped[bool] = mapped_column(server_default=false())
+    """Of its recording: what a page of the history tells."""
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, server_default=_LONG_AGO)
+    """When its recording was kept."""
 
 
 class JobGroupRow(Base):

@@ -18,7 +18,6 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
@@ -51,6 +50,7 @@ from lingting.search import (
 )
 from lingting.search.times import times_of
 from lingting.store import indexing, queries
+from lingting.store.filters import checked, is_tagged, of_length, of_time
 from lingting.store.hits import (
     FoundPlace,
     FoundRecording,
@@ -58,7 +58,7 @@ from lingting.store.hits import (
     SearchFilters,
     SearchPage,
 )
-from lingting.store.records import Sight
+from lingting.store.records import SharedWith, Sight
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, storable
 from lingting.store.schema import (
     RecordingRow,
@@ -66,7 +66,6 @@ from lingting.store.schema import (
     RevisionSegmentRow,
     SearchEntryRow,
     SegmentRow,
-    TagRow,
     TranscriptRow,
     WordsRow,
 )
@@ -118,7 +117,7 @@ class Search:
         *,
         match: Match = "text",
         filters: SearchFilters | None = None,
-        sight: Sight | None = None,
+        sight: Sight | SharedWith | None = None,
         limit: int = 20,
         hits: int = 3,
         after: str | None = None,
@@ -133,7 +132,7 @@ class Search:
             raise OptionInvalid(f"limit goes up to {MAX_PAGE}, hits up to {MAX_HITS}.")
         typed = storable(typed)
         query = parse_query(typed, match)
-        wish = _checked(filters or SearchFilters())
+        wish = checked(filters or SearchFilters())
         below, is_loose = _parse_place(after)
         if is_loose:
             query = (loosened(typed) if match == "text" else None) or query
@@ -204,8 +203,8 @@ class _Question:
     """One question in one session."""
 
     def __init__(
-        self, session: Session, query: Query, filters: SearchFilters, sight: Sight | None,
-        limit: int, hits: int,
+        self, session: Session, query: Query, filters: SearchFilters,
+        sight: Sight | SharedWith | None, limit: int, hits: int,
     ) -> None:  # fmt: skip
         self._session = session
         self._query = query
@@ -500,58 +499,25 @@ class _Question:
         )  # fmt: skip
 
 
-def _checked(filters: SearchFilters) -> SearchFilters:
-    """What databases take. Raises OptionInvalid."""
-    changed: dict[str, Any] = {
-        name: storable(given)
-        for name in ("language", "speaker", "tag", "owner", "department")
-        if (given := getattr(filters, name)) is not None
-    }
-    for name in ("since", "until"):
-        given = getattr(filters, name)
-        if given is None:
-            continue
-        try:
-            if given.tzinfo is None:
-                raise OverflowError
-            changed[name] = given.astimezone(UTC)
-        except OverflowError as exc:
-            raise OptionInvalid(
-                f"{name} is no moment.", "Give a date with its time zone, of the years 2 to 9998."
-            ) from exc
-    return replace(filters, **changed)
-
-
 def _transcript_of(id: Any) -> Any:
     """Of an entry's id."""
     return id.op(">>")(literal_column(str(indexing.BITS)))
 
 
-def _passes(filters: SearchFilters, sight: Sight | None) -> ColumnElement[bool]:
+def _passes(filters: SearchFilters, sight: Sight | SharedWith | None) -> ColumnElement[bool]:
     """What a recording must be like."""
-    made = RecordingRow.created_at
     tests: list[ColumnElement[bool]] = [
         RecordingRow.deleted_at.is_(None),
         queries.seen_by(sight),
+        *of_time(filters, RecordingRow.created_at),
+        *of_length(filters),
     ]
-    if filters.since is not None:
-        tests.append(made >= filters.since)
-    if filters.until is not None:
-        tests.append(made < filters.until)
     if filters.owner is not None:
         tests.append(RecordingRow.owner == filters.owner)
     if filters.department is not None:
         tests.append(RecordingRow.department == filters.department)
-    if filters.min_duration_s is not None:
-        tests.append(RecordingRow.duration_s >= filters.min_duration_s)
-    if filters.max_duration_s is not None:
-        tests.append(RecordingRow.duration_s <= filters.max_duration_s)
     if filters.tag is not None:
-        tests.append(
-            select(TagRow.tag)
-            .where(TagRow.recording_id == RecordingRow.id, TagRow.tag == filters.tag)
-            .exists()
-        )
+        tests.append(is_tagged(filters.tag))
     return and_(*tests)
 
 

@@ -22,6 +22,8 @@ from lingting.errors import RecordingNotFound, StoreBusy
 from lingting.store import audit, changes, checking, keeping, purging, queries, retention, settings
 from lingting.store.blobs import BlobStore
 from lingting.store.database import Database
+from lingting.store.history import History
+from lingting.store.listed import HistoryFilters, HistoryPlace
 from lingting.store.records import (
     Actor,
     Blob,
@@ -136,12 +138,12 @@ class Store:
     ) -> list[Recording]:
         """A page of the history, the newest first; go on with ``after=cursor_of(page[-1])``.
 
-        ``sight``: only what is seen with it.
+        ``sight``: only what is seen with it. ``History`` has more filters, and other orders.
         """
-        with self.database.read() as session:
-            return queries.page(
-                session, after=after, limit=limit, is_deleted=is_deleted, tag=tag, sight=sight
-            )
+        place = None if after is None else HistoryPlace("newest", after.created_at, after.id)
+        filters = HistoryFilters(tag=tag, is_deleted=is_deleted)
+        page = History(self.database).page(filters, limit=limit, after=place, sight=sight)
+        return list(page.items)
 
     def recording(self, recording_id: str) -> Recording:
         """By its id or its first characters, deleted or not. Raises RecordingNotFound."""
@@ -289,6 +291,20 @@ class Store:
                 session, actor, "recording.tagged", "recording", row.id,
                 added=len(added), removed=len(removed),
             )  # fmt: skip
+            return queries.recording(session, row.id)
+
+    def rename(self, recording_id: str, name: str, *, actor: Actor | None = None) -> Recording:
+        """Another name for a recording; what was exported under the old one keeps it.
+
+        Raises OptionInvalid for a name that cannot be.
+        """
+        wanted = changes.parse_name(name)
+        with self.database.write() as session:
+            row = changes.locked_recording(session, recording_id)
+            if row.name != wanted:
+                row.name = wanted
+                audit.note(session, actor, "recording.renamed", "recording", row.id)
+            session.flush()
             return queries.recording(session, row.id)
 
     def tags(self, *, sight: Sight | None = None) -> list[tuple[str, int]]:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from lingting.errors import OptionInvalid
-from lingting.server.views import parse_cursor, parse_place, place_text
-from lingting.store import Cursor
+from lingting.server.views import history_text, parse_history, parse_place, place_text
+from lingting.store import HistoryPlace
 from lingting.store.records import NotePlace
 
 TIME = datetime(2026, 11, 22, 1, 2, 3, 456789, UTC)
@@ -27,12 +27,26 @@ def test_a_place_among_notes_is_read_back(at_s: float | None) -> None:
 
 def test_no_place_is_the_beginning() -> None:
     assert parse_place(None) is None
-    assert parse_cursor(None) is None
+    assert parse_history(None) is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        HistoryPlace("newest", TIME, "k7mqx2abcdef"),
+        HistoryPlace("oldest", TIME, "k7mqx2abcdef"),
+        HistoryPlace("name", None, "k7mqx2abcdef"),
+        HistoryPlace("longest", 1 / 3, "k7mqx2abcdef"),
+        HistoryPlace("shortest", -1.0, "k7mqx2abcdef"),
+    ],
+)
+def test_a_place_in_the_history_is_read_back(place: HistoryPlace) -> None:
+    assert parse_history(history_text(place)) == place
 
 
 def test_a_place_in_another_zone() -> None:
-    found = parse_cursor(packed("2026-11-22T02:02:03.456789+01:00|k7mqx2abcdef"))
-    assert found == Cursor(TIME, "k7mqx2abcdef")
+    found = parse_history(packed("newest|2026-11-22T02:02:03.456789+01:00|k7mqx2abcdef"))
+    assert found == HistoryPlace("newest", TIME, "k7mqx2abcdef")
 
 
 @pytest.mark.parametrize(
@@ -45,10 +59,19 @@ def test_a_place_in_another_zone() -> None:
 )  # fmt: skip
 def test_what_is_no_place(text: str) -> None:
     with pytest.raises(OptionInvalid, match="no place"):
-        parse_cursor(packed(text))
+        parse_history(packed(f"newest|{text}"))
     for at_s in ("", "1.0"):
         with pytest.raises(OptionInvalid, match="no place"):
             parse_place(packed(f"{at_s}|{text}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name|x|a", "size||a", "|1.0|a", "longest||a", "shortest|nan|a", "newest|1.0|a", "name|a"],
+)
+def test_what_is_no_place_in_the_history(text: str) -> None:
+    with pytest.raises(OptionInvalid, match="no place"):
+        parse_history(packed(text))
 
 
 @pytest.mark.parametrize("at_s", ["x", "nan", "inf", "-inf", "1_0_"])
@@ -59,6 +82,6 @@ def test_what_is_no_place_among_notes(at_s: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "a", "\xff", "=" * 8, "\0"])
 def test_what_was_never_packed(given: str) -> None:
-    for parse in (parse_cursor, parse_place):
+    for parse in (parse_history, parse_place):
         with pytest.raises(OptionInvalid, match="no place"):
             parse(given)

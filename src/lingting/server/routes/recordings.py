@@ -1,4 +1,4 @@
-"""Recordings: taken in, listed, played, deleted."""
+"""Recordings: taken in, played, renamed, tagged, deleted. Lists are in ``history``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import re
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from lingting.answers import RecordingPage
+from lingting.answers import Problem
 from lingting.errors import BodyIncomplete, BodyInvalid, BodyTooLarge, BodyTooSlow, LingtingError
 from lingting.jobs import Job, JobOptions, Priority
 from lingting.server.asking import Reader, TheService, Writer
@@ -25,20 +25,15 @@ from lingting.server.routes.jobs import Key, check_batch
 from lingting.server.service import Service
 from lingting.server.uploads import Form, Part
 from lingting.server.views import (
-    After,
-    Limit,
-    Problem,
     Taken,
     TakenList,
-    cursor_text,
-    parse_cursor,
 )
 from lingting.server.visible import recording_of
 from lingting.store import Receipt, Recording
+from lingting.store.records import MAX_NAME_CHARS
 
 router = APIRouter(tags=["recordings"])
 
-_MAX_NAME_CHARS = 1_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FORM = {
     "requestBody": {
@@ -90,6 +85,12 @@ class Tags(BaseModel):
 
     add: list[str] = Field(default_factory=list, max_length=100)
     remove: list[str] = Field(default_factory=list, max_length=100)
+
+
+class Renaming(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["周会 2026-11-20"])
 
 
 @router.post("/recordings", status_code=202, openapi_extra=_FORM)
@@ -180,7 +181,7 @@ class Wish:
     def begin(self, filename: str) -> str:
         """The name of the next file: data that is kept and shown, never a path."""
         self.files += 1
-        return (self.name or filename or "recording")[:_MAX_NAME_CHARS]
+        return (self.name or filename or "recording")[:MAX_NAME_CHARS]
 
     def end(self) -> None:
         self.name = self.digest = None
@@ -264,22 +265,6 @@ _PARSERS: dict[str, Any] = {
 }
 
 
-@router.get("/recordings")
-def list_recordings(
-    service: TheService,
-    who: Reader,
-    limit: Limit = 50,
-    after: After = None,
-    deleted: bool = False,
-    tag: Annotated[str | None, Query(max_length=100)] = None,
-) -> RecordingPage:
-    """A page of the history, the newest first."""
-    found = service.store.recordings(
-        limit=limit, after=parse_cursor(after), is_deleted=deleted, tag=tag, sight=who.sees
-    )
-    return RecordingPage(found, cursor_text(found[-1]) if len(found) == limit else None)
-
-
 @router.get("/recordings/{id}")
 def show_recording(service: TheService, who: Reader, id: str) -> Recording:
     """One recording, with how its transcript begins."""
@@ -331,6 +316,13 @@ def tag(service: TheService, who: Writer, id: str, body: Tags) -> Recording:
     """Add and remove tags."""
     recording_of(service, who, id)
     return service.store.tag(id, add=body.add, remove=body.remove, actor=who.actor)
+
+
+@router.patch("/recordings/{id}")
+def rename(service: TheService, who: Writer, id: str, body: Renaming) -> Recording:
+    """Another name for it."""
+    recording_of(service, who, id)
+    return service.store.rename(id, body.name, actor=who.actor)
 
 
 @router.post("/recordings/{id}/jobs", status_code=202)

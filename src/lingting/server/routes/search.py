@@ -40,6 +40,7 @@ class Wanted(BaseModel):
     min_duration_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     max_duration_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     min_confidence: float | None = Field(default=None, ge=0, le=1)
+    shared: bool = Field(default=False, description="Only in what others share with whoever asks.")
     limit: int = Field(default=20, ge=1, le=100, description="How many recordings at most.")
     hits: int = Field(default=3, ge=1, le=20, description="How many segments of each at most.")
     after: str | None = Field(
@@ -61,7 +62,8 @@ def search(service: TheService, who: Searcher, body: Wanted) -> SearchPage:
     """
     database = service.store.database
     page = Search(database).find(
-        body.query, match=body.match, filters=body.filters(), sight=who.sees,
+        body.query, match=body.match, filters=body.filters(),
+        sight=who.shown if body.shared else who.sees,
         limit=body.limit, hits=body.hits, after=body.after,
     )  # fmt: skip
     with database.write() as session:

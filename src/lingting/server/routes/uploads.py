@@ -22,6 +22,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
+from lingting.answers import Problem
 from lingting.errors import (
     AudioEmpty,
     BodyInvalid,
@@ -40,7 +41,7 @@ from lingting.server.resumable import CHECKSUMS, Checksum
 from lingting.server.routes.jobs import Key
 from lingting.server.routes.recordings import Wish
 from lingting.server.service import Service
-from lingting.server.views import Problem, UploadList, UploadView
+from lingting.server.views import UploadList, UploadView
 from lingting.store.records import Upload
 
 VERSION = "1.0.0"
