@@ -13,10 +13,10 @@ export const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3];
 const STEP_S = 5, KEPT = "lingting.speed";
 
 /**
- * `onTime(s)` at every frame while it plays and at every seek, `onState({isPlaying})`,
+ * `onDuration(s)` when the file says it, `onTime(s)` at every frame while it plays and at every seek, `onState({isPlaying})`,
  * `onProblem(key)` with a key of words when the audio cannot be played.
  */
-export function createPlayer({ src, duration = 0, onTime = () => {}, onState = () => {}, onProblem = () => {} }) {
+export function createPlayer({ src, duration = 0, onTime = () => {}, onState = () => {}, onDuration = () => {}, onProblem = () => {} }) {
   const audio = new Audio();
   audio.preload = "metadata";
   audio.preservesPitch = true;
@@ -105,7 +105,7 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
   audio.addEventListener("play", state);
   audio.addEventListener("pause", state);
   audio.addEventListener("ended", state);
-  audio.addEventListener("durationchange", show);
+  audio.addEventListener("durationchange", () => { if (Number.isFinite(audio.duration)) onDuration(audio.duration); show(); });
   audio.addEventListener("error", () => {
     if (!audio.src || isLost) return;
     isLost = true;
@@ -122,7 +122,7 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
     get duration() { return length(); },
     get isPlaying() { return !audio.paused && !audio.ended; },
     get speed() { return audio.playbackRate; },
-    play: start, pause: () => audio.pause(), toggle, seek, step, faster, setSpeed,
+    play: start, load, pause: () => audio.pause(), toggle, seek, step, faster, setSpeed,
     /** A stretch, and then stop. */
     playStretch(from, to) { seek(from); stopAt = to; start(); },
     setDuration(s) { known = s; show(); },

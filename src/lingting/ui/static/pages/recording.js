@@ -78,8 +78,9 @@ customElements.define("lt-recording", class extends HTMLElement {
     document.title = `${model.recording.name} · ${t("product")}`;
     this.player = createPlayer({
       src: api.address(`/recordings/${model.id}/audio`), duration: model.recording.duration_s || 0,
+      onDuration: (s) => { if (!model.recording.duration_s) this.wave?.setDuration(s); },
       onTime: (s) => { this.wave?.setTime(s); model.ticked(s); },
-      onState: () => model.dispatchEvent(new CustomEvent("playing")),
+      onState: () => { if (this.transcript) this.following(); model.dispatchEvent(new CustomEvent("playing")); },
       onProblem: (key) => toast(t(key), { kind: "warn", ms: 10_000 }),
     });
     model.player = this.player;
@@ -91,12 +92,13 @@ customElements.define("lt-recording", class extends HTMLElement {
     });
     this.ends.push(() => this.wave.destroy());
     this.wave.setDuration(model.duration);
+    if (!model.duration) this.player.load();
     peaks.then((bytes) => { if (bytes?.byteLength) this.wave.setPeaks(new Int8Array(bytes), model.duration); });
 
     this.scroller = h("div", { class: "lt-recording-scroll" });
     this.transcript = createTranscript(model, this.scroller, {
       onSpeaker: (position) => this.panel("speakers", { position }),
-      onFollow: (is) => { this.followButton.hidden = is || !model.total; },
+      onFollow: () => this.following(),
     });
     this.ends.push(() => this.transcript.destroy());
     this.followButton = button(t("recording.follow"), () => this.transcript.setFollowing(true), { glyph: "wave", class: "lt-button lt-recording-follow", hidden: true });
@@ -178,6 +180,9 @@ customElements.define("lt-recording", class extends HTMLElement {
     return made;
   }
 
+  /** The way back is offered while it plays and one looks elsewhere. */
+  following() { this.followButton.hidden = this.transcript.isFollowing || !this.player.isPlaying || !this.model.total; }
+
   step(which) {
     const done = this.model[which]();
     if (done) this.transcript.scrollTo(done.steps[0].position).catch(() => {});
@@ -185,7 +190,7 @@ customElements.define("lt-recording", class extends HTMLElement {
 
   readOnly() {
     const why = this.model.whyReadOnly;
-    const isTold = why && this.model.recording.revision && why !== "recording.readOnly.loading";
+    const isTold = why !== null && this.model.recording.revision > 0;
     fill(this.notice, isTold && h("div", { class: "lt-note lt-row lt-spread" }, h("span", {}, t(why, { revision: this.model.revision })),
       why === "recording.readOnly.earlier" && button(t("recording.current"), () => this.model.show(null).catch(toastProblem))));
   }

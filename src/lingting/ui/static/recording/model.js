@@ -41,11 +41,9 @@ export class RecordingModel extends EventTarget {
 
   /** What is known of the recording, its newest job, and the first page; `revision`: an earlier state. */
   async open(revision = null) {
-    const first = api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: PAGE, revision }).catch((error) => error);
     await this.refresh();
     if (!this.recording.revision) return;
-    const page = await first;
-    if (page instanceof Error) throw page;
+    const page = await api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: PAGE, revision });
     this.current = this.recording.revision = Math.max(this.recording.revision, revision === null ? page.revision : 0);
     this.#take(page, 0);
     await this.#takeUp();
@@ -53,12 +51,8 @@ export class RecordingModel extends EventTarget {
 
   /** The facts again, and the newest job. */
   async refresh() {
-    const [recording, jobs] = await Promise.all([
-      api.get(`/recordings/${this.id}`),
-      api.get("/jobs", { recording: this.id, limit: 1 }).catch(() => ({ items: [] })),
-    ]);
-    this.recording = recording;
-    this.job = jobs.items[0] || recording.job || null;
+    this.recording = await api.get(`/recordings/${this.id}`);
+    this.job = this.recording.job;
     this.#tell("recording");
   }
 

@@ -376,6 +376,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
     editing = null;
     playing = -1;
     heights = new Heights(model.total, guess);
+    element.classList.toggle("lt-recording-hours", model.duration >= 3600);
     guessed();
     render();
     heard(model.time);
