@@ -6,7 +6,7 @@ import { api, listen } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { number } from "../core/format.js";
 import { icon } from "../core/icons.js";
-import { go, me } from "../core/main.js";
+import { go, me, style } from "../core/main.js";
 import { button, empty, problemBox, select, spinner, toastProblem } from "../core/parts.js";
 import { learn, t } from "../core/words.js";
 import { ORDERS, VIEWS, filtersIn, listOf, pathOf, readAsked, searchOf, without } from "../history/asked.js";
@@ -147,7 +147,7 @@ class Recordings extends HTMLElement {
     if (this.opened) return this.opened.addressChanged?.();
     const waiting = setTimeout(() => fill(this.view, spinner()), 150);
     try {
-      await Promise.all([import("./recording.js"), styled("recording")]);
+      await Promise.all([import("./recording.js"), style("recording")]);
       if (this.view.hidden || this.opened) return undefined;
       this.opened = h("lt-recording");
       fill(this.view, this.opened);
@@ -471,13 +471,6 @@ class Recordings extends HTMLElement {
       },
     });
   }
-}
-
-/** The recording's own styles, once. */
-function styled(name) {
-  const address = `${document.documentElement.dataset.base}/pages/${name}.css`;
-  if (document.querySelector(`link[href="${address}"]`)) return null;
-  return new Promise((resolve) => document.head.append(h("link", { rel: "stylesheet", href: address, onload: resolve, onerror: resolve })));
 }
 
 customElements.define("lt-recordings", Recordings);
