@@ -64,13 +64,15 @@ function stateOf(item) {
   ];
 }
 
+const said = (text, kind = "") => h("span", { class: `lt-recordings-excerpt ${kind}` }, text);
+
 function belowOf(item) {
   const job = item.job;
-  if (job && job.state === "failed" && job.error && !item.revision) return [h("span", { class: "lt-danger-text" }, job.error.message)];
+  if (job && job.state === "failed" && job.error && !item.revision) return [said(job.error.message, "lt-danger-text")];
   if (job && BUSY.has(job.state)) {
     const share = job.total_s ? Math.min(1, job.done_s / job.total_s) : null;
     if (job.state !== "queued") return [progress(share, t("recordings.progress", { name: item.name })), share !== null && h("span", { class: "lt-number" }, percent(share))];
-    if (!item.excerpt) return [t("recordings.waiting")];
+    if (!item.excerpt) return [said(t("recordings.waiting"))];
   }
-  return [item.excerpt || (item.revision ? t("recordings.silent") : t("recordings.noText"))];
+  return [said(item.excerpt || t(item.revision ? "recordings.silent" : "recordings.noText"))];
 }

@@ -12,7 +12,7 @@ const NEW = "\0new";
 export async function open(model, into, wish = {}) {
   await dressed();
   const panel = new Speakers(model, into);
-  panel.position = wish.position ?? model.selection ?? null;
+  panel.position = wish.position ?? model.selection ?? model.positionAt(model.time);
   await panel.draw();
   panel.ask(wish);
   const close = () => panel.close();
