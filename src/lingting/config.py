@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     """What Prometheus shows at `/metrics`; unset, only this machine reads them, by no proxy."""
     otel_endpoint: str | None = None
     """Where traces go (OTLP over HTTP); unset, nothing is traced."""
+    backup_dir: Path | None = None
+    """Where backups made by the API lie; unset, the folder `backups` of the data folder."""
     blob_url: str | None = None
     """An S3-compatible store for the audio, instead of a folder in the data folder."""
     blob_cache_bytes: int = Field(default=10 * 1024**3, ge=0)
@@ -132,6 +134,8 @@ class Settings(BaseSettings):
     """The numbers the service's model computes with: auto, int8, float32, bfloat16 or float16."""
     engine_queue_s: float = Field(default=1800.0, gt=0, allow_inf_nan=False)
     """Seconds of audio that may wait in an engine host."""
+    engine_batch_s: float | None = Field(default=None, ge=1, le=3600, allow_inf_nan=False)
+    """The most seconds of audio that are recognised together; unset, what the model likes."""
     worker_slots: int = Field(default=48, ge=1, le=1024)
     """Recordings that a worker has under way at a time."""
     readers: int = Field(default=2, ge=1, le=256)
@@ -173,7 +177,7 @@ class Settings(BaseSettings):
             ip_network(one)
         return value
 
-    @field_validator("home", "data_dir")
+    @field_validator("home", "data_dir", "backup_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -182,6 +186,11 @@ class Settings(BaseSettings):
     def data_folder(self) -> Path:
         """``data_dir``, or its default."""
         return self.data_dir or self.home / "data"
+
+    @property
+    def backups_folder(self) -> Path:
+        """``backup_dir``, or its default."""
+        return self.backup_dir or self.data_folder / "backups"
 
     @property
     def models_dir(self) -> Path:
@@ -238,6 +247,7 @@ _ALLOWED = {
     "log_format": "auto, json or human",
     "metrics_token": "what Prometheus sends as a bearer token",
     "otel_endpoint": "http://host:4318/v1/traces",
+    "backup_dir": "a folder",
     "blob_url": "s3://bucket/prefix",
     "blob_cache_bytes": "0 and more",
     "host": "an address of this machine",
@@ -259,6 +269,7 @@ _ALLOWED = {
     "device": "auto, cpu, cuda, cuda:1 or mps",
     "compute": "auto, int8, float32, bfloat16 or float16",
     "engine_queue_s": "seconds above 0",
+    "engine_batch_s": "seconds, 1 to 3600",
     "worker_slots": "1 to 1024",
     "readers": "1 to 256",
     "requests_per_minute": "0 and more",
@@ -294,6 +305,11 @@ def settings(**overrides: Any) -> Settings:
         raise OptionInvalid(
             "lingting.toml cannot be read.", "Check the permissions of the file."
         ) from exc
+
+
+def allowed(name: str) -> str:
+    """What a setting may be, in words."""
+    return _ALLOWED[name]
 
 
 def variables() -> tuple[str, ...]:

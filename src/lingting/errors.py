@@ -39,6 +39,7 @@
     │  ├─ RequestConflict      request.conflict
     │  ├─ StoreNotEmpty        store.not_empty
     │  ├─ BackupInvalid        backup.invalid
+    │  ├─ BackupNotFound       backup.not_found
     │  ├─ BodyInvalid          request.body_invalid
     │  ├─ BodyIncomplete       request.body_incomplete
     │  ├─ BodyTooLarge         request.too_large
@@ -387,6 +388,14 @@ class BackupInvalid(RequestError):
     code = "backup.invalid"
     status = 422
     default_next_step = "Use another backup; nothing was changed."
+
+
+class BackupNotFound(RequestError):
+    """No backup of this name is in the folder of the service."""
+
+    code = "backup.not_found"
+    status = 404
+    default_next_step = "GET /api/v1/backups lists those there are."
 
 
 class BodyInvalid(RequestError):

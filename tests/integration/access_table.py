@@ -7,6 +7,8 @@ the department *sales*; ``{…}`` of the path is filled from what the test has m
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +21,7 @@ ACTORS = (
 ``machine`` (a service) are of the same department; ``partner`` is the owner's colleague when the
 department is shared; the last two are of another department."""
 
-OK, CANNOT, NO_KEY, FORBIDDEN, HIDDEN = "ok", 400, 401, 403, 404
+OK, CANNOT, NO_KEY, FORBIDDEN, HIDDEN, CONFLICT = "ok", 400, 401, 403, 404, 409
 
 
 def _policy(default: str | int, **others: str | int) -> dict[str, str | int]:
@@ -63,6 +65,8 @@ POLICIES: Mapping[str, Mapping[str, str | int]] = {
     "make_key": _policy(FORBIDDEN, admin=OK),
     "sign_out": _policy(FORBIDDEN, admin=OK, owner=OK),
     "admin": _policy(FORBIDDEN, admin=OK),
+    # nothing of `lingting serve` runs in the test
+    "restart": _policy(FORBIDDEN, admin=CONFLICT),
     # whoever may write is told that the request is wrong
     "cannot": _policy(CANNOT, reader=FORBIDDEN, searcher=FORBIDDEN),
 }  # fmt: skip
@@ -81,6 +85,19 @@ class Row:
     values: Mapping[str, str] = field(default_factory=dict)
     """For other parts of the path than those of the thing itself."""
     is_endless: bool = False
+    needs: str = ""
+    """A fixture without which the request cannot succeed."""
+
+
+def tone(name: str) -> bytes:
+    """A tenth of a second that can be decoded, another one for each name."""
+    data = io.BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(name.encode().ljust(3_200, b"\0"))
+    return data.getvalue()
 
 
 _CORRECTION = {
@@ -93,6 +110,7 @@ _CORRECTION = {
 _TUS = {"Tus-Resumable": "1.0.0"}
 _PIECE = {**_TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 _HOOK = {"url": "https://hooks.example.invalid/", "events": ["job.done"]}
+_BACKUP = {"name": "lingting-table.tar"}
 _JOB = {"values": {"action": "pause"}}
 
 ROWS: Mapping[str, Row] = {
@@ -177,6 +195,9 @@ ROWS: Mapping[str, Row] = {
     "POST /api/v1/batches/{id}/{action}": Row("change", **_JOB),  # type: ignore[arg-type]
     "GET /api/v1/events": Row("read", is_endless=True),
     "POST /api/v1/search": Row("signed", json={"query": "x"}),
+    "GET /api/v1/speech/parameters": Row("read"),
+    "POST /api/v1/speech": Row("read", files={"file": ("a.wav", tone("a"))}, needs="vad_folder"),
+    "POST /api/v1/recordings/{id}/speech": Row("see", json={}, needs="vad_folder"),
     "GET /api/v1/glossaries": Row("read"),
     "GET /api/v1/glossaries/{name}": Row("private"),
     "PUT /api/v1/glossaries/{name}": Row("write", json={"words": ["x"]}, values={"name": "new"}),
@@ -205,6 +226,19 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/audit": Row("oversee"),
     "GET /api/v1/audit/verify": Row("admin"),
     "GET /api/v1/models": Row("read"),
+    "GET /api/v1/models/{id}": Row("read", values={"id": "whisper-base"}),
+    "POST /api/v1/models/{id}/load": Row("admin", values={"id": "tiny"}),
+    "POST /api/v1/models/{id}/unload": Row("admin", values={"id": "tiny"}),
+    "POST /api/v1/models/{id}/pull": Row("admin", values={"id": "fsmn-vad"}, needs="vad_folder"),
+    "POST /api/v1/engines/clear": Row("admin"),
+    "GET /api/v1/backups": Row("admin"),
+    "POST /api/v1/backups": Row("admin"),
+    "GET /api/v1/backups/{name}": Row("admin", values=_BACKUP),
+    "POST /api/v1/backups/{name}/verify": Row("admin", values=_BACKUP),
+    "GET /api/v1/backups/{name}/file": Row("admin", values=_BACKUP),
+    "DELETE /api/v1/backups/{name}": Row("admin", values=_BACKUP),
+    "GET /api/v1/system": Row("admin"),
+    "POST /api/v1/processes/{name}/restart": Row("restart", values={"name": "worker"}),
     "OPTIONS /api/v1/uploads": Row("read"),
     "GET /api/v1/uploads": Row("read"),
     "POST /api/v1/uploads": Row("write", headers={**_TUS, "Upload-Length": "9"}),

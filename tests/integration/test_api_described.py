@@ -11,6 +11,8 @@ from server_parts import Running, running
 
 from lingting.server.routes.docs import operations, value_of
 
+_ORDERS = ("/models/{id}/load", "/models/{id}/unload", "/engines/clear")
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -105,7 +107,9 @@ def test_no_request_that_fits_breaks_the_service(service: Running) -> None:
                 nonlocal tried
                 tried += 1
                 answer = case.call(base_url=service.url, headers=headers)
-                is_state = (case.path, answer.status_code) == ("/readyz", 503)  # what it is for
+                is_state = answer.status_code == 503 and (  # what it is for; no host is there
+                    case.path == "/readyz" or case.path.endswith(_ORDERS)
+                )
                 if answer.status_code >= 500 and not is_state:
                     broken.append((case.method, case.formatted_path, answer.status_code))
 

@@ -108,25 +108,24 @@ def engine(
 
 def _run(output: Output, request: _Request) -> int:
     from lingting import tracing
-    from lingting.config import settings
+    from lingting.engines.budget import with_budget
     from lingting.host import Host, HostOptions
     from lingting.host.serving import check_packages, serve
+    from lingting.store.chosen import in_force
 
     check_packages()
-    values = settings()
-    wanted = EngineRequest(
-        device=request.device or values.device,
-        compute=request.compute or values.compute,
-        threads=request.threads if request.threads is not None else values.threads,
-    )
+    given = {"device": request.device, "compute": request.compute, "threads": request.threads}
+    values = in_force("engine", {name: one for name, one in given.items() if one is not None})
+    wanted = EngineRequest(device=values.device, compute=values.compute, threads=values.threads)
     models = _ready_models(output, request.models or (values.model,), wanted.device)
     tracing.configure(values.otel_endpoint, "engine")
     key = values.remote_key.get_secret_value() if values.remote_key is not None else None
     host = Host(
-        lambda name, device: _loaded(name, device, wanted),
+        lambda name, device: with_budget(_loaded(name, device, wanted), values.engine_batch_s),
         models,
         HostOptions(queue_s=values.engine_queue_s, idle_s=request.unload_after_s or None, key=key),
         clear=clear_memory,
+        memory=device_memory,
         tell=_teller(output, level=values.log_level, form=values.log_format),
     )
     listeners = _listening(request.listen or (f"unix:{values.engine_socket}",), key)
@@ -194,6 +193,15 @@ def clear_memory() -> None:
         import ctypes
 
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def device_memory() -> Mapping[str, int]:
+    """Of a GPU that PyTorch computes on; nothing without one."""
+    if "torch" not in sys.modules:
+        return {}
+    from lingting.engines.neural.devices import used_bytes
+
+    return used_bytes()
 
 
 _SENTENCES = {

@@ -223,10 +223,10 @@ def missing_models(now: Settings) -> list[str]:
 
 def _web(output: Output, given: dict[str, Any], supervised: bool) -> int:
     from lingting import log, tracing
-    from lingting.config import settings
     from lingting.server.serving import run_web
+    from lingting.store.chosen import in_force
 
-    now = settings(**_given(given))
+    now = in_force("web", _given(given))
     log.configure(now.log_level, now.log_format)
     tracing.configure(now.otel_endpoint, "web")
     if not supervised:

@@ -59,14 +59,14 @@ def worker(
 
 def _worker(slots: int | None, readers: int | None) -> int:
     from lingting import models, tracing
-    from lingting.config import settings
     from lingting.jobs.folders import scan_watched
     from lingting.jobs.worker import Chore, Worker, WorkerOptions
     from lingting.log import configure
     from lingting.store import open_store
+    from lingting.store.chosen import in_force
 
     given = {"worker_slots": slots, "readers": readers}
-    now = settings(**{name: one for name, one in given.items() if one is not None})
+    now = in_force("worker", {name: one for name, one in given.items() if one is not None})
     configure(now.log_level, now.log_format)
     tracing.configure(now.otel_endpoint, "worker")
     stop = threading.Event()

@@ -12,20 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from lingting.answers import (
     AuditPage,
+    Backup,
+    EngineState,
     Key,
     MadeKey,
     Me,
     ModelState,
     Retention,
     Setting,
+    System,
     User,
     Verdict,
 )
-from lingting.client.values import recording_from, value_from
+from lingting.client.values import model_from, recording_from, system_from, value_from
 from lingting.store.records import AuditEntry, Department, Limits, Recording, Role
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class Administration:
 
     def __init__(self, client: Client) -> None:
         self._ask = client.ask
+        self._client = client
 
     def me(self) -> Me:
         """Whose key this is."""
@@ -141,11 +145,6 @@ class Administration:
         """All of them as they are in force; secrets are only told to be set."""
         return [value_from(Setting, one) for one in self._ask("GET", "/settings")["items"]]
 
-    def change_settings(self, **values: float | None) -> list[Setting]:
-        """Limits of everybody; None takes back what was set, 0 is no limit."""
-        told = self._ask("PATCH", "/settings", json=values)
-        return [value_from(Setting, one) for one in told["items"]]
-
     def retention(self) -> Retention:
         return value_from(Retention, self._ask("GET", "/retention"))
 
@@ -182,6 +181,79 @@ class Administration:
         params = {} if anchor is None else {"anchor": anchor}
         return value_from(Verdict, self._ask("GET", "/audit", "verify", params=params))
 
+    def change_settings(self, **values: Any) -> list[Setting]:
+        """Limits of everybody at once, others when their processes start again.
+
+        None takes back what was set; 0 is no limit.
+        """
+        told = self._ask("PATCH", "/settings", json=values)
+        return [value_from(Setting, one) for one in told["items"]]
+
+    def system(self) -> System:
+        """The machine, the processes, and samples of the last hour."""
+        return system_from(self._ask("GET", "/system"))
+
+    def restart(self, process: Literal["web", "worker", "engine"]) -> None:
+        """Of `lingting serve`, in good order. Raises RequestConflict where something else runs."""
+        self._client.do("POST", "/processes", process, "restart")
+
+    # Models and engine hosts -------------------------------------------------------------------
+
     def models(self) -> list[ModelState]:
         """The catalogue's, and what engine hosts serve besides."""
-        return [value_from(ModelState, one) for one in self._ask("GET", "/models")["items"]]
+        return [model_from(one) for one in self._ask("GET", "/models")["items"]]
+
+    def engines(self) -> list[EngineState]:
+        """The hosts that are set up, with their memory."""
+        return [value_from(EngineState, one) for one in self._ask("GET", "/models")["engines"]]
+
+    def model(self, name: str) -> ModelState:
+        """Raises ModelUnknown."""
+        return model_from(self._ask("GET", "/models", name))
+
+    def load_model(self, name: str, *, engine: str | None = None) -> ModelState:
+        """On every host that has it, or on one; its state says when it is ready."""
+        return self._order(name, "load", engine)
+
+    def unload_model(self, name: str, *, engine: str | None = None) -> ModelState:
+        """Raises EngineBusy while clips wait for it."""
+        return self._order(name, "unload", engine)
+
+    def _order(self, name: str, what: str, engine: str | None) -> ModelState:
+        params = {} if engine is None else {"engine": engine}
+        return model_from(self._ask("POST", "/models", name, what, params=params))
+
+    def pull_model(self, name: str) -> ModelState:
+        """Begin to download it to the service's machine; its ``pull`` says how far it is."""
+        return model_from(self._ask("POST", "/models", name, "pull"))
+
+    def clear_engines(self, *, engine: str | None = None) -> tuple[str, ...]:
+        """Hosts give back memory they do not use; their names."""
+        params = {} if engine is None else {"engine": engine}
+        return tuple(self._ask("POST", "/engines/clear", params=params)["engines"])
+
+    # Backups -----------------------------------------------------------------------------------
+
+    def backups(self) -> list[Backup]:
+        """The newest first."""
+        return [value_from(Backup, one) for one in self._ask("GET", "/backups")["items"]]
+
+    def backup(self, name: str) -> Backup:
+        """How far it is. Raises BackupNotFound."""
+        return value_from(Backup, self._ask("GET", "/backups", name))
+
+    def make_backup(self) -> Backup:
+        """Begin one. Raises RequestConflict while another is made or read."""
+        return value_from(Backup, self._ask("POST", "/backups"))
+
+    def verify_backup(self, name: str) -> Backup:
+        """Begin to compare every byte with its manifest."""
+        return value_from(Backup, self._ask("POST", "/backups", name, "verify"))
+
+    def download_backup(self, name: str, file: IO[bytes]) -> None:
+        """The tar, piece by piece, into a file."""
+        self._client.copy("GET", file, "/backups", name, "file")
+
+    def delete_backup(self, name: str) -> None:
+        """Raises BackupNotFound, RequestConflict."""
+        self._client.do("DELETE", "/backups", name)

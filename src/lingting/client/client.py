@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import httpx
 
+from lingting.answers import Parameter, Speech
 from lingting.audio.source import open_path
 from lingting.client.connection import (
     AGAIN_S,
@@ -31,6 +32,7 @@ from lingting.client.values import (
     event_from,
     job_from,
     secret_from,
+    speech_from,
     value_from,
 )
 from lingting.errors import BusyError, JobNotFound, OptionInvalid, ServiceUnreachable
@@ -263,6 +265,27 @@ class Client(HistoryRequests):
                 elif line.startswith(":") and not is_open:
                     is_open = True
                     yield None
+
+    # Speech ------------------------------------------------------------------------------------
+
+    def speech(self, recording_id: str, **parameters: Any) -> Speech:
+        """Where somebody speaks in a recording, by the parameters of `lingting vad`."""
+        path = f"/recordings/{id_part(recording_id)}/speech"
+        return speech_from(self._json("POST", path, json=parameters))
+
+    def speech_in(self, audio: Path | IO[bytes], **parameters: Any) -> Speech:
+        """The same of a clip that the service does not keep. Raises AudioTooLong, BodyTooLarge."""
+        if isinstance(audio, Path):
+            with open_path(str(audio)) as stream:
+                return self.speech_in(stream, **parameters)
+        fields = {name: json.dumps(value) for name, value in parameters.items()}
+        files = [("file", ("file", Counted(audio, None), "application/octet-stream"))]
+        return speech_from(self._json("POST", "/speech", data=fields, files=files))
+
+    def speech_parameters(self) -> list[Parameter]:
+        """Everything that finding speech can be told."""
+        told = self._json("GET", "/speech/parameters")
+        return [value_from(Parameter, one) for one in told["parameters"]]
 
     # Glossaries --------------------------------------------------------------------------------
 

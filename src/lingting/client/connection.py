@@ -75,6 +75,14 @@ class Connection:
         path = "/".join((parts[0], *map(name_part, parts[1:])))
         return self._json(method, path, **arguments)
 
+    def do(self, method: str, *parts: str) -> None:
+        """The same for an answer without a body."""
+        self._send(method, "/".join((parts[0], *map(name_part, parts[1:]))))
+
+    def copy(self, method: str, file: IO[bytes], *parts: str) -> None:
+        """The same for an answer that is a file."""
+        self._copy(method, "/".join((parts[0], *map(name_part, parts[1:]))), file)
+
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         try:
             return self._send(method, path, **arguments).json()

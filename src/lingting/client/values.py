@@ -7,9 +7,21 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
+from lingting.answers import (
+    HostedState,
+    Machine,
+    ModelState,
+    Process,
+    Pull,
+    Samples,
+    Speech,
+    SpeechClip,
+    SpeechSpan,
+    System,
+)
 from lingting.store.hits import FoundPlace, FoundRecording, FoundSegment
 from lingting.store.records import Attempt, Delivery, Event, Job, Recording, RecordingJob, Webhook
-from lingting.transcript import Failure
+from lingting.transcript import Damage, Failure
 
 T = TypeVar("T")
 
@@ -29,6 +41,8 @@ _TIMES = frozenset(
         "held_at",
         "expires_at",
         "last_used_at",
+        "since",
+        "verified_at",
     }
 )
 
@@ -40,9 +54,32 @@ def value_from(cls: type[T], row: Mapping[str, Any]) -> T:
 
 
 def _plain(name: str, told: Any) -> Any:
-    if name in _TIMES and told is not None:
+    if name in _TIMES and isinstance(told, str):
         return datetime.fromisoformat(told)
     return tuple(told) if isinstance(told, list) else told
+
+
+def speech_from(row: Mapping[str, Any]) -> Speech:
+    spans = tuple(value_from(SpeechSpan, one) for one in row["spans"])
+    clips = tuple(value_from(SpeechClip, one) for one in row["clips"])
+    damage = value_from(Damage, row["damage"])
+    return value_from(Speech, {**row, "spans": spans, "clips": clips, "damage": damage})
+
+
+def model_from(row: Mapping[str, Any]) -> ModelState:
+    hosted = tuple(value_from(HostedState, one) for one in row.get("on", ()))
+    pull = row.get("pull")
+    return value_from(
+        ModelState, {**row, "on": hosted, "pull": None if pull is None else value_from(Pull, pull)}
+    )
+
+
+def system_from(row: Mapping[str, Any]) -> System:
+    return System(
+        value_from(Machine, row["machine"]),
+        tuple(value_from(Process, one) for one in row["processes"]),
+        value_from(Samples, row["samples"]),
+    )
 
 
 def job_from(row: Mapping[str, Any]) -> Job:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -416,6 +417,9 @@ class HostApp:
             {
                 "draining": host.is_draining,
                 "up_s": round(time.monotonic() - host.started_s, 1),
+                "pid": os.getpid(),
+                "default": host.default,
+                "memory": {"resident_bytes": metrics.resident_bytes(), **host.memory()},
                 "queue_s": host.options.queue_s,
                 "waiting_s": round(host.waiting_s, 3),
                 "requests": len(self._waits),

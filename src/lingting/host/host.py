@@ -67,11 +67,13 @@ class Host:
         options: HostOptions | None = None,
         *,
         clear: Callable[[], None] = _nothing,
+        memory: Callable[[], Mapping[str, Any]] = dict,
         tell: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
         """``load`` makes a guarded engine from a name and a device; it may take its time.
 
         The first of ``models`` is the default. ``clear`` gives back what memory caches hold.
+        ``memory`` says what the models' devices hold, for whoever asks for the status.
         ``tell`` hears events (ids, codes and numbers), from any thread.
         """
         if not models or len(set(models)) != len(models):
@@ -79,6 +81,7 @@ class Host:
         self.options = options or HostOptions()
         self.metrics = Metrics()
         self.tell = tell
+        self.memory = memory
         self._deliver: Callable[[list[Job]], None] = lambda _: None
         around = Surroundings(load, clear, self._answered, tell, self.metrics, self.options.idle_s)
         self.models = {name: HostedModel(name, around) for name in models}

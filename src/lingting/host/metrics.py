@@ -94,11 +94,11 @@ class Metrics:
             for lane, clips, seconds in lanes:
                 self._queue_n.labels(name, lane).set(clips)
                 self._queue_s.labels(name, lane).set(seconds)
-        self._memory.set(_resident_bytes())
+        self._memory.set(resident_bytes())
         return generate_latest(self._registry)
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     """As Linux says; 0 elsewhere."""
     try:
         with open("/proc/self/statm", "rb") as file:

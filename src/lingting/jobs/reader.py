@@ -125,7 +125,7 @@ def _close(reading: _Open | None) -> None:
         reading.close()
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """A worker that was killed closes nothing while this process is busy reading."""
     while os.getppid() == parent:
         time.sleep(_PARENT_EVERY_S)
@@ -138,7 +138,7 @@ def main() -> None:
     # The worker decides when this ends; a terminal's Ctrl-C goes to all of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash would write out a recording
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     with socket.socket(fileno=descriptor) as link, suppress(Gone):
         serve(link, FsmnVad(folder))
 

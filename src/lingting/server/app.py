@@ -23,6 +23,7 @@ from lingting.server.openai import routes as openai
 from lingting.server.pages import router as pages
 from lingting.server.routes import (
     audit,
+    backups,
     departments,
     docs,
     events,
@@ -39,7 +40,9 @@ from lingting.server.routes import (
     retention,
     search,
     shares,
+    speech,
     state,
+    system,
     transcripts,
     uploads,
     users,
@@ -100,6 +103,7 @@ def _add_routes(app: FastAPI) -> None:
         events.router,
         glossaries.router,
         search.router,
+        speech.router,
         uploads.router,
         from_url.router,
         webhooks.router,
@@ -109,6 +113,8 @@ def _add_routes(app: FastAPI) -> None:
         settings_routes.router,
         retention.router,
         audit.router,
+        backups.router,
+        system.router,
         models.router,
         docs.router,
     ):
@@ -128,6 +134,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     if workspace is not None:  # else the first to open a page waits for Gradio
         beside.append(asyncio.create_task(workspace.warm_later(), name="pages"))
     service.sender.start()
+    service.observer.start()
     try:
         yield
     finally:
@@ -137,7 +144,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await app.state.mcp.close()
         if workspace is not None:
             await workspace.close()
+        await service.observer.close()
         await service.broker.close()
+        await service.engines.close()
         await asyncio.to_thread(service.sender.close)
         await asyncio.to_thread(service.close)
 

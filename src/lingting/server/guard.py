@@ -58,7 +58,12 @@ class Patience:
     leftover_bytes: int = 16 << 20
 
 
-UPLOADS = ("/api/v1/recordings", "/v1/audio/transcriptions", "/v1/audio/translations")
+UPLOADS = (
+    "/api/v1/recordings",
+    "/api/v1/speech",
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+)
 RESUMABLE = "/api/v1/uploads"
 CORRECTIONS = "/api/v1/transcripts/"
 CORRECTION_BYTES = 32 << 20

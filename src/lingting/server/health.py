@@ -101,7 +101,7 @@ class Readiness:
     async def _engine(self) -> Part:
         reasons = []
         for address in engine_addresses(self._service.settings):
-            reason = await engine_problem(address)
+            reason = await engine_problem(address, remote_key(self._service.settings))
             if reason is None:
                 return Part(True)
             reasons.append(reason)
@@ -122,10 +122,16 @@ def engine_addresses(settings: Any) -> tuple[str, ...]:
     return tuple(settings.engines) or (f"unix:{settings.engine_socket}",)
 
 
-async def engine_problem(address: str) -> str | None:
+def remote_key(settings: Any) -> str | None:
+    """What engine hosts beyond this machine ask for."""
+    key = settings.remote_key
+    return None if key is None else str(key.get_secret_value())
+
+
+async def engine_problem(address: str, key: str | None = None) -> str | None:
     """None when a host answers and can recognise; else a code."""
     try:
-        async with engine_client(address) as client:
+        async with engine_client(address, key) as client:
             answer = await client.get("/readyz")
             if answer.status_code == httpx.codes.NOT_FOUND:  # a server of another make
                 answer = await client.get("/v1/models")
@@ -134,14 +140,20 @@ async def engine_problem(address: str) -> str | None:
     return None if answer.is_success else "engine.not_ready"
 
 
-def engine_client(address: str) -> httpx.AsyncClient:
+def engine_client(
+    address: str, key: str | None = None, *, timeout_s: float = _PATIENCE_S
+) -> httpx.AsyncClient:
     """For questions about a host; recognising goes through ``engines.remote``."""
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     if address.startswith("unix:"):
         path = address.removeprefix("unix:").removeprefix("//").partition("#")[0]
         transport = httpx.AsyncHTTPTransport(uds=path, verify=_NO_TLS)
         return httpx.AsyncClient(
-            transport=transport, base_url="http://engine", timeout=_PATIENCE_S, trust_env=False
-        )
+            transport=transport, base_url="http://engine", timeout=timeout_s, trust_env=False,
+            headers=headers,
+        )  # fmt: skip
     base = address.partition("#")[0].rstrip("/").removesuffix("/v1")
     verify = True if base.startswith("https:") else _NO_TLS
-    return httpx.AsyncClient(base_url=base, timeout=_PATIENCE_S, trust_env=False, verify=verify)
+    return httpx.AsyncClient(
+        base_url=base, timeout=timeout_s, trust_env=False, verify=verify, headers=headers
+    )

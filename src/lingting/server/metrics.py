@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from lingting import __version__
 from lingting.errors import LingtingError
-from lingting.server.health import WORKER_SILENCE_S, engine_addresses, engine_client
+from lingting.server.health import WORKER_SILENCE_S, engine_addresses, engine_client, remote_key
 from lingting.server.memory import resident_bytes
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 _REMEMBERED_S = 4.0
 _PATIENCE_S = 2.0
 _MOST_PAGE_BYTES = 4 << 20
+_FAULT = 500
 _ENGINE = "lingting_engine_"
 
 
@@ -42,6 +44,10 @@ class Metrics:
     """Counters of this process; every method is safe from any thread."""
 
     def __init__(self) -> None:
+        self.answered = 0
+        """Requests of this process, and those of them that were answered with an error of ours."""
+        self.failed = 0
+        self._counting = threading.Lock()
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "lingting_http_requests", "Requests answered.", ("method", "route", "status"),
@@ -68,6 +74,9 @@ class Metrics:
     def ended(self, method: str, route: str, status: int, took_s: float, code: str | None) -> None:
         """It has ended; status 0 when its client went before there was an answer."""
         self._under_way.dec()
+        with self._counting:
+            self.answered += 1
+            self.failed += status >= _FAULT
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(took_s)
         if code is not None:
@@ -146,11 +155,10 @@ class Scrape:
 
     async def _engine_page(self, address: str) -> str | None:
         """None of a host that does not answer; "" of a server of another make."""
-        key = self._service.settings.remote_key
-        headers = {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+        key = remote_key(self._service.settings)
         try:
-            async with asyncio.timeout(_PATIENCE_S), engine_client(address) as client:
-                answer = await client.get("/metrics", headers=headers)
+            async with asyncio.timeout(_PATIENCE_S), engine_client(address, key) as client:
+                answer = await client.get("/metrics")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError):
             return None
         if not answer.is_success or len(answer.content) > _MOST_PAGE_BYTES:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lingting.config import Settings
 from lingting.server.access import Access
+from lingting.server.backups import Backups
 from lingting.server.broker import Broker
+from lingting.server.engines import Engines
 from lingting.server.guard import Patience
 from lingting.server.health import Readiness
+from lingting.server.hearing import Hearing
 from lingting.server.limits import Turnstile
 from lingting.server.metrics import Metrics, Scrape
 from lingting.server.oidc import Provider
 from lingting.server.openai.names import Models
 from lingting.server.openai.waiting import Doors
 from lingting.server.principal import Principal
+from lingting.server.pulls import Pulls
 from lingting.server.readings import Readings
 from lingting.server.resumable import Resumables
 from lingting.server.sender import Sender
+from lingting.server.system import Observer
 from lingting.server.uploads import Uploads
 from lingting.store.records import Limits
 
@@ -56,6 +62,7 @@ class Service:
 
     def __init__(self, settings: Settings, *, patience: Patience | None = None) -> None:
         self.settings = settings
+        self.started_at = datetime.now(UTC)
         self.patience = patience or Patience()
         self.uploads = Uploads(max_bytes=settings.max_upload_bytes)
         self.fetches = asyncio.Semaphore(FETCHES_AT_ONCE)
@@ -70,6 +77,11 @@ class Service:
         self.turnstile = Turnstile()
         self.provider = Provider(settings)
         self.readings = Readings()
+        self.hearing = Hearing(settings)
+        self.engines = Engines(settings)
+        self.pulls = Pulls(settings)
+        self.backups = Backups(self)
+        self.observer = Observer(self)
         self.exporting = asyncio.Semaphore(_EXPORTS)
         self.signing_in = asyncio.Semaphore(_SIGN_INS)
         self._opening = threading.Lock()
@@ -125,6 +137,8 @@ class Service:
 
     def close(self) -> None:
         self.uploads.close()
+        self.hearing.close()
+        self.pulls.close()
         with self._opening:
             if self._parts is not None:
                 self._parts[0].close()

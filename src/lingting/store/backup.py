@@ -98,6 +98,37 @@ def back_up(store: Store, target: Path) -> BackupReport:
     return report
 
 
+def verify(source: Path) -> BackupReport:
+    """Read a backup to its end and compare every byte with its manifest; nothing is unpacked.
+
+    A restore looks into the database besides. Raises BackupInvalid.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    with _archive(source) as members:
+        for member, data in members:
+            if member.name == _MANIFEST:
+                manifest = _read_manifest(data)
+                _compare(manifest, found)
+                lost = tuple(manifest["lost_blobs"])
+                size_bytes = source.stat().st_size
+                return BackupReport(manifest["recordings"], len(found) - 1, size_bytes, lost)
+            if member.name in found:
+                raise BackupInvalid("The backup holds something twice.")
+            found[member.name] = member.size, _digest_of(member.name, data)
+    raise BackupInvalid("The backup is cut off: its manifest is missing.")
+
+
+def _digest_of(name: str, data: IO[bytes]) -> str:
+    """Of a member. Raises BackupInvalid for audio that has another one than its name says."""
+    named = _BLOB.fullmatch(name)
+    digest = hashlib.sha256()
+    while piece := data.read(_COPY_BYTES):
+        digest.update(piece)
+    if name != _DATABASE and (named is None or named[1] != digest.hexdigest()):
+        raise BackupInvalid("Something in the backup does not match its name.")
+    return digest.hexdigest()
+
+
 def _snapshot(database: Database, target: Path) -> None:
     """One state of the database as an SQLite file."""
     if database.file is not None:
@@ -273,25 +304,39 @@ def _unpack(source: Path, staging: Path) -> dict[str, Any]:
     blobs = FolderBlobs(staging / "blobs")
     (staging / "blobs").mkdir(mode=0o700)
     found: dict[str, tuple[int, str]] = {}
+    with _archive(source) as members:
+        for member, data in members:
+            if member.name in found:
+                raise BackupInvalid("The backup holds something no backup of ours holds.")
+            if member.name == _MANIFEST:
+                manifest = _read_manifest(data)
+                _compare(manifest, found)
+                return manifest
+            found[member.name] = _unpack_member(member, data, staging, blobs)
+    raise BackupInvalid("The backup is cut off: its manifest is missing.")
+
+
+@contextmanager
+def _archive(source: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
+    """The members of a backup. Inside, what is wrong with the file is raised as BackupInvalid."""
     try:
         with source.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
-            for member in tar:
-                data = tar.extractfile(member) if member.isreg() else None
-                # A sparse member names any size with nothing behind it.
-                if data is None or member.sparse is not None or member.name in found:
-                    raise BackupInvalid("The backup holds something no backup of ours holds.")
-                if member.name == _MANIFEST:
-                    manifest = _read_manifest(data)
-                    _compare(manifest, found)
-                    return manifest
-                found[member.name] = _unpack_member(member, data, staging, blobs)
+            yield _members(tar)
     except OSError as exc:
         if exc.filename == os.fspath(source):
             raise BackupInvalid(f"The backup cannot be read: {exc.strerror}.") from exc
         raise
     except (tarfile.TarError, EOFError) as exc:
         raise BackupInvalid("The file is no backup, or is cut off.") from exc
-    raise BackupInvalid("The backup is cut off: its manifest is missing.")
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    for member in tar:
+        data = tar.extractfile(member) if member.isreg() else None
+        # A sparse member names any size with nothing behind it.
+        if data is None or member.sparse is not None:
+            raise BackupInvalid("The backup holds something no backup of ours holds.")
+        yield member, data
 
 
 def _unpack_member(
@@ -325,12 +370,14 @@ def _read_manifest(data: IO[bytes]) -> dict[str, Any]:
         is_ours = manifest["format"] == FORMAT
         rows = [(one["path"], one["size_bytes"], one["sha256"]) for one in manifest["files"]]
         hash(tuple(rows))  # what is no name cannot be compared with one
-        lost = manifest["lost_blobs"]
+        lost, recordings = manifest["lost_blobs"], int(manifest["recordings"])
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise BackupInvalid("The backup's manifest cannot be read.") from exc
     if not is_ours or not isinstance(lost, list):
         raise BackupInvalid(f"The backup has another format than {FORMAT}.")
-    return {"files": rows, "lost_blobs": [str(one) for one in lost]}
+    return {
+        "files": rows, "lost_blobs": [str(one) for one in lost], "recordings": recordings
+    }  # fmt: skip
 
 
 def _compare(manifest: dict[str, Any], found: dict[str, tuple[int, str]]) -> None:

@@ -38,6 +38,17 @@ class Figures:
     backup_at_s: float | None
 
 
+def waiting(store: Store) -> tuple[int, float]:
+    """Jobs that wait, and what is left of those whose length is known, in seconds. May block."""
+    with store.database.read() as session:
+        count, audio_s = session.execute(
+            select(func.count(), func.sum(JobRow.total_s - JobRow.done_s)).where(
+                JobRow.state == "queued"
+            )
+        ).one()
+    return int(count), float(audio_s or 0.0)
+
+
 def figures(store: Store) -> Figures:
     """Counted in indexes: a quarter of a second for 300,000 jobs on SQLite. May block."""
     with store.database.read() as session:

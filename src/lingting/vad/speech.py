@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from lingting.audio import SAMPLE_RATE_HZ
 from lingting.audio.features import FBANK_WINDOW_SAMPLES
-from lingting.vad.decision import FRAMES_PER_S, FrameScores, VadEvent
+from lingting.vad.decision import FRAMES_PER_S, VadEvent
 from lingting.vad.fsmn import FsmnVad
 from lingting.vad.options import VadOptions
 from lingting.vad.pack import DEFAULT_PACKING, ClipMap, PackedClip, Packer, PackOptions, cut
+from lingting.vad.scores import HeldScores
 
 Floats = NDArray[np.float32]
 
@@ -60,7 +61,7 @@ class SpeechStream:
         self._vad = vad.stream(options=options)
         self._packer = Packer(packing)
         self._audio = _HeldAudio()
-        self._scores = _HeldScores()
+        self._scores = HeldScores()
 
     @property
     def held_s(self) -> float:
@@ -99,7 +100,7 @@ class SpeechStream:
         return clips
 
     def _ready(self, clip: PackedClip) -> ReadyClip:
-        score, level_db = self._scores.of(clip)
+        score, level_db = self._scores.of(clip.speech)
         power = float(np.mean(10.0 ** (level_db.astype(np.float64) / 10.0)))
         return ReadyClip(
             samples=self._audio.cut(clip),
@@ -144,35 +145,3 @@ class _HeldAudio:
         ]
         audio = np.concatenate([block for _, block in inside])
         return cut(audio, clip, first_sample=inside[0][0])
-
-
-class _HeldScores:
-    """Score and level of the frames whose clips are still to come."""
-
-    def __init__(self) -> None:
-        self._first = 0
-        self._speech = np.empty(0, np.float32)
-        self._level_db = np.empty(0, np.float32)
-
-    def append(self, frames: FrameScores) -> None:
-        self._speech = np.concatenate((self._speech, frames.speech))
-        self._level_db = np.concatenate((self._level_db, frames.level_db))
-
-    def drop_before(self, frame: int) -> None:
-        count = min(max(frame - self._first, 0), len(self._speech))
-        self._speech, self._level_db = self._speech[count:], self._level_db[count:]
-        self._first += count
-
-    def of(self, clip: PackedClip) -> tuple[Floats, Floats]:
-        """Scores and levels of the frames of the clip's speech."""
-        runs = [
-            slice(
-                round(span.start_s * FRAMES_PER_S) - self._first,
-                round(span.end_s * FRAMES_PER_S) - self._first,
-            )
-            for span in clip.speech
-        ]
-        return (
-            np.concatenate([self._speech[run] for run in runs]),
-            np.concatenate([self._level_db[run] for run in runs]),
-        )

@@ -96,6 +96,18 @@ def free_bytes(device: torch.device) -> int:
     return _free_ram_bytes()
 
 
+def used_bytes() -> dict[str, int]:
+    """What PyTorch holds on the GPU it would choose, and how much there is; nothing without one."""
+    if not torch.cuda.is_available() or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return {}
+    free, total = torch.cuda.mem_get_info()
+    return {
+        "device_bytes": int(torch.cuda.memory_reserved()),
+        "device_free_bytes": int(free),
+        "device_total_bytes": int(total),
+    }
+
+
 def _free_ram_bytes() -> int:
     """What the machine has left, or the container if that is less."""
     limits = [_available_bytes(), *_container_bytes()]

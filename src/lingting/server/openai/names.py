@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from lingting.errors import ModelUnknown
-from lingting.server.health import engine_addresses, engine_client
+from lingting.server.health import engine_addresses, engine_client, remote_key
 
 if TYPE_CHECKING:
     from lingting.server.service import Service
@@ -96,7 +96,8 @@ class Models:
         async with self._turn:
             if time.monotonic() - self._asked_s >= _REMEMBERED_S:
                 addresses = engine_addresses(self._service.settings)
-                listed = await asyncio.gather(*map(_listed, addresses))
+                key = remote_key(self._service.settings)
+                listed = await asyncio.gather(*(_listed(one, key) for one in addresses))
                 if any(one is not None for one in listed):
                     local = {name: one for some in listed if some for name, one in some.items()}
                     self._found = Names(local, is_known=True)
@@ -104,10 +105,10 @@ class Models:
             return self._found
 
 
-async def _listed(address: str) -> dict[str, Mapping[str, Any]] | None:
+async def _listed(address: str, key: str | None) -> dict[str, Mapping[str, Any]] | None:
     """Models of a host; None when it does not answer, or not like a host."""
     try:
-        async with engine_client(address) as client:
+        async with engine_client(address, key) as client:
             answer = await client.get("/v1/models")
             told = answer.json()["data"] if answer.is_success else None
         return None if told is None else {str(one["id"]): one for one in told}

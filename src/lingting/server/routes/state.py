@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from lingting import __version__
 from lingting.server.asking import Anybody, Reader, TheService
-from lingting.server.health import engine_addresses, engine_client
+from lingting.server.health import engine_addresses, engine_client, remote_key
 from lingting.server.views import Status
 
 open_router = APIRouter(tags=["state"])
@@ -45,7 +45,12 @@ async def status(service: TheService, who: Reader) -> Status:
     if who.is_admin:
         workers = [asdict(one) for one in await asyncio.to_thread(lambda: service.desk.workers())]
         engines = list(
-            await asyncio.gather(*map(engine_status, engine_addresses(service.settings)))
+            await asyncio.gather(
+                *(
+                    engine_status(one, remote_key(service.settings))
+                    for one in engine_addresses(service.settings)
+                )
+            )
         )
     return Status(__version__, ready["is_ready"], ready["parts"], counts, workers, engines)
 
@@ -57,11 +62,11 @@ async def openapi(request: Request, who: Anybody) -> JSONResponse:
     return JSONResponse(request.app.openapi())
 
 
-async def engine_status(address: str) -> dict[str, Any]:
+async def engine_status(address: str, key: str | None = None) -> dict[str, Any]:
     """What a host of ours tells about itself, or that it does not answer."""
     place = "unix" if address.startswith("unix:") else address.partition("#")[0]
     try:
-        async with engine_client(address) as client:
+        async with engine_client(address, key) as client:
             answer = await client.get("/status")
             told = answer.json() if answer.is_success else {}
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
