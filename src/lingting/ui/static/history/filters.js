@@ -55,12 +55,13 @@ function choice(name, choose) {
   const list = h("datalist", { id: listId });
   const ofChosen = field(t(`recordings.by.${name}`), chosen), ofTyped = field(t(`recordings.by.${name}`), typed);
   const shown = (value) => (name === "language" ? languageName(value) : value);
-  let known = "";
+  const element = h("div", { class: `lt-recordings-by-${name}` }, ofChosen);
+  let known = "", wasLong = false;
   const put = (value, facet) => {
     const items = facet?.items || [];
     const isLong = items.length > MOST_TO_SELECT || facet?.is_complete === false;
-    ofChosen.hidden = isLong;
-    ofTyped.hidden = !isLong;
+    if (isLong !== wasLong) fill(element, isLong ? [ofTyped, list] : ofChosen);
+    wasLong = isLong;
     // Drawn anew only when the values are others: an open list would close.
     const now = JSON.stringify([value, items]);
     if (now === known) return;
@@ -71,7 +72,7 @@ function choice(name, choose) {
       h("option", { value: one.value }, one.count === null ? shown(one.value) : t("recordings.counted", { value: shown(one.value), n: one.count }))));
     chosen.value = value;
   };
-  return { name, element: h("div", { class: `lt-recordings-by-${name}` }, ofChosen, ofTyped, list), show: put };
+  return { name, element, show: put };
 }
 
 /** What is set; nothing when nothing is. */
