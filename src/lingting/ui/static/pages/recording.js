@@ -88,7 +88,7 @@ customElements.define("lt-recording", class extends HTMLElement {
     this.wave = createWaveform({
       label: t("recording.position"), height: matchMedia("(max-width: 640px), (max-height: 560px)").matches ? 60 : 84,
       onSeek: (s, { final }) => { this.transcript?.setFollowing(true); this.player.seek(s); if (final) this.lookFor(s); },
-      onMark: (mark) => { model.mark(mark.id); this.player.seek(mark.at_s); this.lookFor(mark.at_s); },
+      onMark: (mark) => { this.panel("notes", { id: mark.id }); model.mark(mark.id); this.player.seek(mark.at_s); this.lookFor(mark.at_s); },
     });
     this.ends.push(() => this.wave.destroy());
     this.wave.setDuration(model.duration);
@@ -100,6 +100,7 @@ customElements.define("lt-recording", class extends HTMLElement {
       onSpeaker: (position) => this.panel("speakers", { position }),
       onFollow: () => this.following(),
     });
+    model.colours = this.transcript.colours;
     this.ends.push(() => this.transcript.destroy());
     this.followButton = button(t("recording.follow"), () => this.transcript.setFollowing(true), { glyph: "wave", class: "lt-button lt-recording-follow", hidden: true });
     this.drawer = h("aside", { class: "lt-recording-drawer", hidden: true, "aria-label": t("recording.panels") });
@@ -116,6 +117,7 @@ customElements.define("lt-recording", class extends HTMLElement {
       h("div", { class: "lt-recording-foot" }, this.wave.element, this.player.element)));
 
     this.on(model, "marks", ({ detail }) => this.wave.setMarks(detail.list));
+    import("../recording/notes.js").then((notes) => notes.marks(model)).catch(() => {});  // their panel says what went wrong
     this.on(model, "changed", () => this.spans());
     this.on(model, "recording", () => { this.wave.setDuration(model.duration); this.readOnly(); });
     this.on(model, "revision", () => this.readOnly());
