@@ -27,7 +27,7 @@ function pairs(peaks) {
  */
 export function createWaveform({ label, onSeek = () => {}, onMark = null, height = 96, zoom: canZoom = true } = {}) {
   let peaks = new Float32Array(0), loudest = 1, duration = 0, time = 0, spans = [], marks = [], selection = null;
-  let zoom = 1, offset = 0, width = 0, ratio = 1, drawing = 0, isDragging = false, isFollowing = true, colours = null, hoverX = null;
+  let zoom = 1, offset = 0, width = 0, ratio = 1, drawing = 0, isStale = true, isDragging = false, isFollowing = true, colours = null, hoverX = null;
 
   const under = h("canvas", { class: "lt-wave-canvas", "aria-hidden": "true" });
   const over = h("canvas", { class: "lt-wave-canvas", "aria-hidden": "true" });
@@ -63,21 +63,28 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     width = box.width;
     for (const canvas of [under, over]) {
       const w = Math.round(box.width * ratio), tall = Math.round(height * ratio);
-      if (canvas.width !== w) canvas.width = w;
-      if (canvas.height !== tall) canvas.height = tall;
+      if (canvas.width === w && canvas.height === tall) continue;
+      canvas.width = w;
+      canvas.height = tall;
+      isStale = true;
     }
     return true;
   }
 
   function draw() {
-    if (drawing) return;
-    drawing = requestAnimationFrame(() => {
+    isStale = true;
+    drawTime();
+  }
+
+  /** Only what moves with the time, unless something else has changed too. */
+  function drawTime() {
+    drawing ||= requestAnimationFrame(() => {
       drawing = 0;
       if (!element.isConnected || !measure()) return;
       colours ||= colour();
-      drawUnder();
+      if (isStale) { drawUnder(); drawFlags(); }
+      isStale = false;
       drawOver();
-      drawFlags();
     });
   }
 
@@ -217,7 +224,7 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     time = Math.min(duration, Math.max(0, s));
     isFollowing = true;
     told();
-    draw();
+    drawTime();
     onSeek(time, { final });
   }
 
@@ -235,17 +242,17 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       fill(tip, clock(at(px), { tenths: shown() < 120 }));
       tip.hidden = false;
       tip.style.left = `${Math.min(width - 30, Math.max(30, px))}px`;
-      draw();
+      drawTime();
     }
   });
-  const let_go = (event) => {
+  const release = (event) => {
     if (!isDragging) return;
     isDragging = false;
     if (event.type === "pointerup") seek(time, true);
   };
-  slider.addEventListener("pointerup", let_go);
-  slider.addEventListener("pointercancel", let_go);
-  slider.addEventListener("pointerleave", () => { hoverX = null; tip.hidden = true; draw(); });
+  slider.addEventListener("pointerup", release);
+  slider.addEventListener("pointercancel", release);
+  slider.addEventListener("pointerleave", () => { hoverX = null; tip.hidden = true; drawTime(); });
   slider.addEventListener("wheel", (event) => {
     if (!canZoom || !(event.ctrlKey || event.metaKey || (zoom > 1 && event.shiftKey))) return;
     event.preventDefault();
@@ -280,7 +287,7 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     setPeaks(given, duration_s = duration) {
       peaks = pairs(given);
       // A quiet recording is drawn large enough to be seen, silence stays flat.
-      loudest = Math.max(0.08, peaks.reduce((most_, one) => Math.max(most_, Math.abs(one)), 0));
+      loudest = Math.max(0.08, peaks.reduce((high, one) => Math.max(high, Math.abs(one)), 0));
       this.setDuration(duration_s);
     },
     setDuration(s) {
@@ -302,8 +309,8 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       if (isDragging || s === time) return;
       time = s;
       told();
-      if (follow()) { draw(); return; }
-      draw();
+      if (follow()) draw();
+      else drawTime();
     },
     get zoom() { return zoom; },
     set zoom(wish) { setZoom(wish); },

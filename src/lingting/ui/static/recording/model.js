@@ -406,7 +406,15 @@ export class RecordingModel extends EventTarget {
   highlight(map) { this.found = map; this.#tell("highlight", {}); }
   setLayer(layer) { this.layer = layer; this.#tell("layer", { layer }); }
   mark(id) { this.#tell("mark", { id }); }
-  ticked(time) { this.#tell("time", { time }); }
+
+  /** 'frame' at every frame, 'time' at most ten times a second. */
+  ticked(time) {
+    this.#tell("frame", { time });
+    const now = performance.now();
+    if (now - this.tickedAt < 100 && this.isPlaying) return;
+    this.tickedAt = now;
+    this.#tell("time", { time });
+  }
 
   /** Nothing is sent behind it but what waits. */
   close() {

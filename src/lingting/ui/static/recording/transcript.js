@@ -337,7 +337,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
       playing = at;
       if (before) { before.element.classList.remove("lt-now"); mark(before, -1); before.now = -1; for (const one of before.found) one.classList.remove("lt-on"); }
       rows.get(at)?.element.classList.add("lt-now");
-      if (isFollowing && (model.isPlaying || model.justSought) && editing === null) show(at);
+      if (isFollowing && model.isPlaying && editing === null) show(at);
     }
     const row = rows.get(at);
     if (row) mark(row, time);
@@ -416,7 +416,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
     highlight: redraw,
     revision: () => { if (wasReadOnly !== model.isReadOnly) redraw(); },
     recording: () => { if (wasReadOnly !== model.isReadOnly) redraw(); },
-    time: ({ detail }) => heard(detail.time),
+    frame: ({ detail }) => heard(detail.time),
     select: ({ detail }) => {
       const before = rows.get(lit);
       lit = detail.isQuiet ? null : detail.position;
