@@ -58,9 +58,9 @@ async function show() {
   }
 }
 
-/** The page's own styles, once. */
-function style(name) {
-  const address = `${document.documentElement.dataset.base}/pages/${name}.css`;
+/** The own styles of a page or a part, once. */
+export function style(name, folder = "pages") {
+  const address = `${document.documentElement.dataset.base}/${folder}/${name}.css`;
   if (document.querySelector(`link[href="${address}"]`)) return null;
   return new Promise((resolve) => {
     const link = h("link", { rel: "stylesheet", href: address, onload: resolve, onerror: resolve });
