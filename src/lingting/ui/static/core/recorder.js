@@ -39,11 +39,11 @@ export async function microphones() {
 
 /**
  * One recording. `onlevel(0…1, seconds)` some times a second, `onquiet(is)` when nothing is heard,
- * `onended()` when the microphone is taken away.
+ * `onended()` when the microphone is taken away; `onblock(samples, rate)` for whoever listens along.
  */
 export class Recorder {
-  constructor({ onlevel, onquiet, onended } = {}) {
-    Object.assign(this, { onlevel, onquiet, onended });
+  constructor({ onlevel, onquiet, onended, onblock } = {}) {
+    Object.assign(this, { onlevel, onquiet, onended, onblock });
     this.isPaused = false;
     this._blobs = [];
     this._gathered = [];
@@ -98,6 +98,7 @@ export class Recorder {
       if (this._gathered.length >= GATHERED) this._settle();
     }
     // From -60 dB to 0 dB as 0 to 1.
+    if (!this.isPaused) this.onblock?.(block, this._context.sampleRate);
     this.onlevel?.(Math.max(0, Math.min(1, 1 + Math.log10(Math.max(loudness, 1e-6)) / 3)), this.seconds);
   }
 
@@ -133,7 +134,7 @@ export class Recorder {
 }
 
 /** Of a WAV file with one channel of 16 bits. */
-function header(frames, rate) {
+export function header(frames, rate) {
   const view = new DataView(new ArrayBuffer(44));
   const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
   const bytes = Math.min(frames * 2, 0xffffffff - 36);
