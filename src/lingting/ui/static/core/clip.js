@@ -6,6 +6,7 @@ import { fill, h, newId } from "./dom.js";
 import { clock, when } from "./format.js";
 import { icon } from "./icons.js";
 import { button, dialog, problemBox, spinner } from "./parts.js";
+import { ACCEPT } from "./upload.js";
 import { learn, t } from "./words.js";
 
 learn(clipWords);
@@ -16,7 +17,7 @@ learn(clipWords);
  * {element, choose(clip), address()}; `address` is for `<audio src>`. `release()` when the page is left.
  */
 export function createClipChooser({ onchange, large = false }) {
-  const input = h("input", { type: "file", accept: "audio/*,video/*", class: "lt-hidden", tabindex: "-1", id: newId(), "aria-label": t("clip.file"),
+  const input = h("input", { type: "file", accept: ACCEPT, class: "lt-hidden", tabindex: "-1", id: newId(), "aria-label": t("clip.file"),
     onchange: () => { if (input.files[0]) took(input.files[0]); input.value = ""; } });
   let clip = null, url = null;
 
