@@ -152,11 +152,6 @@ export class Session {
     jobs.refresh();
   }
 
-  /** Nothing of it is wanted any more; `restore` takes that back. */
-  discard() {
-    this.stop();
-    this.isDiscarded = true;
-  }
-
+  /** Nothing of it is wanted any more. */
   end() { this._control.abort(); this._recorder.discard(); }
 }

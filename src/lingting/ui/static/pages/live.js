@@ -27,6 +27,16 @@ let session = null;
 
 addEventListener("beforeunload", (event) => { if (session?.isUnsaved) event.preventDefault(); });
 
+/** Nobody looks at it any more: a message says when it is done. */
+function aside(left) {
+  left.changed = () => {
+    if (left.job?.state !== "done") return;
+    left.changed = () => {};
+    if (session === left) session = null;
+    toast(t("live.done"), { action: { text: t("live.openIt"), run: () => go(`recordings?id=${left.job.recording_id}`) } });
+  };
+}
+
 const two = (value) => String(value).padStart(2, "0");
 const stampOf = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}.${two(at.getMinutes())}`;
 
@@ -71,8 +81,7 @@ customElements.define("lt-live", class extends HTMLElement {
     if (!session) return;
     if (session.state === "on") { session.stop(); toast(t("live.left"), { kind: "warn" }); }
     if (session.state === "asking") { session.stop(); session = null; return; }
-    const mine = session;
-    session.changed = () => { if (mine.job?.state === "done" && session === mine) { session = null; toast(t("live.done"), { action: { text: t("live.openIt"), run: () => go(`recordings?id=${mine.job.recording_id}`) } }); } };
+    aside(session);
   }
 
   // The session.
@@ -161,6 +170,7 @@ customElements.define("lt-live", class extends HTMLElement {
       state === "idle" && button(t("live.start"), () => this.#start(), { kind: "primary", glyph: "mic" }),
       state === "asking" && button(t("cancel"), () => { session.end(); session.stop(); session = null; this.#drawAll(); }),
       state === "on" && [button(t("live.stop"), () => this.#stop(), { kind: "primary", glyph: "stop" }), button(t("live.save"), () => this.#save(), { glyph: "check" })],
+      state === "saved" && button(t("live.new"), () => { aside(session); session = null; this.#drawAll(); }, { glyph: "mic" }),
       ["stopped", "failed"].includes(state) && [button(t(state === "failed" ? "live.saveAgain" : "live.save"), () => this.#save(), { kind: "primary", glyph: "check" }),
         menu(t("live.files"), () => this.#files(), { glyph: "download" }), button(t("live.discard"), () => this.#discard(), { kind: "quiet", glyph: "trash" })]);
     if (had) this.controls.querySelector("button")?.focus();
@@ -193,8 +203,7 @@ customElements.define("lt-live", class extends HTMLElement {
     }
     const isSaving = state === "saving", { job } = session;
     if (job && ["failed", "cancelled"].includes(job.state)) {
-      return fill(this.kept, h("div", { class: "lt-problem", role: "alert" }, icon("warn"), h("p", {}, t("live.failed")), h("a", { class: "lt-button", href: `/app/recordings?id=${job.recording_id}` }, t("live.openIt")),
-        button(t("live.new"), () => { session = null; this.#drawAll(); })));
+      return fill(this.kept, h("div", { class: "lt-problem", role: "alert" }, icon("warn"), h("p", {}, t("live.failed")), h("a", { class: "lt-button", href: `/app/recordings?id=${job.recording_id}` }, t("live.openIt"))));
     }
     const told = isSaving ? t(session.isLost ? "live.savingLost" : "live.saving", { share: percent(session.share) }) : t("live.transcribing");
     const share = isSaving ? session.share : job?.total_s > 0 ? Math.min(1, job.done_s / job.total_s) : null;
