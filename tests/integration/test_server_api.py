@@ -19,6 +19,7 @@ from server_parts import Running, head, raw, running, wait_until
 from store_parts import plain_transcript, rich_transcript
 
 from lingting.server.guard import HEADERS, Patience
+from lingting.store import work
 from lingting.text.writers import FORMATS
 from lingting.transcript import Transcript
 
@@ -62,6 +63,9 @@ def test_a_transcript_comes_back_equal(service: Running, client: httpx.Client) -
     assert found.pop("revision") == 1
     assert Transcript.from_dict(found) == service.service.store.transcript(id)
     assert answer.headers["etag"] == f'"{id}-1"'
+    page = client.get(f"/transcripts/{id}/segments").json()
+    assert page["items"] == answer.json()["segments"]
+    assert page["items"][0]["words"][0].keys() == {"text", "start_s", "end_s", "confidence"}
 
 
 def test_a_long_transcript_streams_and_pages(service: Running, client: httpx.Client) -> None:
@@ -329,6 +333,30 @@ def test_a_client_that_does_not_read_is_let_go(tmp_path: Path) -> None:
 
 
 # Jobs --------------------------------------------------------------------------------------------
+
+
+def test_what_a_job_has_heard_so_far(service: Running, client: httpx.Client) -> None:
+    store = service.service.store
+    form = client.post("/recordings", files={"file": ("talk.mp3", noise("heard"))})
+    id = form.json()["items"][0]["job"]["id"]
+    path = f"/jobs/{id}/segments"
+    assert client.get(path).json() == {"revision": 0, "total": 0, "items": [], "next": None}
+    rows = plain_transcript(4).as_dict()["segments"]
+    with store.database.write() as session:
+        (claim,) = work.claim(session, "w1", 1)
+    for number in range(2):
+        with store.database.write() as session:
+            work.save_group(
+                session, id, claim.epoch, number=number, clips=1, end_s=2.0 + number,
+                total_s=4.0, segments=rows[2 * number : 2 * number + 2], state={},
+            )  # fmt: skip
+    page = client.get(path, params={"start": 1, "limit": 2}).json()
+    assert (page["revision"], page["total"], page["next"]) == (0, 4, 3)
+    assert page["items"] == json.loads(json.dumps(rows[1:3]))
+    with store.database.write() as session:
+        work.finish(session, id, claim.epoch, plain_transcript(4), None)
+    assert client.get(path).json()["total"] == 0
+    assert refusal(client.get("/jobs/x/segments")) == (404, "job.not_found")
 
 
 def test_jobs_and_batches(client: httpx.Client) -> None:

@@ -24,6 +24,7 @@ from lingting.store.records import (
     WorkerState,
 )
 from lingting.store.store import Store
+from lingting.transcript import Segment, segment_from
 
 _Session = Any
 """Of the store's library, which only the store knows."""
@@ -181,6 +182,11 @@ class Desk:
         """Raises JobNotFound."""
         with self.store.database.read() as session:
             return jobs.job(session, job_id)
+
+    def heard(self, job_id: str) -> list[Segment]:
+        """The segments of a job that is not done, as far as it went, in order."""
+        with self.store.database.read() as session:
+            return [segment_from(row) for row in work.group_segments(session, job_id)]
 
     def made_for(self, idempotency_key: str, *, owner: str | None = None) -> Job:
         """What ``submit`` made for this key. Raises JobNotFound."""

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from lingting.answers import SegmentPage
 from lingting.errors import BatchNotFound, JobNotFound
 from lingting.jobs import Batch, Job, JobState, Priority
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.principal import Principal
+from lingting.server.readings import note_read
 from lingting.server.service import Service
 from lingting.server.views import After, BatchPage, JobPage, Limit
 from lingting.server.visible import check_seen
@@ -76,6 +78,27 @@ def show_submitted(
 def show_job(service: TheService, who: Reader, id: str) -> Job:
     """One job: state, progress, and why it failed."""
     return job_of(service, who, id)
+
+
+@router.get("/jobs/{id}/segments")
+def list_heard(
+    service: TheService,
+    who: Reader,
+    id: str,
+    start: Annotated[int, Query(ge=0, description="The first one's position.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
+) -> SegmentPage:
+    """What was heard so far, while there is no transcript of this job: `revision` is 0.
+
+    Empty when the job is done. What a failed job heard stays until it is retried or removed.
+    """
+    job = job_of(service, who, id)
+    heard = service.desk.heard(id)
+    found = heard[start : start + limit]
+    if found:
+        note_read(service, who, "transcript.read", job.recording_id, revision=0)
+    behind = start + len(found)
+    return SegmentPage(0, len(heard), found, behind if found and behind < len(heard) else None)
 
 
 @router.post("/jobs/{id}/{action}")

@@ -128,7 +128,9 @@ def list_segments(
     recording_of(service, who, id)
     number, total, _ = service.store.head(id, revision)
     note_read(service, who, "transcript.read", id, revision=number)
-    found = list(service.store.segments(id, number, start=start, limit=limit))
+    stored = service.store.segments(id, number, start=start, limit=limit)
+    # pydantic reads a tuple's items past its methods, and stored words are parsed by these.
+    found = [replace(one, words=one.words[:]) for one in stored]
     behind = start + len(found)
     return SegmentPage(number, total, found, behind if found and behind < total else None)
 

@@ -1,0 +1,427 @@
+// One recording: its waveform and player, its transcript to read and correct, and panels beside it.
+
+import words from "../words/recording.js";
+import { api, listen } from "../core/api.js";
+import { fill, h } from "../core/dom.js";
+import { clock } from "../core/format.js";
+import { icon } from "../core/icons.js";
+import { go, me } from "../core/main.js";
+import { button, copy, dialog, menu, problemBox, spinner, toast, toastProblem } from "../core/parts.js";
+import { createPlayer } from "../core/player.js";
+import { createWaveform } from "../core/waveform.js";
+import { learn, t } from "../core/words.js";
+import { facts, jobCard, title } from "../recording/head.js";
+import { RecordingModel } from "../recording/model.js";
+import { PANELS } from "../recording/panels.js";
+import { COLOUR_KINDS, createTranscript } from "../recording/transcript.js";
+
+learn(words);
+
+const ICONS = { find: "search", speakers: "people", notes: "note", revisions: "history", share: "share", exports: "download" };
+const DOUBTS = "lingting.doubts";
+const STYLE = `${document.documentElement.dataset.base}/pages/recording.css`;
+const styled = document.querySelector(`link[href="${STYLE}"]`) ? Promise.resolve() : new Promise((resolve) => {
+  document.head.append(h("link", { rel: "stylesheet", href: STYLE, onload: resolve, onerror: resolve }));
+});
+
+customElements.define("lt-recording", class extends HTMLElement {
+  connectedCallback() {
+    this.ends = [];
+    this.open();
+  }
+
+  disconnectedCallback() { this.shut(); }
+
+  shut() {
+    for (const end of this.ends.splice(0)) end();
+    this.model?.close();
+    this.model = null;
+  }
+
+  /** Another recording, or another place in this one. */
+  addressChanged() {
+    const asked = new URLSearchParams(location.search);
+    if (this.model && asked.get("id") === this.model.id) this.goTo(asked);
+    else { this.shut(); this.open(); }
+  }
+
+  async open() {
+    const asked = new URLSearchParams(location.search);
+    const id = asked.get("id");
+    const waiting = setTimeout(() => fill(this, spinner()), 200);
+    const peaks = api.bytes(`/recordings/${encodeURIComponent(id)}/peaks`).catch(() => null);
+    let model = null;
+    try {
+      const who = await me;
+      model = new RecordingModel(id, who);
+      await Promise.all([model.open(Number(asked.get("revision")) || null), styled]);
+    } catch (error) {
+      clearTimeout(waiting);
+      model?.close();
+      if (!this.isConnected) return;
+      fill(this, h("h1", {}, t("recording")), problemBox(error, () => { this.shut(); this.open(); }), h("a", { class: "lt-button", href: "/app/recordings" }, t("recording.back")));
+      return;
+    }
+    clearTimeout(waiting);
+    if (!this.isConnected || new URLSearchParams(location.search).get("id") !== id) { model.close(); return; }
+    this.model = model;
+    this.build(asked, peaks);
+  }
+
+  on(target, name, run, options) {
+    target.addEventListener(name, run, options);
+    this.ends.push(() => target.removeEventListener(name, run, options));
+  }
+
+  build(asked, peaks) {
+    const { model } = this;
+    document.title = `${model.recording.name} · ${t("product")}`;
+    this.player = createPlayer({
+      src: api.address(`/recordings/${model.id}/audio`), duration: model.recording.duration_s || 0,
+      onDuration: (s) => { if (!model.recording.duration_s) this.wave?.setDuration(s); },
+      onTime: (s) => { this.wave?.setTime(s); model.ticked(s); },
+      onState: () => { if (this.transcript) this.following(); model.dispatchEvent(new CustomEvent("playing")); },
+      onProblem: (key) => toast(t(key), { kind: "warn", ms: 10_000 }),
+    });
+    model.player = this.player;
+    this.ends.push(() => this.player.destroy());
+    this.wave = createWaveform({
+      label: t("recording.position"), height: matchMedia("(max-width: 640px), (max-height: 560px)").matches ? 60 : 84,
+      onSeek: (s, { final }) => { this.transcript?.setFollowing(true); this.player.seek(s); if (final) this.lookFor(s); },
+      onMark: (mark) => { this.panel("notes", { id: mark.id }); model.mark(mark.id); this.player.seek(mark.at_s); this.lookFor(mark.at_s); },
+    });
+    this.ends.push(() => this.wave.destroy());
+    this.wave.setDuration(model.duration);
+    if (!model.duration) this.player.load();
+    peaks.then((bytes) => { if (bytes?.byteLength) this.wave.setPeaks(new Int8Array(bytes), model.duration); });
+
+    this.scroller = h("div", { class: "lt-recording-scroll" });
+    this.transcript = createTranscript(model, this.scroller, {
+      onSpeaker: (position) => this.panel("speakers", { position }),
+      onFollow: () => this.following(),
+    });
+    model.colours = this.transcript.colours;
+    this.ends.push(() => this.transcript.destroy());
+    this.followButton = button(t("recording.follow"), () => this.transcript.setFollowing(true), { glyph: "wave", class: "lt-button lt-recording-follow", hidden: true });
+    this.drawer = h("aside", { class: "lt-recording-drawer", hidden: true, "aria-label": t("recording.panels") });
+    this.live = h("div", { class: "lt-recording-live", hidden: true, "aria-label": t("recording.live"), role: "log", "aria-live": "off" });
+    this.notice = h("div", { class: "lt-recording-notice" });
+    fill(this.scroller,
+      h("div", { class: "lt-recording-head" },
+        h("a", { class: "lt-recording-back", href: "/app/recordings", onclick: (event) => this.goBack(event) }, icon("back"), t("recording.back")),
+        title(model), facts(model), jobCard(model)),
+      this.toolbar(), this.notice, this.transcript.element, this.live);
+    fill(this, h("div", { class: "lt-recording" },
+      h("div", { class: "lt-recording-stage" }, this.scroller, this.followButton),
+      this.drawer,
+      h("div", { class: "lt-recording-foot" }, this.wave.element, this.player.element)));
+
+    this.on(model, "marks", ({ detail }) => this.wave.setMarks(detail.list));
+    import("../recording/notes.js").then((notes) => notes.marks(model)).catch(() => {});  // their panel says what went wrong
+    this.on(model, "changed", () => this.spans());
+    this.on(model, "recording", () => { this.wave.setDuration(model.duration); this.readOnly(); });
+    this.on(model, "revision", () => this.readOnly());
+    this.on(model, "conflict", ({ detail }) => this.conflict(detail));
+    this.on(model, "seek", ({ detail }) => this.lookFor(detail.time));
+    this.on(model, "select", ({ detail }) => { if (detail.position === null) return; const one = model.segments[detail.position]; if (one && !detail.isQuiet) this.wave.setTime(this.player.time); });
+    this.on(document, "keydown", (event) => this.key(event));
+    this.ends.push(listen((event) => { if (event.job_id && event.job_id === model.job?.id) this.heardOf(event); else if (event.kind === "job.queued") this.maybeNew(event); }));
+    this.transcript.reset();
+    this.spans();
+    this.readOnly();
+    if (model.left) toast(t("recording.takenUp", { n: model.left }));
+    if (!model.recording.revision) this.watch();
+    this.goTo(asked);
+  }
+
+  // The toolbar -----------------------------------------------------------------------------
+
+  toolbar() {
+    const { model } = this;
+    const undo = button(null, () => this.step("undo"), { kind: "quiet", label: t("recording.undo"), glyph: "undo", "aria-keyshortcuts": "Control+Z" });
+    const redo = button(null, () => this.step("redo"), { kind: "quiet", label: t("recording.redo"), glyph: "redo", "aria-keyshortcuts": "Control+Shift+Z" });
+    const state = h("span", { class: "lt-recording-state lt-small", role: "status" });
+    const layers = h("div", { class: "lt-recording-layers", role: "group", "aria-label": t("recording.layer") },
+      ["written", "spoken"].map((layer) => h("button", { type: "button", dataset: { layer }, "aria-pressed": String(model.layer === layer), title: t(`recording.layer.${layer}.about`), onclick: () => model.setLayer(layer) }, t(`recording.layer.${layer}`))));
+    const isMarked = localStorage.getItem(DOUBTS) !== "no";
+    this.transcript.setDoubts(isMarked);
+    const doubts = button(t("recording.doubts"), () => {
+      const is = doubts.getAttribute("aria-pressed") !== "true";
+      doubts.setAttribute("aria-pressed", String(is));
+      localStorage.setItem(DOUBTS, is ? "yes" : "no");
+      this.transcript.setDoubts(is);
+    }, { kind: "quiet", "aria-pressed": String(isMarked), title: t("recording.doubts.about"), class: "lt-button lt-quiet lt-recording-doubts", glyph: "eye" });
+    this.tabs = h("div", { class: "lt-recording-tabs", role: "toolbar", "aria-label": t("recording.panels") }, PANELS.map((name) =>
+      button(t(`recording.tab.${name}`), () => (this.opened === name ? this.closePanel() : this.panel(name)), { kind: "quiet", glyph: ICONS[name], title: t(`recording.tab.${name}`), "aria-label": t(`recording.tab.${name}`), "aria-expanded": "false", dataset: { panel: name } })));
+    const more = menu(null, () => [
+      { text: t("recording.copyAll"), glyph: "copy", run: () => this.copyAll() },
+      { text: t("recording.download"), glyph: "download", run: () => location.assign(api.address(`/recordings/${model.id}/audio`)) },
+      null,
+      { text: t("recording.keys"), glyph: "keyboard", run: () => this.help() },
+    ], { label: t("more"), kind: "quiet" });
+    const steps = () => { undo.disabled = !model.canUndo; redo.disabled = !model.canRedo; };
+    const edits = h("div", { class: "lt-row lt-recording-edits" }, undo, redo, state);
+    const saving = ({ detail }) => {
+      const { state: name, error } = detail;
+      state.dataset.state = name;
+      fill(state, t(`recording.saving.${name}`), (name === "failed" || name === "offline") && button(t("again"), () => model.flush(), { kind: "quiet" }));
+      if (name === "failed" && error) toastProblem(error);
+      if (name === "failed" && error?.status === 403) model.isRefused = true;
+    };
+    steps();
+    this.on(model, "steps", steps);
+    this.on(model, "revision", steps);
+    this.on(model, "recording", steps);
+    this.on(model, "saving", saving);
+    this.on(model, "layer", () => { for (const one of layers.children) one.setAttribute("aria-pressed", String(one.dataset.layer === model.layer)); });
+    const made = h("div", { class: "lt-recording-bar" }, edits, layers, doubts, this.tabs, more);
+    const shown = () => { made.hidden = !model.recording.revision; edits.hidden = model.isReadOnly; };
+    shown();
+    this.on(model, "recording", shown);
+    this.on(model, "revision", shown);
+    return made;
+  }
+
+  /** The way back is offered while it plays and one looks elsewhere. */
+  following() { this.followButton.hidden = this.transcript.isFollowing || !this.player.isPlaying || !this.model.total; }
+
+  step(which) {
+    const done = this.model[which]();
+    if (done) this.transcript.scrollTo(done.steps[0].position).catch(() => {});
+  }
+
+  readOnly() {
+    const why = this.model.whyReadOnly;
+    const isTold = why !== null && this.model.recording.revision > 0;
+    fill(this.notice, isTold && h("div", { class: "lt-note lt-row lt-spread" }, h("span", {}, t(why, { revision: this.model.revision })),
+      why === "recording.readOnly.earlier" && button(t("recording.current"), () => this.model.show(null).catch(toastProblem))));
+  }
+
+  /** Who speaks when, under the waveform; as far as it is loaded. */
+  spans() {
+    cancelAnimationFrame(this.spansAsked);
+    this.spansAsked = requestAnimationFrame(() => {
+      const found = [];
+      for (const one of this.model.segments) {
+        if (!one?.speaker) continue;
+        const kind = COLOUR_KINDS[this.transcript.colours.of(one.speaker)], last = found.at(-1);
+        if (last?.kind === kind && one.start_s - last.end_s < 1) last.end_s = one.end_s;
+        else found.push({ start_s: one.start_s, end_s: one.end_s, kind });
+      }
+      this.wave.setSpans(found);
+    });
+  }
+
+  // Places ----------------------------------------------------------------------------------
+
+  async goTo(asked) {
+    const { model } = this;
+    const segment = Number(asked.get("segment") ?? NaN), time = Number(asked.get("t") ?? NaN);
+    try {
+      if (Number.isInteger(segment) && segment >= 0 && segment < model.total) {
+        await model.ensure(segment, segment + 1);
+        const at = Number.isFinite(time) ? time : model.segments[segment].start_s;
+        this.player.seek(at);
+        await this.transcript.scrollTo(segment);
+        model.select(segment);
+      } else if (Number.isFinite(time)) {
+        this.player.seek(time);
+        const at = await model.locate(time);
+        if (at !== null) { model.lastFound = at; await this.transcript.scrollTo(at); model.ticked(time); }
+      }
+      if (PANELS.includes(asked.get("panel"))) this.panel(asked.get("panel"));
+    } catch (error) { toastProblem(error); }
+  }
+
+  /** The row of a time, loaded if it is not there. */
+  async lookFor(time) {
+    if (!this.model.total) return;
+    try {
+      const at = await this.model.locate(time);
+      if (at === null || Math.abs(this.player.time - time) > 30) return;
+      this.model.lastFound = at;
+      if (this.transcript.isFollowing && this.transcript.editing === null) await this.transcript.scrollTo(at);
+      this.model.ticked(this.player.time);
+    } catch (error) { toastProblem(error); }
+  }
+
+  goBack(event) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    const isFromList = history.state?.from === "recordings" || document.referrer.includes("/app/recordings");
+    if (isFromList && history.length > 1) history.back();
+    else go("recordings");
+  }
+
+  // The job ---------------------------------------------------------------------------------
+
+  async heardOf(event) {
+    const { model } = this;
+    try {
+      if (event.kind === "job.done") {
+        stopLive(this);
+        await model.refresh();
+        if (model.current && model.recording.revision > model.current && model.total) {
+          toast(t("recording.newTranscript"), { ms: 60_000, action: { text: t("recording.showNew"), run: () => model.flush().then(() => model.reload()).catch(toastProblem) } });
+          return;
+        }
+        await model.reload();
+        const bytes = await api.bytes(`/recordings/${model.id}/peaks`);
+        if (bytes.byteLength) this.wave.setPeaks(new Int8Array(bytes), model.duration);
+        return;
+      }
+      model.job = await api.get(`/jobs/${model.job.id}`);
+      model.dispatchEvent(new CustomEvent("recording"));
+      if (!model.recording.revision) this.watch();
+    } catch (error) { if (error.status !== 0) toastProblem(error); }
+  }
+
+  async maybeNew(event) {
+    const job = await api.get(`/jobs/${event.job_id}`).catch(() => null);
+    if (job?.recording_id !== this.model?.id) return;
+    this.model.job = job;
+    this.model.dispatchEvent(new CustomEvent("recording"));
+  }
+
+  /** The text as it comes, while there is no transcript yet. */
+  async watch() {
+    const { model, live } = this;
+    if (!model.job || !["running", "paused", "failed"].includes(model.job.state) || this.isWatching) return;
+    this.isWatching = true;
+    try {
+      for (let next = live.childElementCount; next !== null;) {
+        const page = await api.get(`/jobs/${model.job.id}/segments`, { start: next, limit: 500 });
+        if (model.recording.revision) break;
+        if (!page.items.length) break;
+        live.hidden = false;
+        for (const one of page.items) {
+          live.append(h("p", { class: "lt-recording-row lt-recording-coming" },
+            h("button", { type: "button", class: "lt-recording-time lt-number", onclick: () => this.player.seek(one.start_s), "aria-label": t("recording.playFrom", { time: clock(one.start_s) }) }, clock(one.start_s)),
+            h("span", { class: "lt-recording-text", lang: one.language || null, dir: "auto" }, one.text)));
+        }
+        next = page.next;
+      }
+    } catch (error) { if (error.status && error.status !== 404) toastProblem(error); } finally { this.isWatching = false; }
+  }
+
+  // Panels ----------------------------------------------------------------------------------
+
+  async panel(name, wish = {}) {
+    if (!PANELS.includes(name)) return;
+    if (this.opened === name) { this.closing?.wish?.(wish); return; }
+    this.closePanel(false);
+    this.opened = name;
+    this.openedBy = document.activeElement;
+    const into = h("div", { class: "lt-recording-panel" });
+    fill(this.drawer, h("header", {}, h("h2", { tabindex: "-1" }, t(`recording.tab.${name}`)), button(null, () => this.closePanel(), { kind: "quiet", label: t("close"), glyph: "close" })), into);
+    this.drawer.hidden = false;
+    this.drawn();
+    try {
+      const made = await import(`../recording/${name}.js`);
+      if (this.opened !== name) return;
+      const close = await made.open(this.model, into, wish);
+      if (this.opened !== name) { close?.(); return; }
+      this.closing = close || null;
+      if (!into.contains(document.activeElement)) this.drawer.querySelector("h2").focus({ preventScroll: true });
+    } catch (error) {
+      if (!error.code) console.warn("the panel did not load", error);
+      fill(into, problemBox(error.code ? error : { code: "page", message: t("error.load") }, () => { this.opened = null; this.panel(name, wish); }));
+    }
+  }
+
+  closePanel(isBack = true) {
+    if (!this.opened) return;
+    this.closing?.();
+    this.closing = null;
+    this.opened = null;
+    this.drawer.hidden = true;
+    fill(this.drawer);
+    this.drawn();
+    if (isBack) this.openedBy?.focus?.();
+  }
+
+  drawn() { for (const one of this.tabs.children) one.setAttribute("aria-expanded", String(one.dataset.panel === this.opened)); }
+
+  // What can be done with all of it ---------------------------------------------------------
+
+  async copyAll() {
+    try {
+      const all = await this.model.all();
+      const isSpoken = this.model.layer === "spoken";
+      let speaker = null;
+      await copy(all.map((one) => {
+        const name = one.speaker && one.speaker !== speaker ? `\n${one.speaker}  ${clock(one.start_s)}\n` : "";
+        speaker = one.speaker;
+        return name + (isSpoken ? one.spoken : one.text);
+      }).join("\n").trim());
+    } catch (error) { toastProblem(error); }
+  }
+
+  /** Somebody else changed the same segments: shown side by side, nothing is thrown away unasked. */
+  async conflict({ clashes, resolve }) {
+    const mine = clashes.map((one) => one.mine).join("\n");
+    const canMine = clashes.every((one) => one.theirs !== null);
+    const choice = await dialog(t("recording.conflict"), (close) => [
+      h("p", {}, t("recording.conflict.text", { n: clashes.length })),
+      h("div", { class: "lt-recording-clashes" }, clashes.slice(0, 50).map((one) => h("div", { class: "lt-recording-clash" },
+        h("span", { class: "lt-number lt-soft" }, clock(one.start_s)),
+        h("div", {}, h("h3", {}, t("recording.conflict.theirs")), h("p", { dir: "auto" }, one.theirs ?? t("recording.conflict.gone"))),
+        h("div", {}, h("h3", {}, t("recording.conflict.mine")), h("p", { dir: "auto" }, one.mine))))),
+      h("footer", {}, button(t("recording.conflict.copy"), () => copy(mine), { glyph: "copy" }), button(t("recording.conflict.keepTheirs"), () => close("theirs")),
+        canMine && button(t("recording.conflict.keepMine"), () => close("mine"), { kind: "primary" })),
+    ], { wide: true });
+    resolve(choice);
+  }
+
+  // Keys ------------------------------------------------------------------------------------
+
+  key(event) {
+    if (event.defaultPrevented || event.isComposing || !this.model || document.querySelector("dialog[open]")) return;
+    const isTyping = event.target.matches?.("input:not([type=checkbox], [type=range]), textarea, select, [contenteditable]");
+    const isCommand = event.ctrlKey || event.metaKey;
+    const { player } = this;
+    if (isCommand && !event.altKey) {
+      const key = event.key.toLowerCase();
+      if (key === "z" && !isTyping) this.step(event.shiftKey ? "redo" : "undo");
+      else if (key === "y" && !isTyping) this.step("redo");
+      else if (key === "s") this.model.flush();
+      else if (key === "f" && PANELS.includes("find") && !event.shiftKey) this.panel("find");
+      else return;
+      event.preventDefault();
+      return;
+    }
+    if (isTyping || event.altKey) return;
+    const isOnControl = event.target.closest?.("button, a, [role=slider], [role=menu]") && !event.target.closest?.(".lt-recording-time");
+    const run = {
+      " ": isOnControl ? null : () => player.toggle(),
+      k: () => player.toggle(), j: () => player.step(-5), l: () => player.step(5),
+      ArrowLeft: () => player.step(event.shiftKey ? -1 : -5), ArrowRight: () => player.step(event.shiftKey ? 1 : 5),
+      "[": () => player.faster(-1), "]": () => player.faster(1), "<": () => player.faster(-1), ">": () => player.faster(1),
+      e: () => this.transcript.edit(Math.max(0, this.transcript.playing)),
+      g: () => this.transcript.setFollowing(true),
+      f: () => this.panel("find"), n: () => this.panel("notes", { at_s: player.time }),
+      v: () => this.model.setLayer(this.model.layer === "written" ? "spoken" : "written"),
+      "?": () => this.help(), Escape: this.opened ? () => this.closePanel() : null,
+    }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!run) return;
+    run();
+    event.preventDefault();
+  }
+
+  help() {
+    const row = (keys, key) => h("div", {}, h("dt", {}, keys.map((one) => h("kbd", {}, one))), h("dd", {}, t(key)));
+    dialog(t("recording.keys"), () => h("div", { class: "lt-recording-keys" },
+      h("h3", {}, t("recording.keys.listening")), h("dl", {},
+        row(["Space", "K"], "recording.keys.play"), row(["←", "→"], "recording.keys.step"), row(["Shift ← →"], "recording.keys.small"), row(["[", "]"], "recording.keys.speed"), row(["G"], "recording.keys.follow")),
+      h("h3", {}, t("recording.keys.editing")), h("dl", {},
+        row(["E", "Enter"], "recording.keys.edit"), row(["Enter"], "recording.keys.next"), row(["Shift Enter"], "recording.keys.previous"), row(["Tab"], "recording.keys.tab"), row(["Shift Tab"], "recording.keys.shiftTab"), row(["Esc"], "recording.keys.escape"),
+        row(["Ctrl Z"], "recording.keys.undo"), row(["Ctrl Shift Z"], "recording.keys.redo"), row(["Ctrl S"], "recording.keys.save")),
+      h("h3", {}, t("recording.keys.page")), h("dl", {},
+        row(["↑", "↓"], "recording.keys.rows"), row(["V"], "recording.keys.layer"), PANELS.includes("find") && row(["F", "Ctrl F"], "recording.keys.find"), PANELS.includes("notes") && row(["N"], "recording.keys.note"), row(["?"], "recording.keys.help"))), { wide: true });
+  }
+});
+
+function stopLive(page) {
+  page.live.hidden = true;
+  fill(page.live);
+}

@@ -1,0 +1,432 @@
+// A recording and its transcript as a page works with them: loaded by the page, changed at once,
+// saved soon, taken back step by step. Panels and the transcript only talk to this.
+
+import { api } from "../core/api.js";
+import { toastProblem } from "../core/parts.js";
+import { Saver } from "./saving.js";
+
+const PAGE = 100, AT_ONCE = 1000;
+const FINISHED = new Set(["done", "failed", "cancelled"]);
+
+export class RecordingModel extends EventTarget {
+  /** `me`: the answer of /users/me. */
+  constructor(id, me) {
+    super();
+    this.id = id;
+    this.me = me;
+    this.recording = null;
+    this.job = null;
+    this.revision = 0;
+    this.current = 0;
+    this.total = 0;
+    this.layer = "written";
+    this.selection = null;
+    this.player = null;
+    this.segments = [];
+    this.loading = new Map();
+    this.done = [];
+    this.undone = [];
+    this.isRefused = false;
+    this.saver = new Saver(id, {
+      revision: () => this.current,
+      saved: (revision, sent) => this.#saved(revision, sent),
+      conflict: (changes) => this.#conflict(changes),
+      state: (state, error) => this.#tell("saving", { state, error }),
+    });
+  }
+
+  #tell(name, detail = {}) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+
+  // Reading ---------------------------------------------------------------------------------
+
+  /** What is known of the recording, its newest job, and the first page; `revision`: an earlier state. */
+  async open(revision = null) {
+    await this.refresh();
+    if (!this.recording.revision) return;
+    const page = await api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: PAGE, revision });
+    this.current = this.recording.revision = Math.max(this.recording.revision, revision === null ? page.revision : 0);
+    this.#take(page, 0);
+    await this.#takeUp();
+  }
+
+  /** The facts again, and the newest job. */
+  async refresh() {
+    this.recording = await api.get(`/recordings/${this.id}`);
+    this.job = this.recording.job;
+    this.#tell("recording");
+  }
+
+  /** The transcript again, as it is on the service. */
+  async reload() {
+    await this.refresh();
+    this.current = this.recording.revision;
+    await this.#begin(null);
+  }
+
+  /** Look at an earlier state; null: the current one again. */
+  async show(revision) {
+    await this.flush();
+    await this.#begin(revision === this.current ? null : revision);
+  }
+
+  async #begin(revision) {
+    const page = await api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: PAGE, revision });
+    if (revision === null) this.current = page.revision;
+    this.done = [];
+    this.undone = [];
+    this.segments = [];
+    this.loading.clear();
+    this.#take(page, 0);
+    this.#tell("revision", { revision: this.revision, current: this.current });
+    this.#tell("changed", { from: 0, to: this.total, isNew: true });
+    this.#tell("steps");
+  }
+
+  #take(page, start) {
+    this.revision = page.revision;
+    if (this.segments.length !== page.total) this.segments.length = page.total;
+    this.total = page.total;
+    page.items.forEach((one, at) => {
+      const position = start + at;
+      this.segments[position] ||= this.#withPending({ ...one, position });
+    });
+  }
+
+  /** What is not saved yet is shown nevertheless. */
+  #withPending(segment) {
+    const change = this.saver.pending.get(segment.position) || this.saver.sending?.get(segment.position);
+    return change && this.isCurrent ? changed(segment, change) : segment;
+  }
+
+  get isCurrent() { return this.revision === this.current; }
+
+  get(position) {
+    const found = this.segments[position];
+    if (!found && position >= 0 && position < this.total) this.ensure(position, position + 1).catch(() => {});
+    return found || null;
+  }
+
+  /** Those positions are loaded behind it (`to` is exclusive). */
+  async ensure(from, to) {
+    const waits = [];
+    const last = Math.min(to, this.total);
+    for (let at = Math.max(0, from); at < last; at += 1) {
+      if (this.segments[at]) continue;
+      const start = at - (at % PAGE);
+      waits.push(this.#load(start));
+      at = start + PAGE - 1;
+    }
+    await Promise.all(waits);
+  }
+
+  #load(start, limit = PAGE) {
+    const known = this.loading.get(start);
+    if (known) return known;
+    const revision = this.revision, at = this.segments;
+    const work = api.get(`/transcripts/${this.id}/segments`, { start, limit, revision }).then((page) => {
+      // Meanwhile another state may be shown, or this one may have got a new number by our changes.
+      if (at !== this.segments) return;
+      const kept = this.revision;
+      this.#take(page, start);
+      this.revision = kept;
+      this.#tell("changed", { from: start, to: start + page.items.length, isLoaded: true });
+    }).finally(() => this.loading.delete(start));
+    this.loading.set(start, work);
+    return work;
+  }
+
+  /** All segments in order. */
+  async all() {
+    for (let start = 0; start < this.total; start += AT_ONCE) {
+      let isThere = true;
+      for (let at = start; at < Math.min(this.total, start + AT_ONCE) && isThere; at += 1) isThere = Boolean(this.segments[at]);
+      if (isThere) continue;
+      const waits = [];
+      for (let at = start; at < Math.min(this.total, start + AT_ONCE); at += PAGE) waits.push(this.ensure(at, at + PAGE));
+      await Promise.all(waits);
+    }
+    return this.segments;
+  }
+
+  /** The position that is heard at a time: loads what it needs to find it. */
+  async locate(time) {
+    if (!this.total) return null;
+    let low = 0, high = this.total - 1;
+    let guess = Math.round((time / (this.duration || 1)) * high);
+    for (let tries = 0; low < high && tries < 20; tries += 1) {
+      guess = Math.min(high, Math.max(low, guess));
+      await this.ensure(guess, guess + 1);
+      const [from, to] = this.#loadedAround(guess);
+      if (this.segments[from].start_s > time) high = Math.max(low, from - 1);
+      else if (to < this.total && to <= high && this.segments[to - 1].end_s < time && !(this.segments[to]?.start_s > time)) low = to;
+      else return this.positionAt(time, from, to);
+      const [a, b] = [this.segments[low]?.start_s ?? 0, this.segments[high]?.start_s ?? this.duration];
+      guess = b > a ? low + Math.round(((time - a) / (b - a)) * (high - low)) : (low + high) >> 1;
+      if (tries > 6) guess = (low + high) >> 1;
+    }
+    await this.ensure(low, low + 1);
+    return low;
+  }
+
+  #loadedAround(position) {
+    const from = position - (position % PAGE);
+    let first = position, last = position;
+    while (first > from && this.segments[first - 1]) first -= 1;
+    while (last < this.total && this.segments[last] && last < from + PAGE) last += 1;
+    return [first, last];
+  }
+
+  /** The same among those that are loaded; null while that is not known. */
+  positionAt(time, from = 0, to = this.total) {
+    let low = from, high = to;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const one = this.segments[middle];
+      if (!one) return this.#nearby(time);
+      if (one.start_s <= time + 1e-3) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1 >= from ? low - 1 : this.total && from === 0 ? 0 : from;
+  }
+
+  #nearby(time) {
+    const start = this.lastFound ?? 0;
+    for (let at = Math.max(0, start - 2); at < Math.min(this.total, start + 6); at += 1) {
+      const one = this.segments[at], next = this.segments[at + 1];
+      if (one && one.start_s <= time && (next ? next.start_s > time : time <= one.end_s)) return at;
+    }
+    return null;
+  }
+
+  // Changing --------------------------------------------------------------------------------
+
+  get isReadOnly() { return this.whyReadOnly !== null; }
+
+  /** Key of the sentence that says why nothing can be changed here, or null. Courtesy: the service decides. */
+  get whyReadOnly() {
+    const { recording: it, me } = this;
+    if (!it || !me) return "recording.readOnly.loading";
+    if (!me.scopes.includes("write") && !me.scopes.includes("admin")) return "recording.readOnly.scope";
+    if (it.deleted_at) return "recording.readOnly.deleted";
+    const isMine = me.scopes.includes("admin") || it.owner === me.user || (me.role === "manager" && it.department && it.department === me.department);
+    if (!isMine || this.isRefused) return "recording.readOnly.others";
+    if (this.job && !FINISHED.has(this.job.state) && !it.revision) return "recording.readOnly.running";
+    if (!this.isCurrent) return "recording.readOnly.earlier";
+    return null;
+  }
+
+  /**
+   * Change texts and speakers: shown at once, saved soon, one step of undo. `isTyping`: goes on with
+   * the step before when that is of the same segment. Returns whether anything is different now.
+   */
+  async change(changes, { label = "", isTyping = false } = {}) {
+    if (this.isReadOnly) return false;
+    await Promise.all(changes.filter((one) => !this.segments[one.position]).map((one) => this.ensure(one.position, one.position + 1)));
+    return this.write(changes, { label, isTyping });
+  }
+
+  /** The same for segments that are loaded, at once. */
+  write(changes, { label = "", isTyping = false } = {}) {
+    const steps = [];
+    for (const { position, ...wish } of changes) {
+      const before = this.segments[position];
+      if (!before || this.isReadOnly) continue;
+      const after = changed(before, wish);
+      if (after.text === before.text && after.speaker === before.speaker) continue;
+      steps.push({ position, before, after });
+    }
+    if (!steps.length) return false;
+    const last = this.done.at(-1);
+    if (isTyping && last?.isTyping && last.steps.length === 1 && last.steps[0].position === steps[0].position) last.steps[0].after = steps[0].after;
+    else this.done.push({ label, steps, isTyping });
+    if (this.done.length > 500) this.done.shift();
+    this.undone = [];
+    this.#put(steps.map((step) => [step.position, step.before, step.after]), isTyping);
+    return true;
+  }
+
+  #put(list, isTyping = false) {
+    for (const [position, before, after] of list) {
+      this.segments[position] = after;
+      const change = {};
+      if (after.text !== before.text) change.text = after.text;
+      if (after.speaker !== before.speaker) change.speaker = after.speaker;
+      this.saver.put(position, change, { text: before.text, speaker: before.speaker, start_s: before.start_s, end_s: before.end_s });
+    }
+    const places = list.map(([position]) => position);
+    const from = places.reduce((a, b) => Math.min(a, b)), to = places.reduce((a, b) => Math.max(a, b)) + 1;
+    this.#tell("changed", { from, to, isTyping });
+    this.#tell("steps");
+  }
+
+  /** Typing in this segment is over: the next letter is another step. */
+  endTyping() {
+    const last = this.done.at(-1);
+    if (last) last.isTyping = false;
+  }
+
+  get canUndo() { return this.done.length > 0 && !this.isReadOnly; }
+  get canRedo() { return this.undone.length > 0 && !this.isReadOnly; }
+
+  undo() { return this.#step(this.done, this.undone, "after", "before"); }
+  redo() { return this.#step(this.undone, this.done, "before", "after"); }
+
+  #step(from, to, is, was) {
+    if (this.isReadOnly) return null;
+    const step = from.pop();
+    if (!step) return null;
+    step.isTyping = false;
+    to.push(step);
+    this.#put(step.steps.map((one) => [one.position, this.segments[one.position] || one[is], one[was]]));
+    this.select(step.steps[0].position);
+    return step;
+  }
+
+  #saved(revision, sent) {
+    if (this.isCurrent) this.revision = revision;
+    this.current = revision;
+    this.recording = { ...this.recording, revision };
+    // What is typed on top of it is now on top of what was sent.
+    for (const [position, change] of sent) {
+      const waiting = this.saver.pending.get(position);
+      if (waiting) waiting.base = { ...waiting.base, ...("text" in change && { text: change.text }), ...("speaker" in change && { speaker: change.speaker }) };
+    }
+    this.#tell("saved", { revision });
+    this.#tell("revision", { revision: this.revision, current: this.current });
+  }
+
+  /** Everything is on the service behind it; false when it could not be sent. */
+  async flush() { return this.saver.flush(); }
+
+  /**
+   * Somebody else was quicker. Segments they left alone take our change without a question; for
+   * the others the page asks: 'conflict' has `theirs`, `mine` and `resolve("mine"|"theirs")`.
+   */
+  async #conflict(changes) {
+    let found;
+    try { found = await this.#theirs(changes); } catch (error) {
+      this.saver.say(error.status === 0 ? "offline" : "failed", error);
+      if (error.status === 0) this.saver.soon(4000);
+      return false;
+    }
+    const { page, matched, clashes } = found;
+    let choice = "mine";
+    if (clashes.length) {
+      choice = await new Promise((resolve) => this.#tell("conflict", { clashes, revision: page.revision, resolve }));
+      if (choice === undefined) { this.saver.say("failed"); return false; }
+    }
+    const clashing = new Set(clashes.map((one) => one.position));
+    const kept = new Map();
+    for (const [position, change] of [...changes]) {
+      changes.delete(position);
+      const there = matched.get(position);
+      if (!there || (choice === "theirs" && clashing.has(position))) continue;
+      kept.set(there.position, { ...change, base: { text: there.text, speaker: there.speaker, start_s: there.start_s, end_s: there.end_s } });
+    }
+    for (const [position, change] of kept) changes.set(position, change);
+    this.current = page.revision;
+    this.saver.keep();
+    await this.#begin(null);
+    return this.current === page.revision || this.#conflict(changes);
+  }
+
+  async #theirs(changes) {
+    const page = await api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: 1 });
+    const isSame = page.total === this.total;
+    const theirs = new Map();
+    const read = async (start, limit) => {
+      const got = await api.get(`/transcripts/${this.id}/segments`, { start, limit, revision: page.revision });
+      got.items.forEach((one, at) => theirs.set(start + at, { ...one, position: start + at }));
+    };
+    if (isSame && changes.size <= 20) await Promise.all([...changes.keys()].map((at) => read(at, 1)));
+    else for (let start = 0; start < page.total; start += AT_ONCE) await read(start, AT_ONCE);
+    const byTime = isSame ? null : new Map([...theirs.values()].map((one) => [`${one.start_s} ${one.end_s}`, one]));
+    const matched = new Map(), clashes = [];
+    for (const [position, change] of changes) {
+      const { base } = change;
+      const there = byTime ? byTime.get(`${base.start_s} ${base.end_s}`) : theirs.get(position);
+      if (there) matched.set(position, there);
+      const isClash = !there || ("text" in change && there.text !== base.text && there.text !== change.text)
+        || ("speaker" in change && there.speaker !== base.speaker && there.speaker !== change.speaker);
+      if (isClash) clashes.push({ position, start_s: base.start_s, mine: change.text ?? base.text, myCause: change, theirs: there ? there.text : null, theirSpeaker: there?.speaker });
+    }
+    return { page, matched, clashes };
+  }
+
+  /** What a page that was closed had not saved yet. */
+  async #takeUp() {
+    const left = this.saver.left();
+    if (!left?.changes?.length || this.isReadOnly) return;
+    for (const [position, { base, ...change }] of left.changes) {
+      this.saver.put(position, change, base);
+      await this.ensure(position, position + 1);
+      if (this.segments[position]) this.segments[position] = changed(this.segments[position], change);
+    }
+    this.left = left.changes.length;
+    // It was made on what was there then: the service says if that is no more.
+    if (left.revision !== this.current) await this.#conflict(this.saver.pending);
+  }
+
+  async restore(revision) {
+    await this.flush();
+    await api.post(`/transcripts/${this.id}/restore`, { revision });
+    await this.reload();
+  }
+
+  async rename(name) {
+    this.recording = { ...this.recording, ...(await api.patch(`/recordings/${this.id}`, { name })) };
+    this.#tell("recording");
+  }
+
+  async tag(add, remove) {
+    const found = await api.post(`/recordings/${this.id}/tags`, { add, remove });
+    this.recording = { ...this.recording, tags: found.tags };
+    this.#tell("recording");
+  }
+
+  // Playing and showing ---------------------------------------------------------------------
+
+  get time() { return this.player?.time ?? 0; }
+  get duration() { return this.recording?.duration_s || this.player?.duration || 0; }
+  get isPlaying() { return Boolean(this.player?.isPlaying); }
+  seek(s, { play = false } = {}) {
+    this.player?.seek(s);
+    if (play) this.player?.play();
+    this.#tell("seek", { time: s });
+  }
+  play() { this.player?.play(); }
+  pause() { this.player?.pause(); }
+
+  select(position, { text = null, isQuiet = false } = {}) {
+    this.selection = position;
+    this.#tell("select", { position, text, isQuiet });
+  }
+
+  marks(list) { this.#tell("marks", { list }); }
+  highlight(map) { this.found = map; this.#tell("highlight", {}); }
+  setLayer(layer) { this.layer = layer; this.#tell("layer", { layer }); }
+  mark(id) { this.#tell("mark", { id }); }
+
+  /** 'frame' at every frame, 'time' at most ten times a second. */
+  ticked(time) {
+    this.#tell("frame", { time });
+    const now = performance.now();
+    if (now - this.tickedAt < 100 && this.isPlaying) return;
+    this.tickedAt = now;
+    this.#tell("time", { time });
+  }
+
+  /** Nothing is sent behind it but what waits. */
+  close() {
+    if (this.saver.isDirty) this.saver.flush().catch(toastProblem);
+    this.saver.close();
+  }
+}
+
+/** A segment with another text or speaker, as the service changes it. */
+function changed(segment, wish) {
+  const made = { ...segment };
+  if (wish.text !== undefined && wish.text !== null && wish.text !== segment.text) Object.assign(made, { text: wish.text, edits: [], failure: null });
+  if ("speaker" in wish) made.speaker = wish.speaker || null;
+  return made;
+}
