@@ -12,6 +12,7 @@ const PATHS = {
   undo: "M9 14L4 9l5-5M4 9h10a6 6 0 0 1 0 12h-3", history: "M3 12a9 9 0 1 0 3-6.7L3 8M3 3v5h5M12 7v5l4 2", share: "M16 6l-4-4-4 4M12 2v13M5 11v9h14v-9", note: "M5 3h14v18l-7-4-7 4z",
   people: "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM2 20c0-3.5 3-5 7-5s7 1.5 7 5M16 5a3.5 3.5 0 0 1 0 7M18 15c3 .5 4 2.500 4 5", copy: "M8 8h12v12H8zM16 8V4H4v12h4", filter: "M3 5h18l-7 8v6l-4 2v-8z",
   check: "M4 12l6 6L20 6", plus: "M12 5v14M5 12h14", refresh: "M20 11A8 8 0 1 0 18 17M20 4v7h-7", back: "M15 5l-7 7 7 7", next: "M9 5l7 7-7 7", key: "M14 7a4 4 0 1 1-3.500 6L3 20v-4l6-6a4 4 0 0 1 5-3zM16 9h.01",
+  gauge: "M4 18a9 9 0 1 1 16 0M12 14l4-5M12 14h.01", chart: "M4 4v16h16M8 16v-4M12 16V8M16 16v-6", box: "M3 8l9-5 9 5v8l-9 5-9-5zM3 8l9 5 9-5M12 13v8", up: "M12 19V5M6 11l6-6 6 6", down: "M12 5v14M6 13l6 6 6-6",
   folder: "M3 6h6l2 2h10v12H3z", menu: "M4 7h16M4 12h16M4 17h16", keyboard: "M3 6h18v12H3zM7 10h.01M11 10h.01M15 10h.01M7 14h10",
 };
 

@@ -14,7 +14,7 @@ const ROOT = "/app";
 const PAGES = [
   ["transcribe", "", "upload"], ["recordings", "recordings", "list"], ["batch", "batch", "layers"],
   ["live", "live", "captions"], ["vad", "vad", "wave"], ["glossaries", "glossaries", "book"],
-  ["settings", "settings", "gear", (me) => me.scopes.includes("admin")],
+  ["settings", "settings", "gear"],
 ];
 
 /** Who is signed in: the answer of /users/me, once it is there. */
@@ -155,7 +155,14 @@ function connection({ detail }) {
   else sayLost = setTimeout(() => { isConnected = false; toast(t("connection.lost"), { kind: "warn" }); }, 4000);
 }
 
+/** Gradio's reset of all elements hangs on one class, and would win over the pages' own styles. */
+function withoutReset(shell) {
+  const names = [...(shell?.classList || [])].filter((name) => name.startsWith("gradio-container-"));
+  shell?.classList.remove(...names);
+}
+
 function start(into) {
+  withoutReset(into.closest(".gradio-container"));
   head = header();
   place = h("main", { class: "lt-main", tabindex: "-1", id: "lt-main" });
   fill(into, h("a", { class: "lt-skip", href: "#lt-main" }, t("skip")), head, place);
