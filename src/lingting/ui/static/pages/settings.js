@@ -16,8 +16,9 @@ const audits = (who) => isAdmin(who) || who.scopes.includes("audit");
 
 /** Groups of sections: name, icon, and who is shown it. What they may do there the server decides. */
 const GROUPS = [
+  ["service", [["models", "layers", isAdmin], ["engine", "gauge", isAdmin], ["limits", "gear", isAdmin], ["system", "chart", isAdmin]]],
   ["people", [["users", "people", overseesPeople], ["departments", "folder", isAdmin]]],
-  ["records", [["retention", "history", isAdmin], ["audit", "list", audits]]],
+  ["records", [["retention", "history", isAdmin], ["audit", "list", audits], ["backups", "box", isAdmin]]],
   ["yours", [["account", "user", () => true], ["keys", "key", () => true], ["webhooks", "share", reads]]],
 ];
 
