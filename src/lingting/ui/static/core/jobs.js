@@ -1,10 +1,11 @@
 // Jobs as they are now: fetched once, then kept current by events.
 
-import { api, listen } from "./api.js";
+import { api, listen, pages } from "./api.js";
 
 const FETCHES = 4;
+const MANY = 10;
 const STATES = {
-  "job.queued": "queued", "job.started": "running", "job.paused": "paused", "job.done": "done", "job.failed": "failed", "job.cancelled": "cancelled",
+  "job.queued": "queued", "job.started": "running", "job.paused": "paused", "job.resumed": "queued", "job.done": "done", "job.failed": "failed", "job.cancelled": "cancelled",
 };
 const UNCLAIMED = 500;
 
@@ -71,28 +72,48 @@ export class LiveJobs {
     if (event.kind === "job.progress") Object.assign(job, event.data, { state: "running", eta_s: etaOf(job, event) });
     else if (event.kind === "job.done") Object.assign(job, { state: "done", revision: event.data.revision, done_s: event.data.duration_s, total_s: event.data.duration_s, eta_s: null, error: null });
     else if (event.kind in STATES) Object.assign(job, { state: STATES[event.kind], eta_s: null });
-    if (event.kind === "job.started") Object.assign(job, { started_at: event.at, error: null });
-    if (["job.failed", "job.resumed"].includes(event.kind)) this.want(job.id);
+    if (["job.started", "job.queued"].includes(event.kind)) job.error = null;
+    if (event.kind === "job.started") job.started_at = event.at;
+    if (event.kind === "job.failed") this.want(job.id);
     this._changed(job);
   }
 
   /** Fetch it soon. */
   want(id) {
     this._wanted.add(id);
-    clearTimeout(this._timer);
-    this._timer = setTimeout(() => this._fetch(), 50);
+    this._timer ||= setTimeout(() => { this._timer = 0; this._fetch(); }, 100);
   }
 
   _fetch() {
+    if (this._wanted.size > MANY) { this._fetchPages(); return; }
     while (this._fetching < FETCHES && this._wanted.size) {
       const id = this._wanted.values().next().value;
       this._wanted.delete(id);
       this._fetching += 1;
-      api.get(`/jobs/${id}`).then((job) => {
-        this.jobs.set(id, job);
-        this._changed(job);
-      }, (error) => { if (error.status === 404) this.jobs.delete(id); }).finally(() => { this._fetching -= 1; this._fetch(); });
+      api.get(`/jobs/${id}`).then((job) => this._take(job), (error) => { if (error.status === 404) this.jobs.delete(id); })
+        .finally(() => { this._fetching -= 1; if (this._wanted.size) this._fetch(); });
     }
+  }
+
+  /** Many at once: as pages of a list, until none is missing. */
+  async _fetchPages() {
+    if (this._isReading) return;
+    this._isReading = true;
+    const missing = new Set(this._wanted);
+    this._wanted.clear();
+    try {
+      for await (const page of pages("/jobs", { batch: this._batch, limit: 500 })) {
+        for (const job of page.items) if (missing.delete(job.id) || this.jobs.has(job.id)) this._take(job);
+        if (!missing.size || !this._stop) break;
+      }
+    } catch { /* when the connection is back, all that is not finished is asked for again */ }
+    this._isReading = false;
+    if (this._wanted.size) this.want(this._wanted.values().next().value);
+  }
+
+  _take(job) {
+    this.jobs.set(job.id, job);
+    this._changed(job);
   }
 }
 

@@ -9,6 +9,8 @@ learn(uploadWords);
 
 const PIECE_BYTES = 8 << 20;
 const AT_ONCE = 3;
+/** Given to the network, and told a little later. */
+const UNDERWAY_BYTES = 4 << 20;
 const LONGEST_PAUSE_MS = 15_000;
 const LONGEST_WAIT_S = 120;
 const MEMORY = "lingting.uploads";
@@ -304,15 +306,16 @@ export class Queue {
 
   /** All that are staged, or those given, with these fields. */
   start(fields, items = this.all("staged")) {
-    for (const item of items) Object.assign(item, { fields, key: newKey(), state: "waiting", share: 0, error: null });
+    for (const item of items) Object.assign(item, { fields, key: newKey(), state: "waiting", share: 0, isLost: false, error: null, control: null });
     this._tell(null);
     this._pump();
   }
 
   cancel(item) {
     if (["waiting", "sending", "staged"].includes(item.state)) {
+      // What may have arrived becomes a job, whoever hangs up: the answer says which one to cancel.
+      if (item.isLost || item.size * (1 - item.share) > UNDERWAY_BYTES) item.control?.abort();
       item.state = "cancelled";
-      item.control?.abort();
       this._tell(item);
     }
   }
@@ -355,27 +358,30 @@ export class Queue {
     this._sending += 1;
     item.state = "sending";
     const control = item.control = new AbortController();
+    const isCurrent = () => item.control === control && !control.signal.aborted;
     this._tell(item);
     try {
       const job = await send(item.file, {
         fields: item.fields, key: item.key, signal: control.signal,
-        onprogress: (share) => { item.share = share; item.isLost = false; this._tell(item); },
-        onlost: (isLost) => { if (item.isLost !== isLost) { item.isLost = isLost; this._tell(item); } },
+        onprogress: (share) => { if (isCurrent()) { item.share = share; item.isLost = false; this._tell(item); } },
+        onlost: (isLost) => {
+          if (item.state === "cancelled") control.abort();
+          else if (item.isLost !== isLost && isCurrent()) { item.isLost = isLost; this._tell(item); }
+        },
       });
-      if (control.signal.aborted) cancelJob(job);
-      else Object.assign(item, { job, state: "sent", share: 1, file: null });
+      if (!isCurrent() || item.state !== "sending") {
+        const stopped = await api.post(`/jobs/${job.id}/cancel`).catch(() => job);
+        if (isCurrent() && item.state === "cancelled") Object.assign(item, { job: stopped, state: "sent", file: null });
+      } else Object.assign(item, { job, state: "sent", share: 1, file: null });
     } catch (error) {
-      if (control === item.control && error.name !== "AbortError") Object.assign(item, { state: "failed", error });
+      if (isCurrent() && item.state === "sending") Object.assign(item, { state: "failed", error });
     }
     this._sending -= 1;
-    item.isLost = false;
+    if (item.control === control) { item.isLost = false; item.control = null; }
     this._tell(item);
     this._pump();
   }
 }
-
-/** The file had arrived before anybody could stop it. */
-const cancelJob = (job) => api.post(`/jobs/${job.id}/cancel`).catch(() => {});
 
 const queues = new Set();
 addEventListener("beforeunload", (event) => {

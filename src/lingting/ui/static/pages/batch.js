@@ -237,7 +237,8 @@ class OneBatch {
 
   // What is shown ------------------------------------------------------------------------------
 
-  get isPaused() { return this.batch.state === "paused" || this.queue.isPaused; }
+  /** Something waits to go on. */
+  get isPaused() { return this.queue.isPaused || this.batch.state === "paused" || this.paused > 0; }
 
   heard(item) {
     if (item?.state === "sent" && !this.live.jobs.has(item.job.id)) this.live.put(item.job);
@@ -276,10 +277,12 @@ class OneBatch {
     for (const item of items) {
       if (["failed", "cancelled"].includes(item.state)) { counts[item.state] += 1; share += 1; } else { counts.unsent += 1; share += 0.1 * item.share; }
     }
+    this.paused = counts.paused;
     const count = jobs.length + items.length, broken = counts.failed + counts.cancelled;
     this.bar.value = count ? share / count : 0;
     const isOver = count > 0 && counts.done + broken === count;
-    const state = counts.unsent && !this.isPaused ? "running" : isOver ? "done" : counts.running && this.batch.state !== "paused" ? "running" : this.batch.state;
+    const over = counts.done ? "done" : counts.failed ? "failed" : "cancelled";
+    const state = isOver ? over : this.isPaused ? "paused" : counts.running || counts.unsent ? "running" : this.batch.state;
     fill(this.state, stateBadge(state));
     const eta = !isOver && !this.isPaused ? this.batch.eta_s : null;
     fill(this.facts,
@@ -386,8 +389,8 @@ class OneBatch {
   async retry(control) {
     for (const item of this.queue.all("failed", "cancelled")) this.queue.retry(item);
     this.queue.pause(false);
-    await this.change(control, "retry");
-    for (const job of this.live.jobs.values()) if (["failed", "cancelled"].includes(job.state)) this.live.want(job.id);
+    // What is tried again goes on, and so do those that come later.
+    if (await this.change(control, "retry")) await this.change(control, "resume");
   }
 
   table(form) { return download(`/batches/${this.id}/table/${form}`, { name: `${this.batch.name}.${form}` }).catch(toastProblem); }
