@@ -16,7 +16,8 @@ _ORDERS = ("/models/{id}/load", "/models/{id}/unload", "/engines/clear")
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("described") / "data", requests_per_minute=0) as found:
+    folder = tmp_path_factory.mktemp("described") / "data"
+    with running(folder, requests_per_minute=0, offline=True) as found:
         yield found
 
 
