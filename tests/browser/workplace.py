@@ -99,6 +99,7 @@ class Workplace:
             return False
 
     def stop(self) -> None:
+        self.client.close()
         if self.process.poll() is None:
             self.process.terminate()
             try:

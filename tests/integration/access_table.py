@@ -246,6 +246,7 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/uploads/{id}": Row("mine"),
     "PATCH /api/v1/uploads/{id}": Row("mine", headers=_PIECE),
     "DELETE /api/v1/uploads/{id}": Row("mine", headers=_TUS),
+    "POST /api/v1/recordings/sample": Row("write", json={"sample": "sentence"}),
     "POST /api/v1/recordings/from-url": Row("write", json={"url": "{served}/a.mp3"}),
     "GET /api/v1/webhooks": Row("read"),
     "POST /api/v1/webhooks": Row("write", json=_HOOK),

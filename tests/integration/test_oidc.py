@@ -179,6 +179,28 @@ def sign_in(service: Running, provider: Provider, http: httpx.Client) -> httpx.R
     return http.get("/login/oidc/callback", params=provider.authorize(begun.headers["location"]))
 
 
+def test_one_comes_back_to_where_one_was_on_the_way_to(
+    service: Running, provider: Provider
+) -> None:
+    for going, lands in (
+        ("/app/recordings?q=x&owner=li", "/app/recordings?q=x&amp;owner=li"),
+        ("https://elsewhere.test/", "/"),
+        ("//elsewhere.test", "/"),
+    ):
+        with browser(service) as http:
+            begun = http.get("/login/oidc", params={"next": going})
+            answer = provider.authorize(begun.headers["location"])
+            done = http.get("/login/oidc/callback", params=answer)
+            assert f'content="0;url={lands}"' in done.text
+            assert "lingting_session_oidc_going" not in http.cookies
+    with browser(service) as http:
+        begun = http.get("/login/oidc", params={"next": "/app/batch"})
+        refused = http.get("/login/oidc/callback", params={"error": "access_denied"})
+        assert refused.status_code == 401
+        assert 'action="/login?next=%2Fapp%2Fbatch"' in refused.text
+        assert 'href="/login/oidc?next=%2Fapp%2Fbatch"' in refused.text
+
+
 def test_the_whole_way(service: Running, provider: Provider) -> None:
     provider.groups = ["staff", "team-sales", "choir"]
     assert provider.asked == [], "nobody is asked before somebody signs in"

@@ -310,6 +310,37 @@ def test_the_pages_from_first_link_to_signing_out(service: Running) -> None:
         assert right.status_code == 303
 
 
+def test_the_pages_speak_one_language_and_keep_the_way(service: Running) -> None:
+    with httpx.Client(base_url=service.url, follow_redirects=False) as browser:
+        english = browser.get("/login", params={"next": "/app/batch"})
+        assert "Password" in english.text
+        assert "密码" not in english.text
+        chinese = browser.get("/login", headers={"Accept-Language": "zh-CN,zh;q=0.9"})
+        assert "lang=zh-CN" in chinese.text
+        assert "密码" in chinese.text
+        assert "Password" not in chinese.text
+        # What was chosen goes before what the browser asks for, here and on the other pages.
+        assert 'href="/login?next=%2Fapp%2Fbatch&amp;language=zh"' in english.text
+        chosen = browser.get("/login", params={"next": "/app/batch", "language": "zh"})
+        assert "密码" in chosen.text
+        assert browser.cookies["lingting_language"] == "zh"
+        wrong = browser.post(
+            "/login", params={"next": "/app/batch"}, data={"user": "nobody", "password": "x"}
+        )
+        assert wrong.status_code == 401
+        assert "用户名或密码不正确" in wrong.text
+        assert 'value="nobody"' in wrong.text
+        assert 'action="/login?next=%2Fapp%2Fbatch"' in wrong.text
+        link = service.service.access.new_link()
+        form = {"token": link, "password": "short", "again": "short"}
+        assert "至少需要 10 个" in browser.post("/setup", data=form).text
+        assert "两次输入的密码不一致" in browser.post("/setup", data={**form, "again": "x"}).text
+        spent = browser.get("/setup", params={"token": "x", "language": "en"})
+        assert spent.status_code == 410
+        assert "or never existed" in spent.text
+        assert browser.get("/login", params={"language": "<script>"}).status_code == 400
+
+
 def test_behind_a_proxy_the_cookie_needs_tls(tmp_path: Path) -> None:
     with running(tmp_path / "data", behind_proxy=True) as service:
         form = {"token": service.service.access.new_link(), "password": PASSWORD, "again": PASSWORD}

@@ -10,7 +10,7 @@ export class ApiError extends Error {
     super(sentence(told));
     this.status = status;
     this.code = told.code;
-    this.nextStep = has(`error.${told.code}.next`) ? t(`error.${told.code}.next`) : told.next_step || "";
+    this.nextStep = has(`error.${told.code}.next`) ? t(`error.${told.code}.next`, { next: told.next_step || "" }) : told.next_step || "";
     this.incident = told.incident || null;
     this.retryAfterS = retryAfterS;
   }
@@ -18,7 +18,8 @@ export class ApiError extends Error {
   get isSignedOut() { return this.status === 401; }
 }
 
-const sentence = (told) => (has(`error.${told.code}`) ? t(`error.${told.code}`) : told.message || told.code);
+/** In English the service's own words; in Chinese those of the code, with the service's where they say more. */
+const sentence = (told) => (has(`error.${told.code}`) ? t(`error.${told.code}`, { message: told.message || "" }) : told.message || told.code);
 
 /** What a response that is no success says. */
 export async function errorOf(response) {

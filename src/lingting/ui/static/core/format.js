@@ -3,7 +3,9 @@
 import { language, t } from "./words.js";
 
 const locale = language === "zh" ? "zh-CN" : "en-GB";
-const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+const clockTime = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const dates = new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric", ...clockTime });
+const recent = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric", ...clockTime });
 const days = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
 
@@ -39,7 +41,12 @@ export function size(bytes) {
   return `${numbers.format(left)} ${units[at]}`;
 }
 
-export const when = (iso) => (iso ? dates.format(new Date(iso)) : "–");
+/** Day and time; the year only where it is another one. */
+export function when(iso) {
+  if (!iso) return "–";
+  const then = new Date(iso);
+  return (then.getFullYear() === new Date().getFullYear() ? recent : dates).format(then);
+}
 export const day = (iso) => (iso ? days.format(new Date(iso)) : "–");
 export const number = (value) => numbers.format(value);
 export const percent = (share) => `${Math.round(100 * share)} %`;

@@ -1,6 +1,7 @@
 // Line icons, drawn on 24 units; decoration only: what they mean is in the text or label beside them.
 
 const PATHS = {
+  expand: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5", shrink: "M9 4v5H4M15 4v5h5M9 20v-5H4M15 20v-5h5",
   close: "M6 6l12 12M18 6L6 18", more: "M5 12h.01M12 12h.01M19 12h.01", warn: "M12 4l9 16H3zM12 10v4M12 17h.01",
   wave: "M4 10v4M8 7v10M12 4v16M16 8v8M20 10v4", upload: "M12 16V4M7 9l5-5 5 5M4 20h16", mic: "M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3zM6 11a6 6 0 0 0 12 0M12 17v4",
   play: "M7 4l13 8-13 8z", pause: "M7 5v14M17 5v14", stop: "M6 6h12v12H6z", search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5L21 21",

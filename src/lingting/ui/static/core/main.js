@@ -1,5 +1,6 @@
 // The frame: navigation, language, theme, who is signed in; and the page that belongs to the address.
 
+import errorWords from "../words/errors.js";
 import frameWords from "../words/frame.js";
 import { api } from "./api.js";
 import { fill, h } from "./dom.js";
@@ -7,7 +8,7 @@ import { icon } from "./icons.js";
 import { button, dialog, menu, problemBox, spinner, toast } from "./parts.js";
 import { language, learn, t } from "./words.js";
 
-learn(frameWords);
+learn(frameWords, errorWords);
 
 const ROOT = "/app";
 /** Name, path, icon, and who sees it. Hiding is courtesy: the server decides. */

@@ -1,6 +1,300 @@
-import { h, fill } from "../core/dom.js";
-import { t } from "../core/words.js";
+// Live captions: what a microphone hears, sentence by sentence, large enough for a projector.
+
+import words from "../words/live.js";
+import { api } from "../core/api.js";
+import { fill, h, newId } from "../core/dom.js";
+import { clock, languageName, percent } from "../core/format.js";
+import { icon } from "../core/icons.js";
+import { go } from "../core/main.js";
+import { button, field, menu, problem, problemBox, progress, save, select, toast } from "../core/parts.js";
+import { microphones } from "../core/recorder.js";
+import { learn, t } from "../core/words.js";
+import { Session } from "./live-session.js";
+
+learn(words);
+
+const SIZES = [20, 24, 28, 34, 40, 48, 58, 70, 84, 100], LOOKS = ["page", "dark", "yellow", "light"];
+const LANGUAGES = ["zh", "yue", "en", "ja", "ko", "de", "fr", "es"];
+const PLACE = "lingting.live", SHOWN = 400;
+
+const chosen = (() => {
+  const found = { size: 34, look: "page", language: "", glossary: "", device: "" };
+  try { return { ...found, ...JSON.parse(localStorage.getItem(PLACE)) }; } catch { return found; }
+})();
+const keep = () => { try { localStorage.setItem(PLACE, JSON.stringify(chosen)); } catch { /* then not */ } };
+
+let session = null;
+
+addEventListener("beforeunload", (event) => { if (session?.isUnsaved) event.preventDefault(); });
+
+/** Nobody looks at it any more: a message says when it is done. */
+function aside(left) {
+  left.changed = () => {
+    if (left.job?.state !== "done") return;
+    left.changed = () => {};
+    if (session === left) session = null;
+    toast(t("live.done"), { action: { text: t("live.openIt"), run: () => go(`recordings?id=${left.job.recording_id}`) } });
+  };
+}
+
+const two = (value) => String(value).padStart(2, "0");
+const stampOf = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}.${two(at.getMinutes())}`;
 
 customElements.define("lt-live", class extends HTMLElement {
-  connectedCallback() { fill(this, h("h1", {}, t("page.live"))); }
+  #lines = new Map();
+  #isAtEnd = true;
+  #awake = null;
+  #drawn = null;
+  #full = () => this.#drawFull();
+  #seen = () => { if (document.visibilityState === "visible" && session?.state === "on") this.#stayAwake(); };
+
+  connectedCallback() {
+    this.lines = h("div", { class: "lt-live-lines", role: "log", "aria-live": "polite", "aria-label": t("live.captions"), tabindex: "0",
+      onscroll: () => { this.#isAtEnd = this.lines.scrollHeight - this.lines.scrollTop - this.lines.clientHeight < 60; } });
+    this.now = h("p", { class: "lt-live-now" });
+    this.trouble = h("div", {});
+    this.controls = h("div", { class: "lt-row" });
+    this.meter = h("meter", { class: "lt-live-meter", min: 0, max: 1, low: 0.15, "aria-label": t("live.level") });
+    this.time = h("span", { class: "lt-number lt-live-time", role: "timer", "aria-label": t("live.time") });
+    this.sizes = h("input", { type: "range", class: "lt-live-size", min: 0, max: SIZES.length - 1, step: 1, "aria-label": t("live.size"), oninput: () => this.#size(Number(this.sizes.value)) });
+    this.fullButton = button(null, () => this.#toggleFull(), { kind: "quiet", glyph: "expand", label: t("live.full"), class: "lt-button lt-quiet lt-icon-only" });
+    this.look = select(LOOKS.map((one) => [one, t(`live.look.${one}`)]), { value: chosen.look, "aria-label": t("live.look"), class: "lt-live-look", onchange: () => { chosen.look = this.look.value; keep(); this.#dress(); } });
+    this.stage = h("section", { class: "lt-live-stage", "aria-label": t("page.live") }, this.lines, this.now,
+      h("div", { class: "lt-live-bar" }, this.controls, this.meter, this.time,
+        h("div", { class: "lt-row lt-live-view" }, button("A", () => this.#size(SIZES.indexOf(chosen.size) - 1), { kind: "quiet", label: t("live.smaller"), class: "lt-button lt-quiet lt-live-small" }), this.sizes,
+          button("A", () => this.#size(SIZES.indexOf(chosen.size) + 1), { kind: "quiet", label: t("live.larger"), class: "lt-button lt-quiet lt-live-large" }), this.look, this.fullButton)));
+    this.options = h("div", { class: "lt-card lt-live-options" });
+    this.kept = h("div", {});
+    fill(this, h("div", { class: "lt-top" }, h("div", {}, h("h1", {}, t("page.live")), h("p", {}, t("live.about")))), this.trouble, this.stage, this.kept, this.options);
+    document.addEventListener("fullscreenchange", this.#full);
+    document.addEventListener("visibilitychange", this.#seen);
+    this.#listen();
+    this.#dress();
+    this.#drawOptions();
+    this.#drawAll();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("fullscreenchange", this.#full);
+    document.removeEventListener("visibilitychange", this.#seen);
+    this.#awake?.release().catch(() => {});
+    if (!session) return;
+    if (session.state === "on") { session.stop(); toast(t("live.left"), { kind: "warn" }); }
+    if (session.state === "asking") { session.stop(); session = null; return; }
+    aside(session);
+  }
+
+  // The session.
+
+  #listen() {
+    if (!session) return;
+    session.changed = (piece) => (piece ? this.#drawPiece(piece) : this.#draw());
+    session.ended = () => toast(t("recorder.ended"), { kind: "warn" });
+    session._recorder.onlevel = (level) => this.#level(level);
+  }
+
+  async #start() {
+    fill(this.trouble);
+    const mine = session = new Session({ options: { language: chosen.language, glossary: chosen.glossary } });
+    this.#listen();
+    this.#drawAll();
+    try {
+      await session.start(chosen.device || null);
+      if (session !== mine) return;
+      this.#stayAwake();
+      this.#drawOptions();
+    } catch (error) {
+      if (session === mine) session = null;
+      this.#drawAll();
+      fill(this.trouble, problemBox(error, () => this.#start()));
+    }
+  }
+
+  async #stayAwake() {
+    try { this.#awake = await navigator.wakeLock?.request("screen"); } catch { /* the screen may go dark then */ }
+  }
+
+  #stop() {
+    session.stop();
+    this.#awake?.release().catch(() => {});
+    if (!session.file) { session.end(); session = null; }
+    this.#drawAll();
+  }
+
+  #discard() {
+    const left = session;
+    session = null;
+    this.#drawAll();
+    toast(t("live.discarded"), { action: { text: t("undo"), run: () => {
+      if (session) return;
+      session = left;
+      if (this.isConnected) { this.#listen(); this.#drawAll(); } else go("live");
+    } } });
+  }
+
+  #save() {
+    const name = (this.name?.value.trim() || t("live.nameOf", { time: stampOf(session.startedAt) })).replace(/[/\\]/g, "-");
+    this.#awake?.release().catch(() => {});
+    session.save(`${name.replace(/\.wav$/i, "")}.wav`);
+  }
+
+  // What is seen.
+
+  #drawAll() {
+    this.#lines.clear();
+    fill(this.lines);
+    for (const piece of session?.pieces || []) this.#drawPiece(piece);
+    this.#drawn = null;
+    this.#draw();
+  }
+
+  #draw() {
+    const state = session?.state || "idle";
+    if (state === "saved" && session.job?.state === "done") return this.#finished();
+    this.stage.dataset.state = state;
+    if (this.#drawn !== state) {
+      this.#drawn = state;
+      this.#drawControls(state);
+      this.#drawOptions();
+    }
+    this.meter.hidden = state !== "on";
+    if (state !== "on") this.time.textContent = session ? clock(session.seconds) : "";
+    this.#drawNow(state);
+    this.#drawKept(state);
+    this.#scroll();
+  }
+
+  #drawControls(state) {
+    const had = this.controls.contains(document.activeElement);
+    fill(this.controls,
+      state === "idle" && button(t("live.start"), () => this.#start(), { kind: "primary", glyph: "mic" }),
+      state === "asking" && button(t("cancel"), () => { session.end(); session.stop(); session = null; this.#drawAll(); }),
+      state === "on" && [button(t("live.stop"), () => this.#stop(), { kind: "primary", glyph: "stop" }), button(t("live.save"), () => this.#save(), { glyph: "check" })],
+      state === "saved" && button(t("live.new"), () => { aside(session); session = null; this.#drawAll(); }, { glyph: "mic" }),
+      ["stopped", "failed"].includes(state) && [button(t(state === "failed" ? "live.saveAgain" : "live.save"), () => this.#save(), { kind: "primary", glyph: "check" }),
+        menu(t("live.files"), () => this.#files(), { glyph: "download" }), button(t("live.discard"), () => this.#discard(), { kind: "quiet", glyph: "trash" })]);
+    if (had) this.controls.querySelector("button")?.focus();
+  }
+
+  #files() {
+    const stem = t("live.nameOf", { time: stampOf(session.startedAt) });
+    return [{ text: t("live.audioFile"), glyph: "download", run: () => save(`${stem}.wav`, session.file, "audio/wav") },
+      session.text && { text: t("live.textFile"), glyph: "download", run: () => save(`${stem}.txt`, `${session.text}\n`) }].filter(Boolean);
+  }
+
+  /** The one line under the captions: what goes on just now. */
+  #drawNow(state) {
+    const isBare = !session?.pieces.some((piece) => piece.text || piece.state !== "heard");
+    if (state === "idle") return fill(this.now, h("span", { class: "lt-live-ready" }, icon("captions"), h("strong", {}, t("live.ready")), h("span", {}, t("live.ready.text"))));
+    const said = { asking: () => t("live.asking"), on: () => (session.isLost ? t("live.lost") : session.isQuiet ? t("recorder.quiet") : t(session.isHearing ? "live.hearing" : "live.listening")) }[state];
+    fill(this.now, said ? said() : isBare && t("live.nothing"));
+    this.now.classList.toggle("lt-live-warn", state === "on" && (session.isLost || session.isQuiet));
+    return null;
+  }
+
+  #drawKept(state) {
+    if (!["stopped", "saving", "saved", "failed"].includes(state)) { this.name = null; return fill(this.kept); }
+    if (state === "stopped" || state === "failed") {
+      if (this.name?.isConnected && state === "stopped") return null;
+      const given = this.name?.value || t("live.nameOf", { time: stampOf(session.startedAt) });
+      this.name = h("input", { type: "text", maxlength: "200", value: given });
+      return fill(this.kept, state === "failed" && problemBox(session.error, () => this.#save()),
+        h("section", { class: "lt-card lt-live-keep", "aria-label": t("live.save") }, h("p", {}, h("strong", {}, t("live.stopped", { time: clock(session.seconds) })), " ", h("span", { class: "lt-soft" }, t("live.again"))), field(t("live.name"), this.name)));
+    }
+    const isSaving = state === "saving", { job } = session;
+    if (job && ["failed", "cancelled"].includes(job.state)) {
+      return fill(this.kept, h("div", { class: "lt-problem", role: "alert" }, icon("warn"), h("p", {}, t("live.failed")), h("a", { class: "lt-button", href: `/app/recordings?id=${job.recording_id}` }, t("live.openIt"))));
+    }
+    const told = isSaving ? t(session.isLost ? "live.savingLost" : "live.saving", { share: percent(session.share) }) : t("live.transcribing");
+    const share = isSaving ? session.share : job?.total_s > 0 ? Math.min(1, job.done_s / job.total_s) : null;
+    return fill(this.kept, h("section", { class: "lt-card lt-live-keep", role: "status" }, h("p", {}, told), progress(share || null, told),
+      job && h("p", { class: "lt-live-open" }, h("a", { href: `/app/recordings?id=${job.recording_id}` }, t("live.open")))));
+  }
+
+  #finished() {
+    const { job } = session;
+    session = null;
+    toast(t("live.done"));
+    go(`recordings?id=${job.recording_id}`);
+  }
+
+  #drawPiece(piece) {
+    let line = this.#lines.get(piece);
+    if (!line) {
+      line = h("p", { dataset: { at: piece.at_s.toFixed(2) } });
+      this.#lines.set(piece, line);
+      this.lines.append(line);
+      if (this.lines.children.length > SHOWN) this.lines.firstElementChild.remove();
+    }
+    line.dataset.state = piece.state;
+    line.hidden = piece.state === "heard" && !piece.text;
+    if (piece.state === "failed") fill(line, h("span", { class: "lt-live-failed" }, icon("warn"), `${t("live.pieceFailed")} ${problem(piece.error) || ""}`, button(t("again"), () => session.again(piece), { kind: "quiet" })));
+    else fill(line, piece.text || h("span", { "aria-hidden": "true" }, t("live.waiting")));
+    this.#drawNow(session?.state || "idle");
+    this.#scroll();
+  }
+
+  #scroll() { if (this.#isAtEnd) this.lines.scrollTop = this.lines.scrollHeight; }
+
+  #level(level) {
+    this.meter.value = level;
+    if (session?.state === "on") this.time.textContent = clock(session.seconds);
+  }
+
+  // How it looks.
+
+  #size(at) {
+    chosen.size = SIZES[Math.max(0, Math.min(SIZES.length - 1, at))];
+    keep();
+    this.#dress();
+  }
+
+  #dress() {
+    if (!SIZES.includes(chosen.size)) chosen.size = 34;
+    this.stage.style.setProperty("--lt-live-size", `${chosen.size}px`);
+    this.sizes.value = SIZES.indexOf(chosen.size);
+    this.sizes.setAttribute("aria-valuetext", `${chosen.size} px`);
+    this.stage.dataset.look = chosen.look;
+    this.#scroll();
+  }
+
+  #toggleFull() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else if (this.stage.requestFullscreen) this.stage.requestFullscreen().catch(() => toast(t("live.cannotFull"), { kind: "warn" }));
+    else toast(t("live.cannotFull"), { kind: "warn" });
+  }
+
+  #drawFull() {
+    const is = document.fullscreenElement === this.stage;
+    const label = t(is ? "live.fullLeave" : "live.full");
+    fill(this.fullButton, icon(is ? "shrink" : "expand"));
+    this.fullButton.setAttribute("aria-label", label);
+    this.fullButton.title = label;
+    this.#scroll();
+  }
+
+  // What is chosen before.
+
+  async #drawOptions() {
+    const isFixed = Boolean(session) && session.state !== "stopped";
+    const draw = (glossaries, devices) => {
+      const set = (name) => ({ target }) => { chosen[name] = target.value; keep(); };
+      if (glossaries && !glossaries.some((one) => one.id === chosen.glossary)) chosen.glossary = "";
+      if (!devices.some((one) => one.deviceId === chosen.device)) chosen.device = "";
+      const own = (name, options) => select(options, { value: chosen[name], disabled: isFixed, onchange: set(name) });
+      fill(this.options, h("div", { class: "lt-grid" },
+        field(t("live.language"), own("language", [["", t("live.auto")], ...LANGUAGES.map((code) => [code, languageName(code)])])),
+        field(t("live.glossary"), own("glossary", [["", t("live.noGlossary")], ...(glossaries || []).map((one) => [one.id, one.name])])),
+        devices.length > 0 && field(t("live.microphone"), own("device", [["", t("live.anyMicrophone")], ...devices.map((one) => [one.deviceId, one.label])]))),
+      isFixed && h("p", { class: "lt-hint" }, t("live.fixed")));
+    };
+    try {
+      this.glossaries ||= (await api.get("/glossaries")).items;
+      const devices = await microphones();
+      if (this.isConnected) draw(this.glossaries, devices.filter((one) => one.deviceId !== "default"));
+    } catch (error) {
+      draw(null, []);
+      this.options.prepend(problemBox(error, () => this.#drawOptions()));
+    }
+  }
 });

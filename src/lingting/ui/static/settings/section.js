@@ -1,0 +1,113 @@
+// What the sections of the settings are built of: loading, tables, forms, secrets shown once.
+
+import { fill, h } from "../core/dom.js";
+import { button, copy, dialog, field, problem, problemBox, spinner } from "../core/parts.js";
+import { t } from "../core/words.js";
+
+/**
+ * One section: a subclass writes `load()`, which asks and draws. `who` is the answer of /users/me.
+ * Timers of `every` end with the element and rest while the page is hidden.
+ */
+export class Section extends HTMLElement {
+  #timers = new Set();
+
+  connectedCallback() {
+    fill(this, spinner());
+    this.show();
+  }
+
+  disconnectedCallback() {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#timers.clear();
+  }
+
+  /** Load everything again; what goes wrong is said in the place of the section. */
+  async show() {
+    try { await this.load(); } catch (error) {
+      if (this.isConnected) fill(this, problemBox(error, () => this.connectedCallback()));
+    }
+  }
+
+  /** `work` again and again; returns how to stop. A failure is passed over: the next time may do. */
+  every(ms, work) {
+    let isBusy = false;
+    const timer = setInterval(async () => {
+      if (isBusy || document.hidden) return;
+      isBusy = true;
+      try { await work(); } catch (error) { if (!error?.code) console.warn("unexpected", error); } finally { isBusy = false; }
+    }, ms);
+    this.#timers.add(timer);
+    return () => { clearInterval(timer); this.#timers.delete(timer); };
+  }
+}
+
+/** Title of a section, what it is for, and what can be done. */
+export const heading = (name, ...actions) => h("div", { class: "lt-top" },
+  h("div", { class: "lt-settings-about" }, h("h2", {}, t(`settings.${name}`)), h("p", {}, t(`settings.${name}.about`))),
+  actions.length > 0 && h("div", { class: "lt-row" }, actions));
+
+/** `columns`: [label, row => content, class]; on a phone each row is a card with the labels. */
+export function table(label, columns, rows) {
+  return h("div", { class: "lt-scroll lt-settings-table", tabindex: "0", role: "region", "aria-label": label },
+    h("table", { class: "lt-table lt-cards" },
+      h("thead", {}, h("tr", {}, columns.map(([text, , kind]) => h("th", { scope: "col", class: kind }, text || h("span", { class: "lt-hidden" }, t("settings.actions")))))),
+      h("tbody", {}, rows.map((row) => tableRow(columns, row)))));
+}
+
+export const tableRow = (columns, row) => h("tr", {}, columns.map(([text, draw, kind]) =>
+  h("td", { "data-label": text || null, class: kind }, draw(row))));
+
+/** Pairs of a term and what is known of it. */
+export const facts = (pairs) => h("dl", { class: "lt-settings-facts" },
+  pairs.filter(Boolean).map(([term, ...known]) => h("div", {}, h("dt", {}, term), h("dd", {}, known))));
+
+/**
+ * A form in a dialog. `send()` runs on Enter and on the button; what it refuses is said in the form,
+ * which stays. Resolves with what `send` returned, undefined when it was closed.
+ */
+export function formDialog(title, controls, { yes = t("save"), send, wide = false }) {
+  return dialog(title, (close) => {
+    const told = h("div", { "aria-live": "assertive" });
+    const submit = h("button", { type: "submit", class: "lt-button lt-primary" }, yes);
+    return h("form", {
+      class: "lt-settings-form",
+      onsubmit: async (event) => {
+        event.preventDefault();
+        fill(told);
+        submit.disabled = true;
+        try { close((await send()) ?? true); } catch (error) {
+          const text = problem(error);
+          fill(told, text && h("div", { class: "lt-problem" }, h("p", {}, text)));
+        } finally { submit.disabled = false; }
+      },
+    }, controls, told, h("footer", {}, button(t("cancel"), () => close()), submit));
+  }, { wide });
+}
+
+/** A secret, which the service tells once: it stays until somebody says that they have it. */
+export const shownOnce = (title, text, secret) => dialog(title, (close) => {
+  const shown = h("input", { value: secret, readonly: true, spellcheck: "false", class: "lt-settings-secret", onfocus: (event) => event.target.select() });
+  return [
+    h("p", {}, text),
+    field(t("settings.once"), shown),
+    h("footer", {}, button(t("settings.copy"), () => copy(secret), { kind: "primary", glyph: "copy", autofocus: true }), button(t("settings.have"), () => close(true))),
+  ];
+});
+
+/** Buttons of which one is pressed. */
+export function checks(options, chosen) {
+  const boxes = options.map(([value, text]) => h("label", { class: "lt-settings-check" },
+    h("input", { type: "checkbox", value, checked: chosen.includes(value) }), h("span", {}, text)));
+  const made = h("div", { class: "lt-settings-checks" }, boxes);
+  made.values = () => boxes.map((box) => box.firstChild).filter((box) => box.checked).map((box) => box.value);
+  return made;
+}
+
+/** Several controls under one legend. */
+export const group = (legend, ...controls) => h("fieldset", { class: "lt-settings-group" }, h("legend", {}, legend), controls);
+
+/** A place in the address, without loading the page again. */
+export const place = (section, query = {}) => {
+  const given = new URLSearchParams({ section, ...query });
+  return `settings?${given}`;
+};
