@@ -167,7 +167,10 @@ customElements.define("lt-recording", class extends HTMLElement {
       state.dataset.state = name;
       fill(state, t(`recording.saving.${name}`), (name === "failed" || name === "offline") && button(t("again"), () => model.flush(), { kind: "quiet" }));
       if (name === "failed" && error) toastProblem(error);
-      if (name === "failed" && error?.status === 403) model.isRefused = true;
+      if (name === "failed" && error?.status === 403) {
+        model.isRefused = true;
+        model.dispatchEvent(new CustomEvent("recording"));
+      }
     };
     steps();
     this.on(model, "steps", steps);
