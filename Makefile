@@ -10,7 +10,7 @@ PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test
 T ?= tests
 # One bench: make bench B=throughput
 BENCHES := startup vad throughput sensevoice nano long_recording history host service \
-	openai_http search
+	openai_http search pages
 B ?= $(BENCHES)
 ARGUMENTS_startup := --json build/bench-startup.json
 ARGUMENTS_vad := --audio $(SPEECH)
@@ -24,6 +24,7 @@ ARGUMENTS_history := --json build/bench-history.json
 ARGUMENTS_service := --manifest $(SPEECH)/manifest.jsonl --json build/bench-service.json
 ARGUMENTS_openai_http := --manifest $(SPEECH)/manifest.jsonl --json build/bench-openai_http.json
 ARGUMENTS_search := --folder build/search --json build/bench-search.json
+ARGUMENTS_pages := --manifest $(SPEECH)/manifest.jsonl --json build/bench-pages.json
 ARGUMENTS_host := --speech $(SPEECH) --json build/bench-host.json
 
 .DEFAULT_GOAL := help

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,15 @@ def long(workplace: Workplace, samples: Path, heard: str) -> str:
         text = " ".join(words)
         segments.append(
             Segment(
-                2.0 * at, 2.0 * at + 1.8, text, text, "zh", times, "ctc",
+                2.0 * at,
+                2.0 * at + 1.8,
+                text,
+                text,
+                "zh",
+                times,
+                "ctc",
                 speaker=f"说话人 {1 + at // 7 % 3}",
-            )  # fmt: skip
+            )
         )
     job = workplace.client.submit(
         samples / CLIP, name="很长的会议.flac", options={"model": "whisper-base"}
@@ -80,7 +87,10 @@ def opened(desk: Desk, id: str, more: str = "") -> Page:
 
 
 def time_of(page: Page) -> float:
-    return float(page.get_by_role("slider", name="Place in the recording").get_attribute("aria-valuenow") or 0)
+    return float(
+        page.get_by_role("slider", name="Place in the recording").get_attribute("aria-valuenow")
+        or 0
+    )
 
 
 def edit(page: Page, at: int) -> Any:
@@ -258,7 +268,7 @@ def test_thousands_of_segments_are_on_the_page_when_they_are_looked_at(
     boxes = rows(page).evaluate_all(
         "all => all.map((one) => [one.offsetTop, one.offsetHeight]).sort((a, b) => a[0] - b[0])"
     )
-    assert all(a[0] + a[1] <= b[0] + 1.5 for a, b in zip(boxes, boxes[1:], strict=False))
+    assert all(a[0] + a[1] <= b[0] + 1.5 for a, b in pairwise(boxes))
 
 
 def test_the_spoken_layer_is_what_was_heard(desk: Desk, ours: str, workplace: Workplace) -> None:
@@ -296,7 +306,12 @@ def test_a_job_that_failed_says_why(desk: Desk, workplace: Workplace, tmp_path: 
     page = desk.open(f"recordings?id={done.recording_id}")
     page.get_by_role("alert").get_by_text("The transcription failed.").wait_for()
     page.get_by_role("button", name="Try again").click()
-    until(lambda: workplace.client.job(job.id).attempts > done.attempts or workplace.client.job(job.id).state == "queued")
+    until(
+        lambda: (
+            workplace.client.job(job.id).attempts > done.attempts
+            or workplace.client.job(job.id).state == "queued"
+        )
+    )
     assert serious(page) == []
 
 

@@ -158,7 +158,7 @@ class Desk:
     def open(self, path: str = "") -> Page:
         """A page below /app, until its content is there."""
         self.page.goto(f"{self.workplace.url}/app/{path}")
-        self.page.wait_for_selector("#lt-main h1 >> visible=true")
+        self.page.wait_for_selector("#lt-main h1:visible")
         return self.page
 
     def check(self) -> None:

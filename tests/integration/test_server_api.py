@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,34 @@ def test_a_long_transcript_streams_and_pages(service: Running, client: httpx.Cli
     behind = client.get(f"/transcripts/{id}/segments", params={"start": 9_999}).json()
     assert (behind["items"], behind["next"]) == ([], None)
     assert refusal(client.get(f"/transcripts/{id}/segments?limit=100000"))[0] == 400
+
+
+@pytest.mark.parametrize("positions", [[0, 299], list(range(0, 300, 3))], ids=["few", "many"])
+def test_some_segments_are_corrected_and_the_others_stay(
+    service: Running, client: httpx.Client, positions: list[int]
+) -> None:
+    whole = plain_transcript(300)
+    id = keep(service, whole)
+    wanted = [{"position": at, "text": f"改了 {at}", "speaker": "甲"} for at in positions]
+    wanted += [{"position": positions[0], "speaker": None}]
+    body = {"based_on": 1, "segments": wanted}
+    assert client.patch(f"/transcripts/{id}", json=body).json() == {"revision": 2}
+    found = service.service.store.transcript(id).segments
+    for at, one in enumerate(whole.segments):
+        if at not in positions:
+            assert found[at] == one
+        else:
+            speaker = None if at == positions[0] else "甲"
+            wished = replace(one, text=f"改了 {at}", edits=(), failure=None, speaker=speaker)
+            assert found[at] == wished
+    assert service.service.store.transcript(id, 1) == whole
+    assert client.get(f"/recordings/{id}").json()["excerpt"].startswith("改了 0")
+    hits = client.post("/search", json={"query": f"改了 {positions[-1]}"}).json()["items"]
+    assert [hit["position"] for hit in hits[0]["hits"]] == [positions[-1]]
+    answer = client.patch(f"/transcripts/{id}", json=body)
+    assert refusal(answer) == (409, "store.revision_conflict")
+    behind = {"based_on": 2, "segments": [{"position": 300, "text": "x"}]}
+    assert refusal(client.patch(f"/transcripts/{id}", json=behind)) == (400, "option.invalid")
 
 
 def test_correcting_and_restoring(service: Running, client: httpx.Client) -> None:

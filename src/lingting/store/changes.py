@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -22,6 +22,7 @@ from lingting.store import indexing, outbox, queries, summaries
 from lingting.store.database import lock
 from lingting.store.records import MAX_NAME_CHARS, AudioState, Blob, Origin, Receipt
 from lingting.store.rows import (
+    EXCERPT_SEGMENTS,
     excerpt_of,
     facts_of,
     segment_values,
@@ -52,6 +53,10 @@ _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _ID_CHARS = 12
 _BATCH = 2_000
 _MAX_TAG_CHARS = 100
+_ONE_BY_ONE = 50
+"""So many segments are rather asked for apart than read with all others."""
+SegmentChange = Callable[[Segment], Segment]
+"""What becomes of one segment."""
 
 
 def now() -> datetime:
@@ -214,14 +219,83 @@ def add_human_revision(
     based_on: int,
 ) -> int:
     """A person's correction; its number. Raises RevisionConflict when others were quicker."""
+    row = _locked_current(session, recording_id, based_on)
+    number = add_revision(session, row, transcript, origin="human", author=author)
+    make_current(session, row, number)
+    return number
+
+
+def change_segments(
+    session: Session,
+    recording_id: str,
+    changes: Mapping[int, SegmentChange],
+    *,
+    author: str | None,
+    based_on: int,
+) -> int:
+    """The same of some segments by their positions; costs what these cost, however many others.
+
+    Raises RevisionConflict, and OptionInvalid for a position that is not there.
+    """
+    row = _locked_current(session, recording_id, based_on)
+    source = queries.revision_row(session, recording_id, based_on)
+    if (last := max(changes)) >= source.segment_count:
+        raise OptionInvalid(
+            f"position is {last}; the transcript has {source.segment_count} segments."
+        )
+    before = dict(_segments_at(session, source.id, changes))
+    wanted = {at: storable_segment(change(before[at])) for at, change in changes.items()}
+    after = {at: one for at, one in wanted.items() if one != before[at]}
+    number, _ = _next_number(session, row.id)
+    revision = RevisionRow(
+        transcript_id=row.id,
+        number=number,
+        origin="human",
+        author=None if author is None else storable(author),
+        created_at=now(),
+        language=source.language,
+        segment_count=source.segment_count,
+        excerpt=source.excerpt,
+        facts=source.facts,
+    )
+    session.add(revision)
+    session.flush()
+    link = RevisionSegmentRow
+    others = select(literal(revision.id), link.position, link.segment_id).where(
+        link.revision_id == source.id, link.position.not_in(after)
+    )
+    columns = ["revision_id", "position", "segment_id"]
+    session.execute(insert(link).from_select(columns, others))
+    if after:
+        ids = _insert_segments(session, row.id, list(after.values()))
+        links = [(revision.id, at, id) for at, id in zip(after, ids, strict=True)]
+        session.execute(insert(link), [dict(zip(columns, one, strict=True)) for one in links])
+    first = queries.segments(session, revision.id, limit=EXCERPT_SEGMENTS)
+    revision.excerpt = excerpt_of(Transcript(tuple(one for _, _, one in first), 0.0))
+    make_current(session, row, number)
+    return number
+
+
+def _segments_at(
+    session: Session, revision_id: int, positions: Collection[int]
+) -> Iterator[tuple[int, Segment]]:
+    if len(positions) > _ONE_BY_ONE:
+        whole = queries.segments(session, revision_id)
+        yield from ((at, one) for at, _, one in whole if at in positions)
+        return
+    for position in positions:
+        ((at, _, one),) = queries.segments(session, revision_id, after=position - 1, limit=1)
+        yield at, one
+
+
+def _locked_current(session: Session, recording_id: str, based_on: int) -> TranscriptRow:
+    """Raises RevisionConflict when another revision is current."""
     row = locked_transcript(session, recording_id)
     if row.current_number != based_on:
         raise RevisionConflict(
             f"The change was made on revision {based_on}; revision {row.current_number} is current."
         )
-    number = add_revision(session, row, transcript, origin="human", author=author)
-    make_current(session, row, number)
-    return number
+    return row
 
 
 def add_revision(

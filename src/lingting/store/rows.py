@@ -17,7 +17,7 @@ from lingting.store.words import stored_words
 from lingting.transcript import Edit, Failure, Segment, Transcript
 
 EXCERPT_CHARS = 120
-_EXCERPT_SEGMENTS = 20
+EXCERPT_SEGMENTS = 20
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "spoken", "language", "speaker", "channel")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -117,4 +117,4 @@ def transcript_of(facts: Mapping[str, Any], segments: Iterable[Segment]) -> Tran
 
 def excerpt_of(transcript: Transcript) -> str:
     """How it begins."""
-    return join(one.text for one in transcript.segments[:_EXCERPT_SEGMENTS])[:EXCERPT_CHARS]
+    return join(one.text for one in transcript.segments[:EXCERPT_SEGMENTS])[:EXCERPT_CHARS]

@@ -8,7 +8,7 @@ audio (``keeping``). A purge goes the other way round: rows first, with a receip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -249,6 +249,30 @@ class Store:
             whole = queries.whole_id(session, recording_id)
             number = changes.add_human_revision(
                 session, whole, transcript, author=author, based_on=based_on
+            )
+            audit.note(
+                session, actor, "transcript.corrected", "recording", whole,
+                revision=number, based_on=based_on,
+            )  # fmt: skip
+            return number
+
+    def change_segments(
+        self,
+        recording_id: str,
+        wanted: Mapping[int, changes.SegmentChange],
+        *,
+        based_on: int,
+        author: str | None = None,
+        actor: Actor | None = None,
+    ) -> int:
+        """``revise`` for some segments, by their positions; what is read are only these.
+
+        Raises OptionInvalid for a position that is not there.
+        """
+        with self.database.write() as session:
+            whole = queries.whole_id(session, recording_id)
+            number = changes.change_segments(
+                session, whole, wanted, author=author, based_on=based_on
             )
             audit.note(
                 session, actor, "transcript.corrected", "recording", whole,

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lingting.answers import SegmentPage
-from lingting.errors import BodyInvalid, OptionInvalid
+from lingting.errors import BodyInvalid
 from lingting.server.asking import Reader, TheService, Writer
 from lingting.server.principal import Principal
 from lingting.server.readings import note_read
@@ -177,17 +178,17 @@ def _correct(service: Service, who: Principal, id: str, body: bytes) -> Revision
 def change(service: TheService, who: Writer, id: str, body: Changes) -> RevisionNumber:
     """Correct some segments by their positions; the others stay."""
     recording_of(service, who, id)
-    whole = service.store.transcript(id, body.based_on)
-    segments = list(whole.segments)
+    wanted: dict[int, Change] = {}
     for one in body.segments:
-        if one.position >= len(segments):
-            raise OptionInvalid(
-                f"position is {one.position}; the transcript has {len(segments)} segments."
-            )
-        segments[one.position] = _changed(segments[one.position], one)
-    corrected = replace(whole, segments=tuple(segments))
-    number = service.store.revise(
-        id, corrected, based_on=body.based_on, author=who.user, actor=who.actor
+        before = wanted.get(one.position)
+        given = one.model_dump(exclude_unset=True)
+        wanted[one.position] = one if before is None else before.model_copy(update=given)
+    number = service.store.change_segments(
+        id,
+        {at: partial(_changed, change=one) for at, one in wanted.items()},
+        based_on=body.based_on,
+        author=who.user,
+        actor=who.actor,
     )
     return RevisionNumber(number)
 

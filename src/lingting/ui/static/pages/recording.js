@@ -10,6 +10,7 @@ import { button, copy, dialog, menu, problemBox, spinner, toast, toastProblem } 
 import { createPlayer } from "../core/player.js";
 import { createWaveform } from "../core/waveform.js";
 import { learn, t } from "../core/words.js";
+import { pathOf } from "../history/asked.js";
 import { facts, jobCard, title } from "../recording/head.js";
 import { RecordingModel } from "../recording/model.js";
 import { PANELS } from "../recording/panels.js";
@@ -108,7 +109,7 @@ customElements.define("lt-recording", class extends HTMLElement {
     this.notice = h("div", { class: "lt-recording-notice" });
     fill(this.scroller,
       h("div", { class: "lt-recording-head" },
-        h("a", { class: "lt-recording-back", href: "/app/recordings", onclick: (event) => this.goBack(event) }, icon("back"), t("recording.back")),
+        h("a", { class: "lt-recording-back", href: `/app/${this.listPath}`, onclick: (event) => this.goBack(event) }, icon("back"), t("recording.back")),
         title(model), facts(model), jobCard(model)),
       this.toolbar(), this.notice, this.transcript.element, this.live);
     fill(this, h("div", { class: "lt-recording" },
@@ -130,7 +131,7 @@ customElements.define("lt-recording", class extends HTMLElement {
     this.spans();
     this.readOnly();
     if (model.left) toast(t("recording.takenUp", { n: model.left }));
-    if (!model.recording.revision) this.watch();
+    if (["running", "paused", "failed"].includes(model.job?.state)) this.heardOf({ kind: "job.progress" });
     this.goTo(asked);
   }
 
@@ -166,7 +167,10 @@ customElements.define("lt-recording", class extends HTMLElement {
       state.dataset.state = name;
       fill(state, t(`recording.saving.${name}`), (name === "failed" || name === "offline") && button(t("again"), () => model.flush(), { kind: "quiet" }));
       if (name === "failed" && error) toastProblem(error);
-      if (name === "failed" && error?.status === 403) model.isRefused = true;
+      if (name === "failed" && error?.status === 403) {
+        model.isRefused = true;
+        model.dispatchEvent(new CustomEvent("recording"));
+      }
     };
     steps();
     this.on(model, "steps", steps);
@@ -245,12 +249,16 @@ customElements.define("lt-recording", class extends HTMLElement {
     } catch (error) { toastProblem(error); }
   }
 
+  /** The list as it was left, with what was searched and chosen; the whole one if none was shown. */
+  get listPath() {
+    const asked = this.closest("lt-recordings")?.asked;
+    return asked ? pathOf(asked) : "recordings";
+  }
+
   goBack(event) {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    const isFromList = history.state?.from === "recordings" || document.referrer.includes("/app/recordings");
-    if (isFromList && history.length > 1) history.back();
-    else go("recordings");
+    go(this.listPath);  // the list knows how far it was scrolled
   }
 
   // The job ---------------------------------------------------------------------------------

@@ -91,10 +91,10 @@ class Recordings extends HTMLElement {
       h("div", { class: "lt-recordings-tools" }, this.form, this.opener, this.order),
       this.panel.element, this.chips,
       h("div", { id: "lt-recordings-list", role: "tabpanel", "aria-label": t("page.recordings") }, this.bar, this.head, this.rows.element, this.said, this.below));
-    this.view = h("div", { hidden: true });
-    fill(this, this.list, this.view);
+    this.view = h("div");
+    fill(this, this.list);
     this.pressed = (event) => {
-      if (event.key !== "/" || this.list.hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key !== "/" || this.isShowing || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.closest?.("input, textarea, select, dialog, [contenteditable]")) return;
       event.preventDefault();
       this.query.focus();
@@ -113,7 +113,7 @@ class Recordings extends HTMLElement {
   addressChanged() {
     const id = new URLSearchParams(location.search).get("id");
     if (id) return this.show(id);
-    if (!this.view.hidden) this.back();
+    if (this.isShowing) this.back();
     const asked = readAsked();
     if (new URLSearchParams(location.search).has("q")) history.replaceState(history.state, "", `/app/${pathOf(asked)}`);
     if (this.asked && pathOf(asked) === pathOf(this.asked)) return undefined;
@@ -140,15 +140,16 @@ class Recordings extends HTMLElement {
   // One recording, with the list behind it --------------------------------------------------------
 
   async show(id) {
-    if (this.view.hidden) this.scrolled = scrollY;
-    this.list.hidden = true;
-    this.view.hidden = false;
+    if (!this.isShowing) {
+      this.scrolled = scrollY;
+      fill(this, this.view);
+    }
     this.seen = id;
     if (this.opened) return this.opened.addressChanged?.();
     const waiting = setTimeout(() => fill(this.view, spinner()), 150);
     try {
       await Promise.all([import("./recording.js"), style("recording")]);
-      if (this.view.hidden || this.opened) return undefined;
+      if (!this.isShowing || this.opened) return undefined;
       this.opened = h("lt-recording");
       fill(this.view, this.opened);
     } catch (error) {
@@ -160,16 +161,20 @@ class Recordings extends HTMLElement {
     return undefined;
   }
 
+  /** One recording is there instead of the list, which is kept as it was. */
+  get isShowing() {
+    return this.view.isConnected;
+  }
+
   back() {
     fill(this.view);
     this.opened = null;
-    this.view.hidden = true;
-    this.list.hidden = false;
+    fill(this, this.list);
     if (this.seen && this.rows.has(this.seen)) this.look(this.seen);
     const to = this.scrolled || 0;
     scrollTo(0, to);
     // A browser that goes back scrolls by itself, after this.
-    requestAnimationFrame(() => { if (!this.list.hidden) scrollTo(0, to); });
+    requestAnimationFrame(() => { if (!this.isShowing) scrollTo(0, to); });
   }
 
   // Loading ---------------------------------------------------------------------------------------

@@ -284,6 +284,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
     render();
     const row = rows.get(at);
     if (!row) return;
+    if (playing < 0) model.lastFound = at;
     draw(row);
     row.grow?.();
     row.area?.focus({ preventScroll: true });
@@ -329,6 +330,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
 
   /** The place that is heard; scrolls there while it is followed. */
   function heard(time) {
+    if (time === 0 && !model.isPlaying && playing < 0) return;  // nothing was heard yet
     const at = model.positionAt(time);
     if (at === null || at === undefined || at < 0) return;
     model.lastFound = at;
