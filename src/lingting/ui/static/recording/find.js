@@ -84,6 +84,7 @@ class Find {
   /** Look for it again; `isQuiet` leaves the transcript where it is. */
   async look({ isQuiet = false } = {}) {
     const asked = ++this.asked;
+    this.looked = this.wanted();
     this.problem = null;
     let answer = { found: [], isCapped: false };
     if (this.text.value) {
@@ -105,6 +106,16 @@ class Find {
     this.light();
     this.draw();
     if (this.found.length && !isQuiet) this.show();
+  }
+
+  /** What is to be found and put in its place, to know whether it was looked for. */
+  wanted() {
+    return JSON.stringify([this.text.value, this.instead.value, ...Object.values(this.boxes).map((box) => box.checked)]);
+  }
+
+  /** What was typed a moment ago counts. */
+  async fresh() {
+    if (this.looked !== this.wanted()) await this.look({ isQuiet: true });
   }
 
   /** The first match there or behind it; from the beginning again at the end. */
@@ -163,6 +174,7 @@ class Find {
   }
 
   async replaceOne() {
+    await this.fresh();
     const match = this.found[this.at];
     if (!match || this.model.isReadOnly) return;
     const [position, from, to, instead] = match;
@@ -175,6 +187,7 @@ class Find {
   }
 
   async replaceAll() {
+    await this.fresh();
     if (this.model.isReadOnly) return;
     const texts = new Map();
     let count = 0, tooLong = 0;
