@@ -1,4 +1,4 @@
-"""Lists of hotwords on the page: made, tested on a real clip, kept from others' changes, taken out."""
+"""Lists of hotwords on the page: made, tested on a real clip, merged, brought in and out."""
 
 from __future__ import annotations
 

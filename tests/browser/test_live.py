@@ -1,4 +1,4 @@
-"""Live captions with a microphone that plays a real clip: shown, saved, and kept when things go wrong."""
+"""Live captions of a microphone that plays a real clip: shown, saved, kept when things go wrong."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def captioned(desk: Desk) -> Page:
     return page
 
 
-def test_a_caption_is_shown_and_all_of_it_saved(
-    microphone: Browser, workplace: Workplace
-) -> None:
+def test_a_caption_is_shown_and_all_of_it_saved(microphone: Browser, workplace: Workplace) -> None:
     desk = Desk(microphone, workplace).signed_in("admin")
     page = captioned(desk)
     caption = page.get_by_role("log").locator("p[data-state=heard]").first

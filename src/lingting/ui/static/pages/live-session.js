@@ -7,7 +7,7 @@ import { Pauses } from "../core/pauses.js";
 import { header, Recorder } from "../core/recorder.js";
 import { newKey, send } from "../core/upload.js";
 
-const AT_ONCE = 2, LONGEST_PAUSE_MS = 10_000;
+const AT_ONCE = 2, LONGEST_PAUSE_MS = 10_000, ASKED_MS = 5000;
 const PASSING = new Set([429, 502, 503, 504]);
 
 /** States: asking, on, stopped, saving, saved, failed. A piece: {at_s, text, state, error}; heard, waiting, failed. */
@@ -144,9 +144,11 @@ export class Session {
   _follow(job) {
     const jobs = new LiveJobs((now) => {
       this.job = now;
-      if (isFinished(now)) jobs.stop();
+      if (isFinished(now)) { clearInterval(asking); jobs.stop(); }
       this._tell();
     });
+    // A connection that was lost a moment ago may have taken the event along.
+    const asking = setInterval(() => jobs.refresh(), ASKED_MS);
     jobs.start();
     jobs.put(job);
     jobs.refresh();
