@@ -28,10 +28,13 @@ def recording(workplace: Workplace) -> str:
         "", "recordings", "recordings?q=zimzalabim", "recordings?id={id}", "glossaries",
         f"recordings?q={HOSTILE}", f"recordings?tag={HOSTILE}", f"vad?id={HOSTILE}",
         f"settings?section={HOSTILE}", f"batch?id={HOSTILE}",
+        "recordings?id=..%2F..%2Fusers%2Fme", "batch?id=..%2Fusers%2Fme",
     ],
 )  # fmt: skip
 def test_names_and_texts_are_text(path: str, recording: str, desk: Desk) -> None:
-    desk.expected += ["404", "400"]  # a batch or recording of that name is not there
+    asked: list[str] = []
+    desk.expected += ["404", "400"]  # a recording of that name is not there
+    desk.page.on("request", lambda one: asked.append(one.url))
     page = desk.open(path.format(id=recording))
     page.wait_for_timeout(700)
     assert page.evaluate("window.taken") is None

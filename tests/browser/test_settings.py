@@ -95,3 +95,108 @@ def test_a_member_is_shown_what_is_theirs_on_a_phone_in_chinese(
     page.get_by_role("dialog").wait_for()
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_webhook_is_added_tested_and_deleted(desk: Desk, workplace: Workplace) -> None:
+    opened(desk, "webhooks")
+    page = desk.page
+    page.get_by_role("button", name="Add webhook").first.click()
+    page.get_by_label("Address").fill("https://hooks.invalid/lingting")
+    page.get_by_role("dialog").get_by_role("button", name="Add webhook").click()
+    assert page.get_by_label("Shown this once").input_value().startswith("whsec_")
+    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("link", name="https://hooks.invalid/lingting").click()
+    page.wait_for_url("**/app/settings?section=webhooks&webhook=*")
+    page.get_by_role("button", name="Send a test").click()
+    page.get_by_role("cell", name="Test").wait_for()
+    assert serious(page) == []
+    page.get_by_role("button", name="What can be done with https").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("heading", name="No webhooks yet").wait_for()
+    assert workplace.client.webhooks() == []
+
+
+def test_retention_is_saved_and_taken_back(desk: Desk, workplace: Workplace) -> None:
+    opened(desk, "retention")
+    page = desk.page
+    page.get_by_role("button", name="Add rule").click()
+    page.get_by_label("Delete after days").fill("90")
+    page.get_by_role("button", name="Save rules").click()
+    page.get_by_text("The rules are saved").wait_for()
+    saved = {"delete_after_days": 90, "purge_after_days": 30}
+    assert workplace.client.admin.retention().rules == ({**saved},)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("heading", name="No rules: everything stays").wait_for()
+
+
+def test_the_trail_is_filtered_and_verified(desk: Desk) -> None:
+    opened(desk, "audit")
+    page = desk.page
+    page.get_by_label("Action", exact=True).select_option("sign_in")
+    page.locator(".lt-settings-table td", has_text="Signed in").first.wait_for()
+    page.wait_for_function(
+        "[...document.querySelectorAll('.lt-settings-table tbody tr')]"
+        ".every((row) => row.cells[2].textContent === 'Signed in')"
+    )
+    page.get_by_role("button", name="Verify", exact=True).click()
+    page.get_by_text("entries are as they were written").wait_for()
+    assert serious(page) == []
+
+
+def test_a_model_is_unloaded_and_loaded(desk: Desk) -> None:
+    opened(desk, "models")
+    page = desk.page
+    page.get_by_role("button", name="Unload whisper-base").click()
+    page.get_by_role("button", name="Load whisper-base").click()
+    page.get_by_role("button", name="Unload whisper-base").wait_for()
+    assert serious(page) == []
+
+
+def test_a_setting_says_when_it_works_and_is_undone(desk: Desk, workplace: Workplace) -> None:
+    opened(desk, "limits")
+    page = desk.page
+    page.get_by_label("Requests per minute, each user").fill("900")
+    page.get_by_role("button", name="Save").first.click()
+    page.get_by_text("It works at once").wait_for()
+    values = {one.name: one for one in workplace.client.admin.settings()}
+    assert values["requests_per_minute"].value == 900
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Take back: Requests").wait_for(state="detached")
+
+    page.get_by_role("link", name="Engine").click()
+    page.get_by_label("Batch size, in seconds of audio").fill("120")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved, but not in force yet: Batch size").wait_for()
+    assert serious(page) == []
+    page.get_by_role("button", name="Clear device cache").click()
+    page.get_by_role("button", name="Take back: Batch size").click()
+    page.get_by_role("button", name="Take back: Batch size").wait_for(state="detached")
+
+
+def test_a_backup_is_made_read_back_downloaded_and_deleted(desk: Desk) -> None:
+    opened(desk, "backups")
+    page = desk.page
+    page.get_by_role("button", name="Make a backup").click()
+    page.get_by_text("Verified", exact=True).wait_for()
+    actions = page.get_by_role("button", name=re.compile("What can be done with lingting-"))
+    actions.click()
+    with page.expect_download() as taken:
+        page.get_by_role("menuitem", name="Download").click()
+    assert taken.value.path().stat().st_size > 0
+    actions.click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("heading", name="No backups yet").wait_for()
+
+
+def test_the_system_is_drawn_and_told(desk: Desk) -> None:
+    opened(desk, "system")
+    page = desk.page
+    page.get_by_role("img", name=re.compile(r"Load: .*between .* and ")).wait_for()
+    page.get_by_text("Numbers").first.click()
+    page.locator("figure table").first.wait_for()
+    for name in ("Web", "Worker", "Engine"):
+        page.get_by_role("row", name=re.compile(f"{name}.*Running")).first.wait_for()
+    assert serious(page) == []
+    shot(page, "settings-system")

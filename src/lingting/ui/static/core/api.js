@@ -35,7 +35,11 @@ export async function errorOf(response) {
 
 export const offline = () => new ApiError(0, { code: "offline", message: t("error.offline") });
 
+const PLAIN = /^(?:\/(?!\.\.?(?:\/|$))[\w.~%:@+,;=!'()*-]+)+$/;
+
+/** An id may come from the address of the page, that is from a link of anybody: it must not lead elsewhere. */
 function address(path, query) {
+  if (!PLAIN.test(path)) throw new ApiError(404, { code: "address", message: t("error.address") });
   const given = new URLSearchParams();
   for (const [name, value] of Object.entries(query || {})) {
     if (value === null || value === undefined || value === "") continue;

@@ -12,7 +12,7 @@ const ACTIONS = [
   "sign_in", "sign_in.refused", "sign_out", "password.set", "link.made", "sessions.ended",
   "user.added", "user.changed", "user.moved", "user.disabled", "user.enabled", "department.added", "department.shared", "department.unshared",
   "key.made", "key.revoked", "setting.changed", "retention.set",
-  "transcript.read", "transcript.exported", "transcript.corrected", "transcript.restored", "search", "notes.read", "note.added", "note.changed", "note.removed",
+  "transcript.read", "audio.read", "transcript.exported", "transcript.corrected", "transcript.restored", "search", "notes.read", "note.added", "note.changed", "note.removed",
   "recording.fetched", "recording.tagged", "recording.renamed", "recording.deleted", "recording.undone", "recording.purged",
   "recording.held", "recording.released", "share.made", "share.ended", "glossary.saved", "glossary.deleted",
   "webhook.added", "webhook.changed", "webhook.disabled", "webhook.rotated", "webhook.replayed", "webhook.deleted",

@@ -51,7 +51,7 @@ customElements.define("lt-settings-engine", class extends Section {
   async #clear(control, name) {
     const before = await api.get("/models").catch(() => null);
     const done = await guarded(control, async () => {
-      const { engines } = await api.post(`/engines/clear${name ? `?engine=${encodeURIComponent(name)}` : ""}`);
+      const { engines } = await api.post("/engines/clear", {}, { query: { engine: name } });
       await new Promise((resolve) => setTimeout(resolve, 600));
       return { engines, now: await api.get("/models") };
     });

@@ -35,32 +35,49 @@ customElements.define("lt-settings-retention", class extends Section {
   }
 
   #draw() {
-    const add = () => button(t("settings.retention.add"), () => { this.#rules.push({ delete_after_days: 365, purge_after_days: 30 }); this.#draw(); this.#list.lastElementChild?.querySelector("select")?.focus(); }, { glyph: "plus" });
-    const isChanged = JSON.stringify(this.#rules) !== JSON.stringify(this.#saved);
     fill(this.#list, this.#rules.length ? this.#rules.map((rule, at) => this.#rule(rule, at)) : empty(t("settings.retention.none"), t("settings.retention.none.text")));
-    fill(this.#foot, h("div", { class: "lt-row" }, add(),
-      isChanged && [button(t("settings.retention.save"), (event) => this.#save(event.currentTarget, this.#rules), { kind: "primary" }), button(t("settings.discard"), () => { this.#rules = this.#saved.map((rule) => ({ ...rule })); this.#draw(); }, { kind: "quiet" })]),
-    isChanged && h("p", { class: "lt-hint" }, t("settings.retention.unsaved")));
+    this.#told();
+  }
+
+  /** Buttons stay the same elements: leaving a field must not take away the one that is pressed. */
+  #told() {
+    const isChanged = JSON.stringify(this.#rules) !== JSON.stringify(this.#saved);
+    if (!this.#foot.hasChildNodes()) {
+      fill(this.#foot, h("div", { class: "lt-row" },
+        button(t("settings.retention.add"), () => this.#add(), { glyph: "plus" }),
+        button(t("settings.retention.save"), (event) => this.#save(event.currentTarget, this.#rules), { kind: "primary", "data-changed": "" }),
+        button(t("settings.discard"), () => { this.#rules = this.#saved.map((rule) => ({ ...rule })); this.#draw(); }, { kind: "quiet", "data-changed": "" })),
+      h("p", { class: "lt-hint", "data-changed": "" }, t("settings.retention.unsaved")));
+    }
+    for (const one of this.#foot.querySelectorAll("[data-changed]")) one.hidden = !isChanged;
+  }
+
+  #add() {
+    this.#rules.push({ delete_after_days: 365, purge_after_days: 30 });
+    this.#draw();
+    this.#list.lastElementChild.querySelector("select").focus();
   }
 
   #rule(rule, at) {
-    const changed = () => this.#draw();
+    const sentence = h("p", { class: "lt-hint lt-settings-rule-said" }, said(rule));
+    const changed = () => { fill(sentence, said(rule)); this.#told(); };
     const also = KINDS.slice(1).filter((kind) => rule[kind] !== undefined);
     const kind = also[0] || "all";
     const which = select(KINDS.map((one) => [one, t(`settings.retention.for.${one}`)]), { value: kind, onchange: (event) => {
       for (const one of KINDS) delete rule[one];
       if (event.target.value !== "all") rule[event.target.value] = event.target.value === "department" ? this.#departments[0] || "" : "";
-      changed();
+      this.#draw();
+      this.#list.children[at].querySelector("select").focus();
     } });
     const value = kind === "department" && this.#departments.length
       ? select([...new Set([...this.#departments, rule.department])].map((one) => [one, one]), { value: rule.department, onchange: (event) => { rule.department = event.target.value; changed(); } })
-      : kind !== "all" && h("input", { value: rule[kind], required: true, onchange: (event) => { rule[kind] = event.target.value.trim(); changed(); } });
-    const days = (name) => h("input", { type: "number", min: "0", step: "any", value: rule[name] === undefined ? "" : String(rule[name]), placeholder: t("settings.retention.ever"), onchange: (event) => {
+      : kind !== "all" && h("input", { value: rule[kind], required: true, oninput: (event) => { rule[kind] = event.target.value.trim(); changed(); } });
+    const days = (name) => h("input", { type: "number", min: "0", step: "any", value: rule[name] === undefined ? "" : String(rule[name]), placeholder: t("settings.retention.ever"), oninput: (event) => {
       if (event.target.value === "") delete rule[name];
       else rule[name] = Number(event.target.value);
       changed();
     } });
-    const move = (by) => { const [taken] = this.#rules.splice(at, 1); this.#rules.splice(at + by, 0, taken); changed(); };
+    const move = (by) => { const [taken] = this.#rules.splice(at, 1); this.#rules.splice(at + by, 0, taken); this.#draw(); };
     return h("fieldset", { class: "lt-card lt-settings-rule" }, h("legend", { class: "lt-hidden" }, t("settings.retention.rule", { n: at + 1 })),
       h("span", { class: "lt-settings-place-of", "aria-hidden": "true" }, String(at + 1)),
       h("div", { class: "lt-settings-rule-fields" },
@@ -69,9 +86,9 @@ customElements.define("lt-settings-retention", class extends Section {
       h("div", { class: "lt-settings-rule-tools" },
         button(null, () => move(-1), { kind: "quiet", glyph: "up", label: t("settings.retention.up", { n: at + 1 }), disabled: at === 0 }),
         button(null, () => move(1), { kind: "quiet", glyph: "down", label: t("settings.retention.down", { n: at + 1 }), disabled: at === this.#rules.length - 1 }),
-        button(null, () => { this.#rules.splice(at, 1); changed(); }, { kind: "quiet", glyph: "trash", label: t("settings.retention.remove", { n: at + 1 }) })),
+        button(null, () => { this.#rules.splice(at, 1); this.#draw(); }, { kind: "quiet", glyph: "trash", label: t("settings.retention.remove", { n: at + 1 }) })),
       also.length > 1 && h("p", { class: "lt-hint" }, also.slice(1).map((one) => `${t(`settings.retention.for.${one}`)}: ${rule[one]}`).join(", ")),
-      h("p", { class: "lt-hint lt-settings-rule-said" }, said(rule)));
+      sentence);
   }
 
   async #save(control, rules) {
