@@ -151,9 +151,7 @@ EXAMPLE = {
 }  # fmt: skip
 
 
-def test_a_running_job_shows_how_far_it_is(
-    desk: Desk, workplace: Workplace, samples: Path
-) -> None:
+def test_a_running_job_shows_how_far_it_is(desk: Desk, workplace: Workplace, samples: Path) -> None:
     page = desk.open("recordings")
     clip = sorted(samples.glob("zh-*.flac"))[0]
     workplace.client.submit(clip, name="live state.flac")
