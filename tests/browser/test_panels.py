@@ -184,7 +184,7 @@ def test_a_share_is_seen_by_the_other_until_it_ends(
     reader.get_by_text("Nobody has shared a recording with you").wait_for()
 
 
-def test_every_panel_is_whole_on_a_phone(desk_of: Callable[..., Desk], workplace: Workplace) -> None:  # fmt: skip
+def test_every_panel_fits_a_phone(desk_of: Callable[..., Desk], workplace: Workplace) -> None:
     id = keep(workplace, "手机面板.wav", ["手机上的面板。", "第二段。"], speakers=["王明", "李雷"])
     desk = desk_of(locale="zh-CN", color_scheme="dark", viewport=PHONE)
     for panel in ("find", "speakers", "notes", "revisions", "share", "exports"):

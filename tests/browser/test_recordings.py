@@ -22,7 +22,8 @@ def row(page: Page, name: str) -> Locator:
 def test_filters_are_in_the_address_and_a_hit_opens_at_its_second(
     desk: Desk, workplace: Workplace
 ) -> None:
-    keep(workplace, "周会 filters.wav", ["大家好。", "客户要求退款，流程要批准。"], speakers=["王明"], tags=["filters"])  # fmt: skip
+    texts = ["大家好。", "客户要求退款，流程要批准。"]
+    keep(workplace, "周会 filters.wav", texts, speakers=["王明"], tags=["filters"])
     keep(workplace, "其他 filters.wav", ["今天天气不错。"])
     page = desk.open("recordings?tag=filters")
     expect(row(page, "周会 filters.wav")).to_be_visible()
