@@ -98,4 +98,4 @@ def test_a_member_reads_what_is_for_all_and_copies_it(
     member.get_by_role("menuitem", name="Copy to a new list").click()
     expect(member.get_by_label("Name", exact=True)).to_have_value("Products copy")
     member.get_by_role("button", name="Save", exact=True).click()
-    member.get_by_text("Saved: 1 words").wait_for()
+    member.get_by_text("Saved: 1 word.").wait_for()

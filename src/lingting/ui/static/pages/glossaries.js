@@ -17,6 +17,7 @@ const FILE_BYTES = 1 << 20, NEW = "new";
 /** What was typed and is not saved, by the id of its list; it stays while one looks elsewhere. */
 const drafts = new Map();
 
+const counted = (n) => (n === 1 ? t("glossaries.word") : t("glossaries.words", { n: number(n) }));
 const isEmpty = (draft) => !draft.text.trim() && !draft.name;
 
 addEventListener("beforeunload", (event) => { if ([...drafts.values()].some((draft) => !isEmpty(draft))) event.preventDefault(); });
@@ -71,7 +72,7 @@ customElements.define("lt-glossaries", class extends HTMLElement {
     if (drafts.has(NEW)) own.unshift({ id: NEW, name: drafts.get(NEW).name || t("glossaries.new"), count: wordsOf(drafts.get(NEW).text).length });
     fill(this.list, groups.filter(([, some]) => some.length).map(([title, some]) => [h("h2", {}, title), h("ul", {}, some.map((one) => h("li", {},
       h("a", { href: `/app/glossaries?id=${encodeURIComponent(one.id)}`, "aria-current": this.#wanted === one.id ? "page" : null },
-        h("span", { class: "lt-glossaries-name" }, one.name), drafts.has(one.id) ? badge(t("glossaries.unsaved"), "warn") : h("span", { class: "lt-soft lt-small lt-number" }, t("glossaries.words", { n: number(one.count) }))))))]));
+        h("span", { class: "lt-glossaries-name" }, one.name), drafts.has(one.id) ? badge(t("glossaries.unsaved"), "warn") : h("span", { class: "lt-soft lt-small lt-number" }, counted(one.count))))))]));
     this.list.hidden = !this.list.children.length;
   }
 
@@ -191,7 +192,7 @@ customElements.define("lt-glossaries", class extends HTMLElement {
   #kept(before, made, where) {
     drafts.delete(before.id);
     const action = before.id === NEW ? null : { text: t("undo"), run: () => this.#take(made, before.words, where) };
-    toast(t("glossaries.saved", { n: number(made.count) }), { action });
+    toast(t("glossaries.saved", { words: counted(made.count) }), { action });
     this.#relist().catch(toastProblem);
     if (before.id === NEW) go(`glossaries?id=${encodeURIComponent(made.id)}`, { replace: true });
     else if (this.#open?.id === made.id) this.#edit(made);
@@ -286,7 +287,7 @@ customElements.define("lt-glossaries", class extends HTMLElement {
     const before = this.#words(), all = [...new Set([...before, ...found])];
     this.area.value = all.join("\n");
     this.typed();
-    toast(t("glossaries.added", { n: number(all.length - before.length) }));
+    toast(t("glossaries.added", { words: counted(all.length - before.length) }));
   }
 });
 
