@@ -2,7 +2,7 @@
 
 const PATHS = {
   expand: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5", shrink: "M9 4v5H4M15 4v5h5M9 20v-5H4M15 20v-5h5",
-  close: "M6 6l12 12M18 6L6 18", more: "M5 12h.01M12 12h.01M19 12h.01", warn: "M12 4l9 16H3zM12 10v4M12 17h.01",
+  close: "M6 6l12 12M18 6L6 18", more: "M5 11.300a.7.7 0 1 0 0 1.400.7.7 0 0 0 0-1.400zM12 11.300a.7.7 0 1 0 0 1.400.7.7 0 0 0 0-1.400zM19 11.300a.7.7 0 1 0 0 1.400.7.7 0 0 0 0-1.400z", warn: "M12 4l9 16H3zM12 10v4M12 17h.01",
   wave: "M4 10v4M8 7v10M12 4v16M16 8v8M20 10v4", upload: "M12 16V4M7 9l5-5 5 5M4 20h16", mic: "M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3zM6 11a6 6 0 0 0 12 0M12 17v4",
   play: "M7 4l13 8-13 8z", pause: "M7 5v14M17 5v14", stop: "M6 6h12v12H6z", search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5L21 21",
   list: "M4 6h16M4 12h16M4 18h16", layers: "M12 3l9 5-9 5-9-5zM3 13l9 5 9-5", captions: "M3 5h18v14H3zM7 15h4M13 15h4M7 11h2M11 11h6",

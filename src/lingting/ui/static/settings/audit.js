@@ -46,7 +46,7 @@ customElements.define("lt-settings-audit", class extends Section {
     if (action !== this.#action || object !== this.#object) return;
     const read = [...before, page], all = read.flatMap((one) => one.items);
     fill(this.#list, all.length ? table(t("settings.audit"), [
-      [t("settings.when"), (one) => h("span", { class: "lt-number" }, when(one.at))],
+      [t("settings.when"), (one) => h("span", { class: "lt-number lt-settings-when" }, when(one.at))],
       [t("settings.audit.who"), (one) => h("span", { title: one.by }, one.actor || "–")],
       [t("settings.audit.action"), (one) => actionText(one.action)],
       [t("settings.audit.object"), (one) => this.#objectOf(one)],

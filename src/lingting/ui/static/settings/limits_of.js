@@ -27,7 +27,7 @@ export function limitsField(own) {
     const kind = select([["all", t("settings.limit.asAll")], ["none", t("settings.limit.none")], ["own", t("settings.limit.own")]],
       { value: !isOwn ? "all" : own[name] === null ? "none" : "own", onchange: () => drawn(), id: newId() });
     const drawn = () => {
-      amount.disabled = kind.value !== "own";
+      amount.hidden = amount.disabled = kind.value !== "own";
       amount.required = kind.value === "own";
     };
     drawn();

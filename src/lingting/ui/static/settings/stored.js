@@ -121,7 +121,7 @@ export async function restart(control, name, after) {
 
 /** Every setting, for reading. */
 export function allSettings(items) {
-  const shown = (value) => (value === null || value === "" ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+  const shown = (value) => (value === null || ["", "()", "{}"].includes(typeof value === "object" ? JSON.stringify(value) : value) ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
   const draw = (wanted) => items.filter((one) => one.name.includes(wanted) || settingText(one.name).toLowerCase().includes(wanted)).map((one) => h("tr", {},
     h("td", { "data-label": t("settings.setting") }, h("code", {}, `LINGTING_${one.name.toUpperCase()}`)),
     h("td", { "data-label": t("settings.value") }, h("span", { class: "lt-settings-long" }, shown(one.value)), one.is_set_here && [" ", badge(t("settings.setHere"))]),

@@ -34,7 +34,7 @@ customElements.define("lt-settings-webhooks", class extends Section {
     const add = () => button(t("settings.webhooks.add"), () => this.#edit(null), { kind: "primary", glyph: "plus" });
     fill(this, heading("webhooks", this.#mayChange && all.length > 0 && add()), all.length
       ? table(t("settings.webhooks"), [
-        [t("settings.webhooks.url"), (hook) => [h("a", { href: `/app/${place("webhooks", { webhook: hook.id })}` }, hook.url), hook.note && h("div", { class: "lt-soft lt-small" }, hook.note)]],
+        [t("settings.webhooks.url"), (hook) => [h("a", { class: "lt-settings-long", href: `/app/${place("webhooks", { webhook: hook.id })}` }, hook.url), hook.note && h("div", { class: "lt-soft lt-small" }, hook.note)]],
         [t("settings.webhooks.events"), (hook) => h("span", { title: hook.events.map(eventText).join(", ") }, hook.events.length > 2 ? t("settings.webhooks.count", { n: hook.events.length }) : hook.events.map(eventText).join(", "))],
         [t("settings.webhooks.reach"), reachOf],
         [t("settings.state"), stateOf],
