@@ -17,6 +17,7 @@ from workplace import DESKTOP, PHONE, Desk, Workplace, serious, shot, until
 from lingting.transcript import Segment, Transcript, Word
 
 CLIP = "zh-azure-autumn.flac"
+expect.set_options(timeout=20_000)  # a machine that does other things too
 
 
 @pytest.fixture(scope="module")

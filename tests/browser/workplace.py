@@ -88,7 +88,7 @@ class Workplace:
             told = self.run("user", "link", name) if _has_link(self) else self.log.read_text()
         token = re.findall(r"token=([\w.~-]+)", told)[-1]
         form = {"token": token, "user": name, "password": PASSWORD, "again": PASSWORD}
-        answer = httpx.post(self.url + "/setup", data=form)
+        answer = httpx.post(self.url + "/setup", data=form, timeout=WITHIN_S)
         assert answer.status_code == 303, answer.text
 
     def _is_ready(self) -> bool:
