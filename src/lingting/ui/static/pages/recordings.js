@@ -262,7 +262,7 @@ class Recordings extends HTMLElement {
     const { asked } = this, n = page.count === null ? "" : `${number(page.count)}${page.is_count_capped ? "+" : ""}`;
     this.counted = page.is_count_capped ? null : page.count;
     const key = asked.q ? "recordings.facts.found" : "recordings.facts";
-    fill(this.facts, n && t(page.count === 1 ? `${key}.one` : key, { n }));
+    fill(this.facts, page.count > 0 && t(page.count === 1 ? `${key}.one` : key, { n }));
   }
 
   drawFoot(page) {
