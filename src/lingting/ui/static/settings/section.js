@@ -16,13 +16,16 @@ export class Section extends HTMLElement {
     this.show();
   }
 
-  disconnectedCallback() {
+  disconnectedCallback() { this.#rest(); }
+
+  #rest() {
     for (const timer of this.#timers) clearInterval(timer);
     this.#timers.clear();
   }
 
   /** Load everything again; what goes wrong is said in the place of the section. */
   async show() {
+    this.#rest();
     try { await this.load(); } catch (error) {
       if (this.isConnected) fill(this, problemBox(error, () => this.connectedCallback()));
     }
