@@ -151,7 +151,9 @@ class Desk:
         self.page.goto(self.workplace.url + "/login")
         self.page.get_by_label(re.compile("User|用户")).fill(user)
         self.page.get_by_label(re.compile("Password|密码")).fill(password)
-        self.page.get_by_role("button", name=re.compile("Sign in|登录")).first.click()
+        self.page.get_by_role("button", name=re.compile("Sign in|登录")).first.click(
+            timeout=1000 * WITHIN_S  # the first page waits for Gradio
+        )
         self.page.wait_for_url("**/app/**")
         return self
 
