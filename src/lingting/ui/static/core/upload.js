@@ -365,7 +365,7 @@ export class Queue {
         fields: item.fields, key: item.key, signal: control.signal,
         onprogress: (share) => { if (isCurrent()) { item.share = share; item.isLost = false; this._tell(item); } },
         onlost: (isLost) => {
-          if (item.state === "cancelled") control.abort();
+          if (isLost && item.state === "cancelled") control.abort();
           else if (item.isLost !== isLost && isCurrent()) { item.isLost = isLost; this._tell(item); }
         },
       });
