@@ -123,7 +123,7 @@ def test_pages_follow_each_other_without_loading_again(desk: Desk) -> None:
 def test_a_session_that_ended_is_said_and_one_comes_back(desk: Desk) -> None:
     page = desk.open("glossaries")
     desk.context.clear_cookies()
-    desk.expected += ["401"]
+    desk.expected += ["401", "Refused to apply style"]  # files of a page ask for a session too
     page.get_by_role("link", name="Recordings", exact=True).click()
     page.get_by_role("dialog", name="Your session has ended").wait_for()
     page.get_by_role("button", name="Sign in").click()

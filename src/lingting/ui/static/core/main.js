@@ -52,11 +52,17 @@ async function show() {
     shown = document.createElement(`lt-${name}`);
     fill(place, shown);
   } catch (error) {
-    if (!error.code) console.warn("the page did not load", error);
+    await unloaded(error);
     fill(place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
   } finally {
     clearTimeout(waiting);
   }
+}
+
+/** A module did not come. Files ask for a session too: if it has ended, the frame says so. */
+export async function unloaded(error) {
+  const isSignedOut = await api.get("/users/me").then(() => false, (why) => Boolean(why.isSignedOut));
+  if (!isSignedOut && !error.code) console.warn("the page did not load", error);
 }
 
 /** The own styles of a page or a part, once. */

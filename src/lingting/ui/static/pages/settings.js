@@ -2,7 +2,7 @@
 
 import { fill, h } from "../core/dom.js";
 import { icon } from "../core/icons.js";
-import { me } from "../core/main.js";
+import { me, unloaded } from "../core/main.js";
 import { problemBox, spinner } from "../core/parts.js";
 import { learn, t } from "../core/words.js";
 import words from "../words/settings.js";
@@ -57,7 +57,7 @@ customElements.define("lt-settings", class extends HTMLElement {
     try {
       await import(`../settings/${name}.js`);
     } catch (error) {
-      console.warn("the section did not load", error);
+      await unloaded(error);
       fill(this.#place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
       return;
     }
