@@ -62,7 +62,8 @@ class AllBatches {
     this.changed = new Set();
     this.form = h("div", {});
     this.list = h("div", {}, spinner());
-    this.opener = button(t("batch.new"), () => this.compose(), { kind: "primary", glyph: "plus" });
+    // Hidden until it is known whether there are any: where there are none the list itself offers it.
+    this.opener = button(t("batch.new"), () => this.compose(), { kind: "primary", glyph: "plus", hidden: true });
     fill(into, h("div", { class: "lt-top" }, h("div", {}, h("h1", {}, t("page.batch")), h("p", {}, t("batch.lead"))), this.opener), this.form, this.list);
     this.unlisten = listen((event) => { if (this.batches.has(event.batch_id)) this.changed.add(event.batch_id); });
     this.timer = setInterval(() => this.refresh(), REFRESH_MS);
