@@ -80,25 +80,25 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     _ms(
         "max_single_segment_ms", 30_000, 1_000, 60_000,
         "A longer span is closed at once, even inside a word.",
-        "超过此长度的语音段立即切断,即使在词中间。",
+        "超过此长度的语音段立即切断，即使在词中间。",
     ),
     Parameter(
         "speech_noise_threshold", "detector", "number", 0.6, -0.95, 0.95, 0.05, None,
         {
             "en": "How much likelier speech must be than silence; higher is stricter.",
-            "zh": "语音概率须比静音概率高出多少;越高越严格。",
+            "zh": "语音概率须比静音概率高出多少；越高越严格。",
         },
     ),
     _ms("window_ms", 200, 10, 1_000, "Decisions are counted over this window.", "统计判决的窗口。"),
     _ms(
         "sil_to_speech_ms", 150, 10, 1_000,
         "Speech begins when so much of the window is speech; at most the window.",
-        "窗口内语音达到此长度即开始一段;不超过窗口。",
+        "窗口内语音达到此长度即开始一段；不超过窗口。",
     ),
     _ms(
         "speech_to_sil_ms", 150, 0, 990,
         "Silence begins when at most so much of the window is speech; less than the window.",
-        "窗口内语音不超过此长度即视为静音;须小于窗口。",
+        "窗口内语音不超过此长度即视为静音；须小于窗口。",
     ),
     _ms(
         "lookback_ms", 200, 0, 2_000,
@@ -113,12 +113,12 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     _db(
         "min_level_db", 30,
         "Frames with less energy are silence; -100 is off.",
-        "能量低于此值的帧视为静音;-100 为关闭。",
+        "能量低于此值的帧视为静音；-100 为关闭。",
     ),
     _db(
         "min_snr_db", 60,
         "Speech must stand so far above the noise; -100 is off.",
-        "语音须高出噪声多少分贝;-100 为关闭。",
+        "语音须高出噪声多少分贝；-100 为关闭。",
     ),
     Parameter(
         "single_utterance", "detector", "boolean", False, None, None, None, None,
@@ -127,13 +127,13 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     _ms(
         "max_start_silence_ms", 3_000, 0, 60_000,
         "With single_utterance: how long to wait for speech to begin.",
-        "仅检测一段时:等待语音开始的最长时间。",
+        "仅检测一段时：等待语音开始的最长时间。",
     ),
     Parameter(
         "silence_schedule", "detector", "pairs", None, 0, 600_000, 10, "ms",
         {
             "en": "Instead of max_end_silence_ms: pairs of span length up to, and closing silence.",
-            "zh": "代替 max_end_silence_ms:(语音段长度上限,结束静音)对的列表。",
+            "zh": "代替 max_end_silence_ms：（语音段长度上限，结束静音）对的列表。",
         },
     ),
     _s(
