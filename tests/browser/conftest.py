@@ -14,17 +14,17 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 from workplace import Desk, Workplace, browsing, chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workplace(
     tmp_path_factory: pytest.TempPathFactory, whisper_folder: Path, vad_folder: Path
 ) -> Iterator[Workplace]:
-    """The service with a real model, for the whole run; tests find their own recordings by name."""
+    """The service with a real model, for all of them; tests find their own recordings by name."""
     found = Workplace(tmp_path_factory.mktemp("workplace") / "data")
     yield found
     found.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     if chromium() is None:
         pytest.skip("no Chromium: apt-get install chromium")
@@ -33,7 +33,7 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     with browsing(playwright) as found:
         yield found
@@ -61,7 +61,7 @@ def desk(desk_of: Callable[..., Desk]) -> Desk:
     return desk_of()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def samples() -> Path:
     """Real recordings: those beside the repository, or the samples of the catalogue."""
     from lingting import models
