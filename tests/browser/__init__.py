@@ -1,1 +1,1 @@
-"""The pages in a real browser. A package, so that its service and browser end with its last test."""
+"""The pages in a real browser; a package, so that browser and service end with its last test."""

@@ -9,17 +9,11 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from workplace import DESKTOP, PHONE, Desk, Workplace, serious, shot
+from workplace import DESKTOP, LOOKS, PHONE, Desk, Workplace, serious, shot
 
 from lingting.ui.shell import PAGES
 
 NAMES = [page.name for page in PAGES]
-LOOKS = [
-    ("en-GB", "light", "desktop"), ("zh-CN", "dark", "phone"), ("zh-CN", "light", "desktop"),
-    ("zh-CN", "dark", "desktop"), ("en-GB", "dark", "desktop"), ("en-GB", "light", "phone"),
-    ("zh-CN", "light", "phone"), ("en-GB", "dark", "phone"),
-]  # fmt: skip
-"""The first two show every style once; all are drawn for whoever wants the pictures."""
 PATHS = {page.name: page.path for page in PAGES}
 
 

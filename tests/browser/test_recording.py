@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from workplace import DESKTOP, PHONE, Desk, Workplace, serious, shot, until
+from workplace import DESKTOP, LOOKS, PHONE, Desk, Workplace, serious, shot, until
 
 from lingting.transcript import Segment, Transcript, Word
 
@@ -105,19 +106,19 @@ def saved(page: Page) -> None:
     expect(page.locator(".lt-recording-state")).to_have_attribute("data-state", "saved")
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("locale", ["zh-CN", "en-GB"])
+@pytest.mark.parametrize(
+    ("locale", "scheme", "size"), LOOKS if "SHOTS" in os.environ else LOOKS[:2]
+)
 def test_it_is_whole(
-    locale: str, scheme: str, viewport: dict[str, int], long: str, desk_of: Callable[..., Desk]
+    locale: str, scheme: str, size: str, long: str, desk_of: Callable[..., Desk]
 ) -> None:
+    viewport = {"desktop": DESKTOP, "phone": PHONE}[size]
     desk = desk_of(locale=locale, color_scheme=scheme, viewport=viewport)
     page = opened(desk, long, "&segment=40")
     page.locator('.lt-recording-row[data-position="40"].lt-lit').wait_for()
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"] + 1
     assert serious(page) == []
-    size = "desktop" if viewport is DESKTOP else "phone"
     shot(page, f"recording-{locale[:2]}-{scheme}-{size}")
 
 

@@ -28,6 +28,12 @@ PASSWORD = "a-long-enough-password"  # noqa: S105 - of a service that lives for 
 WITHIN_S = 120.0
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+LOOKS = [
+    ("en-GB", "light", "desktop"), ("zh-CN", "dark", "phone"), ("zh-CN", "light", "desktop"),
+    ("zh-CN", "dark", "desktop"), ("en-GB", "dark", "desktop"), ("en-GB", "light", "phone"),
+    ("zh-CN", "light", "phone"), ("en-GB", "dark", "phone"),
+]  # fmt: skip
+"""The first two show every style once; all are drawn for whoever wants the pictures."""
 
 
 def chromium() -> str | None:
