@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.options import Json, Limit, Verbose
+from lingting.cli.options import (
+    Department,
+    Json,
+    Limit,
+    MaxLength,
+    MinLength,
+    Owner,
+    Since,
+    Tag,
+    Until,
+    Verbose,
+)
 from lingting.cli.output import Output, local_time
 from lingting.cli.search import date_of
 
@@ -42,31 +53,21 @@ class Sorting(StrEnum):
 def list_(
     limit: Limit = 20,
     order: Annotated[Sorting, typer.Option("--order", help="What comes first.")] = Sorting.newest,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="DATE", help="Kept then or later: 2026-11-01.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="Kept before then.")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     language: Annotated[
         str | None, typer.Option("--language", "-l", help="Of the transcript, such as zh.")
     ] = None,
     speaker: Annotated[str | None, typer.Option("--speaker", help="Who is named in it.")] = None,
-    tag: Annotated[str | None, typer.Option("--tag", help="Only those with this tag.")] = None,
+    tag: Tag = None,
     state: Annotated[
         list[State] | None,
         typer.Option("--state", help="Of the newest job, none without one; repeatable."),
     ] = None,
-    owner: Annotated[str | None, typer.Option("--owner", help="Recordings of this user.")] = None,
-    department: Annotated[
-        str | None, typer.Option("--department", help="Recordings of this department.")
-    ] = None,
-    min_length: Annotated[
-        float | None, typer.Option("--min-length", metavar="SECONDS", min=0, help="Not shorter.")
-    ] = None,
-    max_length: Annotated[
-        float | None, typer.Option("--max-length", metavar="SECONDS", min=0, help="Not longer.")
-    ] = None,
+    owner: Owner = None,
+    department: Department = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Those that were deleted.")] = False,
     json: Json = False,
     verbose: Verbose = False,

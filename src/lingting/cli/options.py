@@ -27,6 +27,24 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and er
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks of faults.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
 
+# Of finding recordings -------------------------------------------------------------------------
+
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Kept then or later: 2026-11-01.")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="DATE", help="Kept before then.")]
+Tag = Annotated[str | None, typer.Option("--tag", help="Recordings with this tag.")]
+Owner = Annotated[str | None, typer.Option("--owner", help="Recordings of this user.")]
+Department = Annotated[
+    str | None, typer.Option("--department", help="Recordings of this department.")
+]
+MinLength = Annotated[
+    float | None, typer.Option("--min-length", metavar="SECONDS", min=0, help="Not shorter.")
+]
+MaxLength = Annotated[
+    float | None, typer.Option("--max-length", metavar="SECONDS", min=0, help="Not longer.")
+]
+
 # Of recognising --------------------------------------------------------------------------------
 
 Language = Annotated[

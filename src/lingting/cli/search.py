@@ -14,7 +14,17 @@ import typer
 
 from lingting.cli.asking import Key, connect
 from lingting.cli.failures import DONE, exit_code_of
-from lingting.cli.options import Json, Verbose
+from lingting.cli.options import (
+    Department,
+    Json,
+    MaxLength,
+    MinLength,
+    Owner,
+    Since,
+    Tag,
+    Until,
+    Verbose,
+)
 from lingting.cli.output import Output
 from lingting.errors import OptionInvalid
 
@@ -33,27 +43,17 @@ def search(
     hits: Annotated[
         int, typer.Option("--hits", min=1, max=20, help="Segments of each recording at most.")
     ] = 3,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="DATE", help="Kept then or later: 2026-11-01.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="Kept before then.")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     language: Annotated[
         str | None, typer.Option("--language", "-l", help="Segments in it, such as zh.")
     ] = None,
     speaker: Annotated[str | None, typer.Option("--speaker", help="What this one said.")] = None,
-    tag: Annotated[str | None, typer.Option("--tag", help="Recordings with this tag.")] = None,
-    owner: Annotated[str | None, typer.Option("--owner", help="Recordings of this user.")] = None,
-    department: Annotated[
-        str | None, typer.Option("--department", help="Recordings of this department.")
-    ] = None,
-    min_length: Annotated[
-        float | None, typer.Option("--min-length", metavar="SECONDS", min=0, help="Not shorter.")
-    ] = None,
-    max_length: Annotated[
-        float | None, typer.Option("--max-length", metavar="SECONDS", min=0, help="Not longer.")
-    ] = None,
+    tag: Tag = None,
+    owner: Owner = None,
+    department: Department = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
     confidence: Annotated[
         float | None,
         typer.Option("--confidence", min=0, max=1, help="Segments heard at least so surely."),

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from fastapi import Request
 
 from lingting.errors import AudioCrashes, BusyError
+from lingting.server.turns import Turns
 
 if TYPE_CHECKING:
     from lingting.config import Settings
@@ -95,8 +96,7 @@ class Hearing:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._turns = Turns(AT_ONCE, QUEUED, "Too many listen for speech already.")
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hearing")
         self._warm: list[_Process] = []
         self._cooling: asyncio.TimerHandle | None = None
@@ -110,7 +110,7 @@ class Hearing:
         ModelNotInstalled.
         """
         with stream:
-            async with self._turn(), self._process() as process:
+            async with self._turns.one(), self._process() as process:
                 request = {"options": dict(options), "max_duration_s": max_s}
                 loop = asyncio.get_running_loop()
                 asked = loop.run_in_executor(self._threads, process.ask, stream, request)
@@ -123,20 +123,6 @@ class Hearing:
                     process.kill()
                     await asyncio.wait([asked])
                     raise
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        if self._waiting >= QUEUED:
-            raise BusyError("Too many listen for speech already.", retry_after_s=5.0)
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator[_Process]:

@@ -14,7 +14,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
@@ -32,7 +32,8 @@ from lingting.errors import (
 )
 
 if TYPE_CHECKING:
-    from lingting.store import Blob, Store
+    from lingting.server.turns import Turns
+from lingting.store import Blob, Store
 
 T = TypeVar("T")
 log = logging.getLogger("lingting.server")
@@ -115,8 +116,7 @@ class Uploads:
 
     def __init__(self, *, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._turns = Turns(AT_ONCE, QUEUED, "Too many uploads wait for their turn.")
         # Of its own: an upload holds its thread for as long as the client takes.
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload")
         self._held: Counter[str] = Counter()
@@ -129,20 +129,9 @@ class Uploads:
         run = copy_context().run  # the request's id goes along
         return asyncio.get_running_loop().run_in_executor(self._threads, run, work, *arguments)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait for a place among the uploads. Raises BusyError when too many wait already."""
-        if self._waiting >= QUEUED:
-            raise BusyError("Too many uploads wait for their turn.", retry_after_s=5.0)
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turns.release()
+        return self._turns.one()
 
     @asynccontextmanager
     async def kept(

@@ -128,17 +128,17 @@ function pause(ms, signal) {
 }
 
 /** `work` again and again while what keeps it from succeeding passes. */
-async function persistently(work, { signal, onlost, isReadable }) {
+async function persistently(work, { signal, onheld, isReadable }) {
   for (let tries = 0; ; tries += 1) {
     try {
       const value = await work(() => { tries = 0; });
-      onlost?.(false);
+      onheld?.(null);
       return value;
     } catch (error) {
       if (!(error instanceof ApiError) || !isPassing(error)) throw error;
       // A file that was changed or taken away looks like a lost connection to the browser.
       if (error.isOffline && !await isReadable()) throw new ApiError(0, { code: "upload.gone", message: t("upload.gone") });
-      onlost?.(true);
+      onheld?.([429, 503].includes(error.status) ? "busy" : "lost");
       await pause(Math.max((error.retryAfterS || 0) * 1000, Math.min(LONGEST_PAUSE_MS, 500 * 2 ** tries)), signal);
     }
   }
@@ -146,11 +146,12 @@ async function persistently(work, { signal, onlost, isReadable }) {
 
 /**
  * One file to the service; the job that it became. Goes on by itself after a lost connection.
- * `fields`: of the form, options, batch, priority; `key`: the same one never makes two jobs.
+ * `fields`: of the form, options, batch, priority; `key`: the same one never makes two jobs; `onheld(why)`
+ * hears what holds it up: "lost", no connection; "busy", the service takes no more at the moment; null, nothing.
  */
-export function send(file, { fields = {}, key, signal, onprogress, onlost } = {}) {
+export function send(file, { fields = {}, key, signal, onprogress, onheld } = {}) {
   const isReadable = () => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
-  const how = { signal, onlost, isReadable };
+  const how = { signal, onheld, isReadable };
   if (file.size <= PIECE_BYTES) return persistently(() => sendForm(file, fields, key, signal, onprogress), how);
   return sendPieces(file, fields, key, how, onprogress);
 }
@@ -200,7 +201,7 @@ async function sendPieces(file, fields, key, how, onprogress) {
         offset = Number(answer.getResponseHeader("Upload-Offset"));
         job = answer.getResponseHeader("Lingting-Job");
         if (offset > start) isGettingOn();
-        how.onlost?.(false);
+        how.onheld?.(null);
       }
       const found = job ? await api.get(`/jobs/${job}`, null, { signal }) : await finished(place, signal);
       forget(file, fields);
@@ -272,7 +273,7 @@ let made = 0;
  * Files of one page, some at a time. It outlives the element that shows it: whoever looks at another
  * page meanwhile loses nothing.
  *
- * An item: {id, file, name, path, size, state, share, isLost, error, job, fields}; state is staged,
+ * An item: {id, file, name, path, size, state, share, held, error, job, fields}; state is staged,
  * waiting, sending, sent (then `job` is there), failed or cancelled.
  */
 export class Queue {
@@ -297,7 +298,7 @@ export class Queue {
   /** Takes [{file, path}]; they wait for `start`. */
   add(found) {
     const added = found.map(({ file, path }) => ({
-      id: `u${++made}`, file, name: file.name, path, size: file.size, state: "staged", share: 0, isLost: false, error: null, job: null, fields: null, key: null, control: null,
+      id: `u${++made}`, file, name: file.name, path, size: file.size, state: "staged", share: 0, held: null, error: null, job: null, fields: null, key: null, control: null,
     }));
     for (const item of added) this.items.set(item.id, item);
     this._tell(null);
@@ -306,7 +307,7 @@ export class Queue {
 
   /** All that are staged, or those given, with these fields. */
   start(fields, items = this.all("staged")) {
-    for (const item of items) Object.assign(item, { fields, key: newKey(), state: "waiting", share: 0, isLost: false, error: null, control: null });
+    for (const item of items) Object.assign(item, { fields, key: newKey(), state: "waiting", share: 0, held: null, error: null, control: null });
     this._tell(null);
     this._pump();
   }
@@ -314,7 +315,7 @@ export class Queue {
   cancel(item) {
     if (["waiting", "sending", "staged"].includes(item.state)) {
       // What may have arrived becomes a job, whoever hangs up: the answer says which one to cancel.
-      if (item.isLost || item.size * (1 - item.share) > UNDERWAY_BYTES) item.control?.abort();
+      if (item.held || item.size * (1 - item.share) > UNDERWAY_BYTES) item.control?.abort();
       item.state = "cancelled";
       this._tell(item);
     }
@@ -363,10 +364,10 @@ export class Queue {
     try {
       const job = await send(item.file, {
         fields: item.fields, key: item.key, signal: control.signal,
-        onprogress: (share) => { if (isCurrent()) { item.share = share; item.isLost = false; this._tell(item); } },
-        onlost: (isLost) => {
-          if (isLost && item.state === "cancelled") control.abort();
-          else if (item.isLost !== isLost && isCurrent()) { item.isLost = isLost; this._tell(item); }
+        onprogress: (share) => { if (isCurrent()) { item.share = share; item.held = null; this._tell(item); } },
+        onheld: (why) => {
+          if (why && item.state === "cancelled") control.abort();
+          else if (item.held !== why && isCurrent()) { item.held = why; this._tell(item); }
         },
       });
       if (!isCurrent() || item.state !== "sending") {
@@ -377,7 +378,7 @@ export class Queue {
       if (isCurrent() && item.state === "sending") Object.assign(item, { state: "failed", error });
     }
     this._sending -= 1;
-    if (item.control === control) { item.isLost = false; item.control = null; }
+    if (item.control === control) { item.held = null; item.control = null; }
     this._tell(item);
     this._pump();
   }
@@ -390,7 +391,7 @@ addEventListener("beforeunload", (event) => {
 
 /** What an item's state is called. */
 export function stateText(item, queue) {
-  if (item.state === "sending") return item.isLost ? t("upload.state.lost") : t("upload.state.sending", { share: percent(item.share) });
+  if (item.state === "sending") return item.held ? t(`upload.state.${item.held}`) : t("upload.state.sending", { share: percent(item.share) });
   if (item.state === "waiting" && queue?.isPaused) return t("upload.state.held");
   return t(`upload.state.${item.state}`);
 }

@@ -321,7 +321,7 @@ class OneBatch {
     if (!one) return;
     const share = job ? shareOf(job) : item.share;
     const isMoving = ["running", "sending", "paused"].includes(one.state);
-    const drawn = `${one.state} ${job ? job.done_s : `${item.share} ${item.isLost} ${this.queue.isPaused}`} ${Math.round(job?.eta_s || 0)} ${one.error ? 1 : 0}`;
+    const drawn = `${one.state} ${job ? job.done_s : `${item.share} ${item.held} ${this.queue.isPaused}`} ${Math.round(job?.eta_s || 0)} ${one.error ? 1 : 0}`;
     if (element.drawn === drawn) return;
     const isNewState = element.state !== one.state;
     Object.assign(element, { drawn, state: one.state });

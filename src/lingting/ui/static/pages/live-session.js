@@ -130,7 +130,7 @@ export class Session {
       const job = await send(this._named, {
         fields: { ...this.options, priority: "high", words: "true" }, key: this._key, signal: this._control.signal,
         onprogress: (share) => { this.share = share; this._tell(); },
-        onlost: (is) => { this.isLost = is; this._tell(); },
+        onheld: (why) => { this.isLost = why === "lost"; this._tell(); },
       });
       Object.assign(this, { state: "saved", isLost: false, job, file: null });
       this._follow(job);
