@@ -76,7 +76,11 @@ class Workplace:
                 [sys.executable, "-m", "lingting", "serve"],
                 env=self.environment, stdout=log, stderr=log,
             )  # fmt: skip
-        until(self._is_ready)
+        try:
+            until(self._is_ready)
+        except BaseException:
+            self._end()
+            raise
 
     def run(self, *words: str) -> str:
         done = subprocess.run(
@@ -106,6 +110,9 @@ class Workplace:
 
     def stop(self) -> None:
         self.client.close()
+        self._end()
+
+    def _end(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -87,6 +87,7 @@ def test_tls_and_only_tls(front: Front) -> None:
         answer = client.get("/healthz")
     assert answer.status_code == 200
     assert "strict-transport-security" in answer.headers
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     there = httpx.get(f"http://127.0.0.1:{front.http_port}/x?y=1", headers={"Host": NAME})
     assert (there.status_code, there.headers["location"]) == (308, f"https://{NAME}/x?y=1")
 

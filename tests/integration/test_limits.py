@@ -541,8 +541,8 @@ def test_a_stream_ends_with_its_key(service: Running, monkeypatch: pytest.Monkey
 def test_every_answer_protects_the_browser(service: Running) -> None:
     wanted = {
         "content-security-policy": "default-src 'none'", "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY", "referrer-policy": "no-referrer",
-        "cross-origin-opener-policy": "same-origin", "permissions-policy": "camera=()",
+        "x-frame-options": "DENY", "referrer-policy": "same-origin",
+        "permissions-policy": "camera=()",
         "cross-origin-resource-policy": "same-origin", "cache-control": "",
     }  # fmt: skip
     asked = [

@@ -273,7 +273,7 @@ def test_the_pages_from_first_link_to_signing_out(service: Running) -> None:
         page = browser.get("/setup", params={"token": link})
         assert page.status_code == 200
         assert "http" not in page.text.replace("http-equiv", "")
-        assert page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["referrer-policy"] == "same-origin"
         assert "default-src 'none'" in page.headers["content-security-policy"]
         form = {"token": link, "password": PASSWORD, "again": "other"}
         assert "not the same" in browser.post("/setup", data=form).text

@@ -34,11 +34,16 @@ HEADERS = (
     (b"content-security-policy", _PAGES.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(self)"),
 )
+"""Not ``no-referrer``: without TLS a browser would then call the origin of every form "null"."""
+OVER_TLS = (
+    (b"strict-transport-security", b"max-age=31536000"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+"""What browsers heed on secure origins only, and complain about elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,7 @@ class Guard:
     def __init__(self, app: App, patience: Patience, *, is_secure: bool) -> None:
         self._app = app
         self._patience = patience
-        transport = b"max-age=31536000"
-        self._headers = [
-            *HEADERS,
-            *([(b"strict-transport-security", transport)] if is_secure else []),
-        ]
+        self._headers = [*HEADERS, *(OVER_TLS if is_secure else ())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

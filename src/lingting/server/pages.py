@@ -1,8 +1,8 @@
 """Three plain pages: sign in, set a password by a one-time link, and who is signed in.
 
 They need no script and nothing from elsewhere, and speak the language that was chosen or that the
-browser asks for. The token of a link is in the address, so these
-pages send no referrer, and what is logged of a request is its route, not its query.
+browser asks for. The token of a link is in the address, so it is told to no other host (see the
+headers of guard.py), and what is logged of a request is its route, not its query.
 """
 
 from __future__ import annotations

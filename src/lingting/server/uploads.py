@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -30,9 +30,7 @@ from lingting.errors import (
     BusyError,
     LingtingError,
 )
-
-if TYPE_CHECKING:
-    from lingting.server.turns import Turns
+from lingting.server.turns import Turns
 from lingting.store import Blob, Store
 
 T = TypeVar("T")
