@@ -1,7 +1,6 @@
 """Settings that were chosen by the API work in the real processes once those start again."""
 
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 
 from lingting.answers import Process
 from lingting.client import Client
-from tests.acceptance.test_serve import Service, until
+from tests.whole_service import Service, until
 
 pytestmark = [pytest.mark.model]
 
@@ -19,11 +18,8 @@ pytestmark = [pytest.mark.model]
 def service(tmp_path: Path, whisper_folder: Path, vad_folder: Path) -> Iterator[Service]:
     del whisper_folder, vad_folder
     found = Service(tmp_path / "data")
-    try:
-        yield found
-    finally:
-        found.process.send_signal(signal.SIGTERM)
-        found.process.wait(60)
+    yield found
+    found.stop()
 
 
 def process(client: Client, name: str) -> Process:

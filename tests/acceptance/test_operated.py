@@ -16,7 +16,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.acceptance.test_serve import Service, until
+from tests.whole_service import Service, until
 
 REQUEST = "acceptance.request-1"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -75,9 +75,7 @@ def service(
     monkeypatch.setenv("LINGTING_OTEL_ENDPOINT", collector.endpoint)
     found = Service(tmp_path / "data")
     yield found
-    if found.process.poll() is None:
-        found.process.kill()
-        found.process.wait(20)
+    found.stop()
 
 
 @pytest.mark.model

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +18,10 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from lingting.client import Client
+from tests.whole_service import WITHIN_S, Service, until
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 PASSWORD = "a-long-enough-password"  # noqa: S105 - of a service that lives for one test run
-WITHIN_S = 120.0
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 LOOKS = [
@@ -41,85 +37,36 @@ def chromium() -> str | None:
     return next((path for path in CHROMIUM if Path(path).exists()), None)
 
 
-def until(is_so: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
-    end_s = time.monotonic() + within_s
-    while time.monotonic() < end_s:
-        found = is_so()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not happen in time")
-
-
-class Workplace:
-    """``lingting serve`` in a process of its own; ``client`` speaks to it as the administrator."""
+class Workplace(Service):
+    """The service with its pages; ``client`` speaks to it as the administrator."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.folder = folder
-        self.environment = {
-            **os.environ, "LINGTING_DATA_DIR": str(folder), "LINGTING_SERVER": self.url,
-            "LINGTING_PORT": str(self.port), "LINGTING_PAGES": "1", **environment,
-        }  # fmt: skip
-        self.log = folder.with_suffix(".log")
+        super().__init__(folder, LINGTING_PAGES="1", **environment)
+        until(self.is_ready)
         self.sessions: dict[str, list[Any]] = {}
         """Cookies of people who have signed in once: what a test is about is seldom the login."""
-        self.start()
-        self.client = Client(self.url, (folder / "run" / "key").read_text().strip())
+        self.client = Client(self.url, self.key)
         self.add_user("admin", role=None)
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "lingting", "serve"],
-                env=self.environment, stdout=log, stderr=log,
-            )  # fmt: skip
-        try:
-            until(self._is_ready)
-        except BaseException:
-            self._end()
-            raise
-
-    def run(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "lingting", *words],
-            env=self.environment, text=True, capture_output=True, timeout=WITHIN_S,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def add_user(self, name: str, role: str | None = "member", *more: str) -> None:
         """A person with the password of all; ``role`` None: the administrator that is there."""
         if role is not None:
-            told = self.run("user", "add", name, "--role", role, *more)
+            told = self._told("user", "add", name, "--role", role, *more)
         else:
-            told = self.run("user", "link", name) if _has_link(self) else self.log.read_text()
+            told = self._told("user", "link", name) if _has_link(self) else self.log.read_text()
         token = re.findall(r"token=([\w.~-]+)", told)[-1]
         form = {"token": token, "user": name, "password": PASSWORD, "again": PASSWORD}
         answer = httpx.post(self.url + "/setup", data=form, timeout=WITHIN_S)
         assert answer.status_code == 303, answer.text
 
-    def _is_ready(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            return httpx.get(self.url + "/readyz", timeout=10).is_success
-        except httpx.HTTPError:
-            return False
-
     def stop(self) -> None:
         self.client.close()
-        self._end()
+        super().stop()
 
-    def _end(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(20)
+    def _told(self, *words: str) -> str:
+        done = self.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
 
 def _has_link(workplace: Workplace) -> bool:

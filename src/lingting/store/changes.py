@@ -247,19 +247,7 @@ def change_segments(
     wanted = {at: storable_segment(change(before[at])) for at, change in changes.items()}
     after = {at: one for at, one in wanted.items() if one != before[at]}
     number, _ = _next_number(session, row.id)
-    revision = RevisionRow(
-        transcript_id=row.id,
-        number=number,
-        origin="human",
-        author=None if author is None else storable(author),
-        created_at=now(),
-        language=source.language,
-        segment_count=source.segment_count,
-        excerpt=source.excerpt,
-        facts=source.facts,
-    )
-    session.add(revision)
-    session.flush()
+    revision = _made_from(session, source, number, author)
     link = RevisionSegmentRow
     others = select(literal(revision.id), link.position, link.segment_id).where(
         link.revision_id == source.id, link.position.not_in(after)
@@ -341,20 +329,22 @@ def add_revision(
     return number
 
 
-def restore_revision(
-    session: Session, recording_id: str, number: int, *, author: str | None
-) -> int:
-    """An earlier state as a new, current revision; its number. Nothing in between is lost."""
-    row = locked_transcript(session, recording_id)
-    source = queries.revision_row(session, recording_id, number)
-    new_number, _ = _next_number(session, row.id)
+def _made_from(
+    session: Session,
+    source: RevisionRow,
+    number: int,
+    author: str | None,
+    *,
+    restored_from: int | None = None,
+) -> RevisionRow:
+    """Somebody's revision that says of itself what ``source`` says; it has no segments yet."""
     revision = RevisionRow(
-        transcript_id=row.id,
-        number=new_number,
+        transcript_id=source.transcript_id,
+        number=number,
         origin="human",
         author=None if author is None else storable(author),
         created_at=now(),
-        restored_from=number,
+        restored_from=restored_from,
         language=source.language,
         segment_count=source.segment_count,
         excerpt=source.excerpt,
@@ -362,6 +352,17 @@ def restore_revision(
     )
     session.add(revision)
     session.flush()
+    return revision
+
+
+def restore_revision(
+    session: Session, recording_id: str, number: int, *, author: str | None
+) -> int:
+    """An earlier state as a new, current revision; its number. Nothing in between is lost."""
+    row = locked_transcript(session, recording_id)
+    source = queries.revision_row(session, recording_id, number)
+    new_number, _ = _next_number(session, row.id)
+    revision = _made_from(session, source, new_number, author, restored_from=number)
     links = select(
         literal(revision.id), RevisionSegmentRow.position, RevisionSegmentRow.segment_id
     ).where(RevisionSegmentRow.revision_id == source.id)
