@@ -37,6 +37,17 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in one process when the tests are shared out: a file, and all that needs a browser.
+
+    Two browsers at once, each with a service and its engine, would starve each other.
+    """
+    for item in items:
+        folder = item.path.parent
+        group = folder if folder.name == "browser" else item.path
+        item.add_marker(pytest.mark.xdist_group(group.relative_to(ROOT).as_posix()))
+
+
 class NetworkRefused(RuntimeError):
     """A test, or what it tests, wanted to leave this machine."""
 
