@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,14 @@ def test_help_loads_no_model_library(argument: str) -> None:
     )
     assert "typer" in loaded
     assert not loaded & (HEAVY | DEVELOPMENT | {"numpy"})
+
+
+def test_a_history_that_is_there_is_opened_without_what_makes_one(tmp_path: Path) -> None:
+    opens = f"from lingting.store import open_store; open_store({str(tmp_path)!r}).close()"
+    assert "alembic" in loaded_after(opens)
+    loaded = loaded_after(opens)
+    assert "sqlalchemy" in loaded
+    assert "alembic" not in loaded
 
 
 def test_asking_an_engine_host_needs_no_model_and_no_client_library() -> None:

@@ -345,6 +345,13 @@ def test_two_backups_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 # Schemas ---------------------------------------------------------------------------------------
 
 
+def test_the_names_of_the_steps_are_their_schemas_in_order() -> None:
+    from alembic.script import ScriptDirectory
+
+    steps = ScriptDirectory(str(Path(migrating.__file__).parent / "migrations"))
+    assert migrating.known() == [one.revision for one in steps.walk_revisions()][::-1]
+
+
 def test_upgrade_from_the_first_schema(
     url: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

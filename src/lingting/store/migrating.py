@@ -1,6 +1,7 @@
 """A new database gets the schema at once, an older one when its owner asks for it.
 
 Each change of the schema is one transaction, so that a database is never between two schemas.
+Alembic makes the changes and is loaded only then: every command that opens a store would wait.
 """
 
 from __future__ import annotations
@@ -8,27 +9,30 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.orm import Session
 
 from lingting.errors import StoreSchema, StoreUnreachable
 from lingting.store.database import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x6C696E67_74696E67
 """Two processes that start together do not both migrate (Postgres; SQLite has one writer)."""
 
 
+def known() -> list[str]:
+    """The schemas up to that of this version, which is the last: a file each, named for it."""
+    return sorted(step.name[1:5] for step in (_MIGRATIONS / "versions").glob("m[0-9]*.py"))
+
+
 def newest() -> str:
     """The schema of this version of Lingting."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return known()[-1]
 
 
 def current(connection: Connection) -> str | None:
@@ -36,8 +40,11 @@ def current(connection: Connection) -> str | None:
 
     Raises StoreSchema for a database that somebody else's tables live in.
     """
-    found: str | None = MigrationContext.configure(connection).get_current_revision()
-    if found is None and set(inspect(connection).get_table_names()) - {"alembic_version"}:
+    tables = set(inspect(connection).get_table_names())
+    found: str | None = None
+    if "alembic_version" in tables:
+        found = connection.scalar(text("select version_num from alembic_version"))
+    if found is None and tables - {"alembic_version"}:
         raise StoreSchema(
             "The database holds tables that are not Lingting's.", "Name an empty database."
         )
@@ -70,8 +77,7 @@ def check(found: str) -> None:
 
 def check_known(found: str | None) -> None:
     """Raises StoreSchema for a schema that no version up to this one has had."""
-    steps = ScriptDirectory.from_config(_config()).walk_revisions()
-    if found not in {one.revision for one in steps}:
+    if found not in known():
         raise StoreSchema(
             f"The database has a schema this version does not know; it knows up to {newest()}.",
             "Install the newer version of Lingting that made it.",
@@ -80,6 +86,8 @@ def check_known(found: str | None) -> None:
 
 def upgrade_to(database: Database, target: str) -> tuple[str | None, str | None]:
     """The schema before and after. All steps are one transaction."""
+    from alembic import command
+
     with database.connect_to_write() as connection:
         if not database.is_sqlite:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -140,6 +148,8 @@ class _opened:
 
 
 def _config(connection: Connection | None = None) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
