@@ -357,7 +357,7 @@ def test_what_lists_show(world: World) -> None:
             while True:
                 page = world.http.get(
                     f"/api/v1/{kind}", headers=headers,
-                    params={} if kind == "keys" else {"limit": 3, **after},
+                    params={} if kind == "keys" else {"limit": 40, **after},
                 ).json()  # fmt: skip
                 found += [one["id"] for one in page["items"]]
                 if page.get("next") is None:
