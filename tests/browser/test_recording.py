@@ -375,12 +375,11 @@ def test_what_is_typed_while_a_conflict_is_looked_at_is_kept(
     page = opened(desk, ours)
     theirs(workplace, ours, 3, "别人写的")
     held: list[Route] = []
-    page.route("**/segments?*", held.append)
+    page.route("**/segments?*", lambda route: route.continue_() if held else held.append(route))
     edit(page, 0).fill("我写的")
     until(lambda: page.wait_for_timeout(20) or held)
     area = edit(page, 1)
     area.fill("后来写的")
-    page.unroute("**/segments?*")
     held[0].continue_()
     saved(page)
     found = workplace.client.transcript(ours).segments
@@ -433,17 +432,17 @@ def test_why_a_job_failed_is_said_whole_and_old_answers_are_no_news(desk: Desk, 
         found["job"] = {**found["job"], "state": "failed", "error": error}
         route.fulfill(json=found)
 
+    held: list[Route] = []
     page.route(f"**/api/v1/recordings/{ours}", failed)
+    page.route("**/api/v1/jobs/*", lambda route: held.append(route))
     opened(desk, ours)
     page.get_by_role("alert").get_by_text("The engine stopped.").wait_for()
 
-    held: list[Route] = []
-    page.route("**/api/v1/jobs/*", held.append)
     page.locator("lt-recording").evaluate(
         "(one) => { for (const n of [1, 2]) one.heardOf({ kind: 'job.progress' }); }"
     )
-    until(lambda: page.wait_for_timeout(20) or len(held) == 2)
-    for at, done_s in ((1, 50), (0, 10)):
+    until(lambda: page.wait_for_timeout(20) or len(held) == 3)
+    for at, done_s in ((2, 50), (1, 10), (0, 5)):
         held[at].fulfill(json={**held[at].fetch().json(), "state": "running", "done_s": done_s})
     page.get_by_text("0:50 / 0:52").wait_for()
     page.wait_for_load_state("networkidle")

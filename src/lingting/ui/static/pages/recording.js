@@ -119,6 +119,17 @@ customElements.define("lt-recording", class extends HTMLElement {
       this.drawer,
       h("div", { class: "lt-recording-foot" }, this.wave.element, this.player.element)));
 
+    this.follow(model);
+    this.transcript.reset();
+    this.spans();
+    this.readOnly();
+    if (model.left) toast(t(model.left === 1 ? "recording.takenUp.one" : "recording.takenUp", { n: model.left }));
+    if (["running", "paused", "failed"].includes(model.job?.state)) this.heardOf({ kind: "job.progress" });
+    this.goTo(asked);
+  }
+
+  /** What happens to the recording is heard until it is left. */
+  follow(model) {
     this.on(model, "marks", ({ detail }) => this.wave.setMarks(detail.list));
     import("../recording/notes.js").then((notes) => notes.marks(model)).catch(() => {});  // their panel says what went wrong
     this.on(model, "changed", () => this.spans());
@@ -137,12 +148,6 @@ customElements.define("lt-recording", class extends HTMLElement {
       if (event.job_id && event.job_id === model.job?.id) this.heardOf(event);
       else if (event.kind === "job.queued" && (!model.job || isFinished(model.job))) maybeOurs();
     }));
-    this.transcript.reset();
-    this.spans();
-    this.readOnly();
-    if (model.left) toast(t(model.left === 1 ? "recording.takenUp.one" : "recording.takenUp", { n: model.left }));
-    if (["running", "paused", "failed"].includes(model.job?.state)) this.heardOf({ kind: "job.progress" });
-    this.goTo(asked);
   }
 
   // The toolbar -----------------------------------------------------------------------------
@@ -151,7 +156,6 @@ customElements.define("lt-recording", class extends HTMLElement {
     const { model } = this;
     const undo = button(null, () => model.undo(), { kind: "quiet", label: t("recording.undo"), glyph: "undo", "aria-keyshortcuts": "Control+Z" });
     const redo = button(null, () => model.redo(), { kind: "quiet", label: t("recording.redo"), glyph: "redo", "aria-keyshortcuts": "Control+Shift+Z" });
-    const state = h("span", { class: "lt-recording-state lt-small", role: "status" });
     const layers = h("div", { class: "lt-recording-layers", role: "group", "aria-label": t("recording.layer") },
       ["written", "spoken"].map((layer) => h("button", { type: "button", dataset: { layer }, "aria-pressed": String(model.layer === layer), title: t(`recording.layer.${layer}.about`), onclick: () => model.setLayer(layer) }, t(`recording.layer.${layer}`))));
     const isMarked = localStorage.getItem(DOUBTS) !== "no";
@@ -171,28 +175,32 @@ customElements.define("lt-recording", class extends HTMLElement {
       { text: t("recording.keys"), glyph: "keyboard", run: () => this.help() },
     ], { label: t("more"), kind: "quiet" });
     const steps = () => { undo.disabled = !model.canUndo; redo.disabled = !model.canRedo; };
-    const edits = h("div", { class: "lt-row lt-recording-edits" }, undo, redo, state);
-    const saving = ({ detail }) => {
-      const { state: name, error } = detail;
-      state.dataset.state = name;
-      fill(state, t(`recording.saving.${name}`), (name === "failed" || name === "offline") && button(t("again"), () => model.flush(), { kind: "quiet" }));
-      if (name === "failed" && error) toastProblem(error);
-      if (name === "failed" && error?.status === 403) {
-        model.isRefused = true;
-        model.dispatchEvent(new CustomEvent("recording"));
-      }
-    };
+    const edits = h("div", { class: "lt-row lt-recording-edits" }, undo, redo, this.saving());
     steps();
     this.on(model, "steps", steps);
     this.on(model, "revision", steps);
     this.on(model, "recording", steps);
-    this.on(model, "saving", saving);
     this.on(model, "layer", () => { for (const one of layers.children) one.setAttribute("aria-pressed", String(one.dataset.layer === model.layer)); });
     const made = h("div", { class: "lt-recording-bar" }, edits, layers, doubts, this.tabs, more);
     const shown = () => { made.hidden = !model.recording.revision; edits.hidden = model.isReadOnly; };
     shown();
     this.on(model, "recording", shown);
     this.on(model, "revision", shown);
+    return made;
+  }
+
+  /** Whether all is saved, and what can be done if it is not. */
+  saving() {
+    const { model } = this, made = h("span", { class: "lt-recording-state lt-small", role: "status" });
+    this.on(model, "saving", ({ detail: { state, error } }) => {
+      made.dataset.state = state;
+      fill(made, t(`recording.saving.${state}`), ["failed", "offline"].includes(state) && button(t("again"), () => model.flush(), { kind: "quiet" }));
+      if (state !== "failed" || !error) return;
+      toastProblem(error);
+      if (error.status !== 403) return;
+      model.isRefused = true;
+      model.dispatchEvent(new CustomEvent("recording"));
+    });
     return made;
   }
 

@@ -75,16 +75,16 @@ export class RecordingModel extends EventTarget {
 
   async #begin(revision) {
     const asked = ++this.#asked, page = await this.#page(0, PAGE, revision);
-    if (asked === this.#asked) this.#draw(page, revision === null);
+    if (asked !== this.#asked) return;
+    // What is not saved was made on what was there before, and is still compared with it.
+    if (this.saver.isDirty) this.#basis ??= this.current;
+    this.#draw(page, revision === null);
   }
 
   /** Another state is shown: its first page, and `more` segments of it that are known. */
   #draw(page, isCurrent, more = []) {
     this.#asked += 1;
-    if (isCurrent) {
-      this.current = this.recording.revision = page.revision;
-      this.#basis = null;
-    }
+    if (isCurrent) this.current = this.recording.revision = page.revision;
     this.done = [];
     this.undone = [];
     this.segments = [];
@@ -333,6 +333,7 @@ export class RecordingModel extends EventTarget {
       if (!there || (choice === "theirs" && clashing.has(position))) continue;
       changes.set(there.position, { ...change, base: { text: there.text, speaker: there.speaker, start_s: there.start_s, end_s: there.end_s } });
     }
+    this.#basis = null;
     this.#draw(page, true, theirs.values());
     this.saver.keep();
     return true;
