@@ -210,7 +210,7 @@ class Recordings extends HTMLElement {
     } catch (error) { toastProblem(error); }
   }
 
-  /** From the beginning. */
+  /** From the beginning. What is above the list stays till then: whoever clicks there hits what they aim at. */
   async load() {
     this.latest += 1;
     this.stopLoading?.abort();
@@ -219,7 +219,6 @@ class Recordings extends HTMLElement {
     this.selected.clear();
     this.rows.set([]);
     fill(this.said);
-    fill(this.facts);
     this.drawBar();
     this.hasBegun = false;
     return this.more();
@@ -249,6 +248,7 @@ class Recordings extends HTMLElement {
     } catch (error) {
       if (latest !== this.latest || error.name === "AbortError") return;
       this.isLoading = false;
+      if (isFirst) fill(this.facts);
       fill(this.below, problemBox(error, () => { fill(this.below); this.more(); }));
     } finally {
       clearTimeout(waiting);
