@@ -138,7 +138,7 @@ def test_versions_are_compared_and_restored(desk: Desk, workplace: Workplace) ->
     page.get_by_text("1 of 1").wait_for()
     page.get_by_role("button", name="Replace all").click()
     until(lambda: "换货" in text_of(workplace, id))
-    turn(page, "History")
+    turn(page, "Versions")
     page.get_by_role("button", name="What changed").click()
     difference = page.locator(".lt-panels-differences")
     expect(difference.locator("del")).to_have_text("退款")
@@ -164,7 +164,7 @@ def test_a_share_is_seen_by_the_other_until_it_ends(
     giver.get_by_label("User name").fill("reader")
     giver.get_by_label("For how long").select_option("7")
     giver.get_by_role("button", name="Share", exact=True).last.click()
-    giver.get_by_role("button", name="End sharing with reader").wait_for()
+    giver.get_by_role("button", name="Stop sharing with reader").wait_for()
 
     reader = desk_of("reader").open("recordings?view=shared")
     reader.get_by_role("link", name="shared.wav").click()
@@ -178,7 +178,7 @@ def test_a_share_is_seen_by_the_other_until_it_ends(
 
     giver.get_by_role("button", name="Copy link").click()
     assert giver.evaluate("navigator.clipboard.readText()").endswith(f"/app/recordings?id={id}")
-    giver.get_by_role("button", name="End sharing with reader").click()
+    giver.get_by_role("button", name="Stop sharing with reader").click()
     giver.get_by_text("Nobody yet").wait_for()
     reader.goto(f"{workplace.url}/app/recordings?view=shared")
     reader.get_by_text("Nobody has shared a recording with you").wait_for()
@@ -193,3 +193,83 @@ def test_every_panel_fits_a_phone(desk_of: Callable[..., Desk], workplace: Workp
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"] + 1
         assert serious(page) == []
         shot(page, f"recording-{panel}-zh-dark-phone")
+
+
+def test_no_answer_is_taken_for_another_questions(desk: Desk, workplace: Workplace) -> None:
+    id = keep(workplace, "finder.wav", ["order 12 and order 345.", "order 6"])
+    desk.page.add_init_script(
+        "window.Worker = class extends Worker { postMessage(question) {"
+        " setTimeout(() => super.postMessage(question), 700); } };"
+    )
+    page = opened(desk, id, "find")
+    find = page.get_by_role("textbox", name="Find")
+    find.fill("order")
+    page.get_by_text("Looking").wait_for()
+    find.fill("6")
+    page.get_by_text(re.compile(r"\d of \d")).wait_for()
+    expect(page.locator(".lt-panels-told")).to_have_text("1 of 1")
+    # What is typed in the transcript a moment before is looked at too.
+    page.get_by_label("Replace with").fill("7")
+    page.locator("lt-recording").evaluate(
+        "(one) => one.model.write([{ position: 1, text: 'the order 6' }])"
+    )
+    page.get_by_role("button", name="Replace all").click()
+    until(lambda: "the order 7" in text_of(workplace, id))
+
+
+def test_undo_in_a_message_is_of_what_it_tells(desk: Desk, workplace: Workplace) -> None:
+    id = keep(workplace, "undo.wav", ["退款。", "第二段。"])
+    page = opened(desk, id, "find")
+    page.get_by_role("textbox", name="Find").fill("退款")
+    page.get_by_text("1 of 1").wait_for()
+    page.get_by_label("Replace with").fill("换货")
+    page.get_by_role("button", name="Replace all").click()
+    undo = page.get_by_role("region", name="Messages").get_by_role("button", name="Undo")
+    undo.wait_for()
+    page.locator(".lt-recording-text").nth(1).dblclick()
+    page.locator(".lt-recording-editor").fill("改过的。")
+    expect(undo).to_have_count(0)
+    until(lambda: text_of(workplace, id).replace("\n", "") == "换货。改过的。")
+
+
+def test_a_note_is_added_once_and_one_that_was_begun_stays(
+    desk: Desk, workplace: Workplace
+) -> None:
+    id = keep(workplace, "begun.wav", ["记笔记的地方。"])
+    page = opened(desk, id, "notes")
+    note = page.get_by_role("textbox", name="Note")
+    note.fill("只写一次")
+    turn(page, "Share")
+    page.get_by_role("heading", name="Link").wait_for()
+    turn(page, "Notes")
+    expect(note).to_have_value("只写一次")
+    note.evaluate(
+        "(one) => { for (let n = 0; n < 2; n += 1) one.dispatchEvent("
+        "new KeyboardEvent('keydown', { key: 'Enter', ctrlKey: true, bubbles: true })); }"
+    )
+    page.get_by_role("listitem").get_by_text("只写一次").wait_for()
+    page.wait_for_load_state("networkidle")
+    assert len(workplace.client.notes(id).items) == 1
+
+
+def test_what_is_not_saved_is_not_lost_by_going_back_to_a_version(
+    desk: Desk, workplace: Workplace
+) -> None:
+    id = keep(workplace, "unsaved.wav", ["第一版。"])
+    page = opened(desk, id)
+    page.locator(".lt-recording-text").first.dblclick()
+    page.locator(".lt-recording-editor").fill("第二版。")
+    expect(page.locator(".lt-recording-state")).to_have_attribute("data-state", "saved")
+    turn(page, "Versions")
+    restore = page.get_by_role("button", name="Restore")
+    restore.wait_for()
+    desk.expected += ["422"]
+    refusal = {"error": {"code": "option.invalid", "message": "Not now."}}
+    page.route("**/api/v1/transcripts/*", lambda route: route.fulfill(status=422, json=refusal))
+    page.locator(".lt-recording-text").first.dblclick()
+    page.locator(".lt-recording-editor").fill("第三版。")
+    restore.click()
+    page.get_by_text("Your last changes are not saved yet.").wait_for()
+    page.unroute("**/api/v1/transcripts/*")
+    page.keyboard.press("Control+s")
+    until(lambda: text_of(workplace, id) == "第三版。")

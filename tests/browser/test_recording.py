@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from workplace import DESKTOP, LOOKS, PHONE, Desk, Workplace, serious, shot, until
 
 from lingting.transcript import Segment, Transcript, Word
@@ -344,3 +344,125 @@ def test_the_shortcuts_are_listed(desk: Desk, ours: str) -> None:
     shot(page, "recording-keys-en")
     page.keyboard.press("Escape")
     expect(listed).to_have_count(0)
+
+
+def test_a_draft_of_what_others_changed_meanwhile_is_asked_about(
+    desk: Desk, ours: str, workplace: Workplace
+) -> None:
+    page = opened(desk, ours)
+    page.on("dialog", lambda asked: asked.accept())
+    page.route("**/api/v1/transcripts/*", lambda route: route.abort())
+    desk.expected += ["failed: PATCH", "ERR_FAILED", "409"]
+    edit(page, 2).fill("还没保存")
+    expect(page.locator(".lt-recording-state")).to_have_attribute("data-state", "offline")
+    theirs(workplace, ours, 2, "别人写的")
+    page.unroute("**/api/v1/transcripts/*")
+    page.reload()
+    asked = page.get_by_role("dialog", name="Somebody else changed the same text")
+    expect(asked).to_contain_text("还没保存")
+    page.keyboard.press("Escape")
+    expect(page.locator(".lt-recording-state")).to_have_attribute("data-state", "failed")
+    page.get_by_role("button", name="Try again").click()
+    asked.get_by_role("button", name="Keep theirs").click()
+    saved(page)
+    assert workplace.client.transcript(ours).segments[2].text == "别人写的"
+
+
+def test_what_is_typed_while_a_conflict_is_looked_at_is_kept(
+    desk: Desk, ours: str, workplace: Workplace
+) -> None:
+    desk.expected += ["409"]
+    page = opened(desk, ours)
+    theirs(workplace, ours, 3, "别人写的")
+    held: list[Route] = []
+    page.route("**/segments?*", lambda route: route.continue_() if held else held.append(route))
+    edit(page, 0).fill("我写的")
+    until(lambda: page.wait_for_timeout(20) or held)
+    area = edit(page, 1)
+    area.fill("后来写的")
+    held[0].continue_()
+    saved(page)
+    found = workplace.client.transcript(ours).segments
+    assert [found[at].text for at in (0, 1, 3)] == ["我写的", "后来写的", "别人写的"]
+    expect(area).to_be_focused()  # whoever types goes on
+
+
+def test_what_was_taken_back_before_it_was_sent_is_no_revision(
+    desk: Desk, ours: str, workplace: Workplace
+) -> None:
+    page = opened(desk, ours)
+    before = workplace.client.recording(ours).revision
+    edit(page, 0).evaluate(
+        "(area) => { for (const text of [area.value + '！', area.value]) {"
+        " area.value = text; area.dispatchEvent(new Event('input')); } }"
+    )
+    saved(page)
+    page.keyboard.press("Control+s")
+    assert workplace.client.recording(ours).revision == before
+
+
+def test_a_name_or_a_tag_that_is_being_typed_stays(desk: Desk, ours: str) -> None:
+    desk.expected += ["422"]
+    page = opened(desk, ours)
+    page.get_by_role("button", name="Tag", exact=True).click()
+    page.get_by_label("New tag").fill("散")
+    # As at every progress of a job.
+    page.locator("lt-recording").evaluate(
+        "(one) => one.model.dispatchEvent(new CustomEvent('recording'))"
+    )
+    expect(page.get_by_label("New tag")).to_have_value("散")
+    page.keyboard.press("Escape")
+    refusal = {"error": {"code": "option.invalid", "message": "No such name."}}
+    page.route(
+        f"**/api/v1/recordings/{ours}", lambda route: route.fulfill(status=422, json=refusal)
+    )
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Name").fill("秋天")
+    page.keyboard.press("Enter")
+    page.get_by_text("No such name.").wait_for()
+    expect(page.get_by_label("Name")).to_have_value("秋天")
+
+
+def test_why_a_job_failed_is_said_whole_and_old_answers_are_no_news(desk: Desk, ours: str) -> None:
+    page = desk.page
+
+    def failed(route: Route) -> None:
+        found = route.fetch().json()
+        error = {"code": "engine.failed", "message": "The engine stopped.", "next_step": ""}
+        found["job"] = {**found["job"], "state": "failed", "error": error}
+        route.fulfill(json=found)
+
+    held: list[Route] = []
+    page.route(f"**/api/v1/recordings/{ours}", failed)
+    page.route("**/api/v1/jobs/*", lambda route: held.append(route))
+    opened(desk, ours)
+    page.get_by_role("alert").get_by_text("The engine stopped.").wait_for()
+
+    page.locator("lt-recording").evaluate(
+        "(one) => { for (const n of [1, 2]) one.heardOf({ kind: 'job.progress' }); }"
+    )
+    until(lambda: page.wait_for_timeout(20) or len(held) == 3)
+    for at, done_s in ((2, 50), (1, 10), (0, 5)):
+        held[at].fulfill(json={**held[at].fetch().json(), "state": "running", "done_s": done_s})
+    page.get_by_text("0:50 / 0:52").wait_for()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_text("0:50 / 0:52")).to_be_visible()
+
+
+def test_another_recording_in_the_same_page_begins_anew(
+    desk: Desk, ours: str, long: str, workplace: Workplace
+) -> None:
+    page = opened(desk, ours, "&panel=find")
+    page.get_by_role("textbox", name="Find").wait_for()
+    page.evaluate(
+        "(id) => { history.pushState({}, '', `/app/recordings?id=${id}`);"
+        " dispatchEvent(new PopStateEvent('popstate')); }",
+        long,
+    )
+    page.get_by_role("heading", level=1, name="很长的会议.flac").wait_for()
+    page.get_by_role("toolbar", name="Tools").get_by_role("button", name="Find").click()
+    page.get_by_role("textbox", name="Find").wait_for()
+    page.get_by_role("button", name="More", exact=True).click()
+    with page.expect_download():
+        page.get_by_role("menuitem", name="Download the audio").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("很长的会议.flac")

@@ -73,7 +73,7 @@ def test_many_are_tagged_exported_deleted_and_brought_back(
         expect(row(page, name).get_by_role("button", name="重要")).to_be_visible()
 
     page.get_by_role("button", name="Export", exact=True).click()
-    page.get_by_label("Subtitles (srt)").check()
+    page.get_by_label("SRT").check()
     with page.expect_download() as down:
         page.get_by_role("button", name="Download ZIP").click()
     found = zipfile.ZipFile(down.value.path()).namelist()
@@ -186,3 +186,71 @@ def test_the_list_is_whole_on_a_phone_and_without_anything(
     shot(page, "recordings-empty-en-light-desktop")
     page.get_by_role("link", name="Transcribe a recording").click()
     page.wait_for_url("**/app/")
+
+
+def listed(page: Page, items: list[dict[str, object]]) -> None:
+    """The list is served by the test."""
+    page.route(
+        re.compile(r"/api/v1/recordings\?"),
+        lambda route: route.fulfill(
+            json={"items": items, "next": None, "count": len(items), "is_count_capped": False}
+        ),
+    )
+
+
+def test_what_is_typed_into_filters_and_search_stays(desk: Desk) -> None:
+    listed(desk.page, [{**EXAMPLE, "id": "r00000000000", "name": "talk"}])
+    page = desk.open("recordings")
+    page.get_by_role("searchbox").fill("退款")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("At least, minutes").fill("2")
+    page.get_by_label("At most, minutes").fill("90")
+    page.get_by_label("Done", exact=True).check()
+    page.wait_for_url("**min=2*max=90*state=done*")
+    expect(page.get_by_role("searchbox")).to_have_value("退款")
+
+
+def test_an_order_to_many_is_given_once_and_what_was_done_of_it_is_shown(desk: Desk) -> None:
+    ids = [f"r{n:011d}" for n in range(MAX_BULK + 1)]
+    listed(desk.page, [{**EXAMPLE, "id": id, "name": f"talk {n}"} for n, id in enumerate(ids)])
+    asked: list[list[str]] = []
+
+    def bulk(route: Route) -> None:
+        asked.append(route.request.post_data_json["recordings"])
+        if len(asked) == 2:
+            error = {"code": "store.busy", "message": "Busy.", "next_step": "Try again."}
+            route.fulfill(status=503, json={"error": error})
+            return
+        route.fulfill(json={"items": [{"id": id, "is_done": True} for id in asked[0]]})
+
+    desk.page.route("**/api/v1/recordings/bulk", bulk)
+    desk.expected += ["503"]
+    page = desk.open("recordings")
+    page.get_by_role("link", name="talk 0", exact=True).wait_for()
+    page.get_by_label("Select all that are loaded").check()
+    page.get_by_role("toolbar").get_by_role("button", name="Delete", exact=True).evaluate(
+        "(one) => { one.click(); one.click(); }"
+    )
+    page.get_by_text("Busy.").wait_for()
+    page.get_by_text("500 recordings deleted.").wait_for()
+    assert [len(one) for one in asked] == [MAX_BULK, 1]
+    expect(page.get_by_role("link", name=re.compile("^talk"))).to_have_text(["talk 500"])
+
+
+def test_a_row_says_in_the_pages_language_what_is_with_it(desk_of: Callable[..., Desk]) -> None:
+    desk = desk_of(locale="zh-CN")
+    error = {"code": "engine.unreachable", "message": "Away.", "next_step": ""}
+    job = {"id": "j00000000000", "state": "failed", "error": error, "done_s": 0, "total_s": None}
+    item = {**EXAMPLE, "id": "r00000000000", "name": "会议", "revision": 0, "job": job}
+    listed(desk.page, [item])
+    desk.page.route(
+        f"**/api/v1/recordings/{item['id']}",
+        lambda route: route.fulfill(json={**item, "name": "周会"}),
+    )
+    page = desk.open("recordings")
+    page.get_by_text("无法连接识别引擎。").wait_for()
+    page.get_by_role("button", name="会议 的操作").click()
+    page.get_by_role("menuitem", name="重命名").click()
+    page.get_by_label("名称", exact=True).fill("周会")
+    page.get_by_role("button", name="保存").click()
+    page.get_by_role("button", name="周会 的操作").wait_for()

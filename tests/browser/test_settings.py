@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import httpx
-from workplace import PASSWORD, PHONE, Desk, Workplace, serious, shot
+from playwright.sync_api import Locator, Route, expect
+from workplace import PASSWORD, PHONE, Desk, Workplace, serious, shot, until
 
 PLACE = ".lt-settings-place h2"
 
@@ -38,7 +40,7 @@ def test_somebody_is_added_signs_in_by_the_link_and_is_disabled_and_enabled(
     page.get_by_role("button", name="I have it").click()
 
     assert workplace.client.admin.user("wang").department == "sales"
-    page.get_by_role("button", name="What can be done with wang").click()
+    page.get_by_role("button", name="Actions for wang").click()
     page.get_by_role("menuitem", name="Disable").click()
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
     page.get_by_role("button", name="Undo").click()
@@ -110,7 +112,7 @@ def test_a_webhook_is_added_tested_and_deleted(desk: Desk, workplace: Workplace)
     page.get_by_role("button", name="Send a test").click()
     page.get_by_role("cell", name="Test").wait_for()
     assert serious(page) == []
-    page.get_by_role("button", name="What can be done with https").click()
+    page.get_by_role("button", name="Actions for https").click()
     page.get_by_role("menuitem", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_role("heading", name="No webhooks yet").wait_for()
@@ -135,10 +137,8 @@ def test_the_trail_is_filtered_and_verified(desk: Desk) -> None:
     page = desk.page
     page.get_by_label("Action", exact=True).select_option("sign_in")
     page.locator(".lt-settings-table td", has_text="Signed in").first.wait_for()
-    page.wait_for_function(
-        "[...document.querySelectorAll('.lt-settings-table tbody tr')]"
-        ".every((row) => row.cells[2].textContent === 'Signed in')"
-    )
+    others = page.locator(".lt-settings-table tbody tr").filter(has_not_text="Signed in")
+    expect(others).to_have_count(0)
     page.get_by_role("button", name="Verify", exact=True).click()
     page.get_by_text("entries are as they were written").wait_for()
     assert serious(page) == []
@@ -162,7 +162,7 @@ def test_a_setting_says_when_it_works_and_is_undone(desk: Desk, workplace: Workp
     values = {one.name: one for one in workplace.client.admin.settings()}
     assert values["requests_per_minute"].value == 900
     page.get_by_role("button", name="Undo").click()
-    page.get_by_role("button", name="Take back: Requests").wait_for(state="detached")
+    page.get_by_role("button", name="Use the default: Requests").wait_for(state="detached")
 
     page.get_by_role("link", name="Engine").click()
     page.get_by_label("Batch size, in seconds of audio").fill("120")
@@ -170,8 +170,8 @@ def test_a_setting_says_when_it_works_and_is_undone(desk: Desk, workplace: Workp
     page.get_by_text("Saved, but not in force yet: Batch size").wait_for()
     assert serious(page) == []
     page.get_by_role("button", name="Clear device cache").click()
-    page.get_by_role("button", name="Take back: Batch size").click()
-    page.get_by_role("button", name="Take back: Batch size").wait_for(state="detached")
+    page.get_by_role("button", name="Use the default: Batch size").click()
+    page.get_by_role("button", name="Use the default: Batch size").wait_for(state="detached")
 
 
 def test_a_backup_is_made_read_back_downloaded_and_deleted(desk: Desk) -> None:
@@ -179,7 +179,7 @@ def test_a_backup_is_made_read_back_downloaded_and_deleted(desk: Desk) -> None:
     page = desk.page
     page.get_by_role("button", name="Make a backup").click()
     page.get_by_text("Verified", exact=True).wait_for()
-    actions = page.get_by_role("button", name=re.compile("What can be done with lingting-"))
+    actions = page.get_by_role("button", name=re.compile("Actions for lingting-"))
     actions.click()
     with page.expect_download() as taken:
         page.get_by_role("menuitem", name="Download").click()
@@ -200,3 +200,97 @@ def test_the_system_is_drawn_and_told(desk: Desk) -> None:
         page.get_by_role("row", name=re.compile(f"{name}.*Running")).first.wait_for()
     assert serious(page) == []
     shot(page, "settings-system")
+
+
+def test_all_that_was_typed_is_saved_and_an_empty_limit_is_none(
+    desk: Desk, workplace: Workplace
+) -> None:
+    opened(desk, "limits")
+    page = desk.page
+
+    def stored(name: str) -> Any:
+        (one,) = (one for one in workplace.client.admin.settings() if one.name == name)
+        return one.stored if one.is_set_here else None
+
+    def number(name: str) -> Locator:
+        return page.get_by_role("spinbutton", name=name)
+
+    number("Requests per minute, each user").fill("900")
+    number("Largest upload, in GiB").fill("1.3")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Use the default: Largest upload").wait_for()
+    assert stored("max_upload_bytes") == round(1.3 * 2**30)
+    number("Requests per minute, each user").fill("")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved. It works at once.").first.wait_for()
+    until(lambda: stored("requests_per_minute") == 0)
+    for name in ("Requests per minute", "Largest upload"):
+        page.get_by_role("button", name=f"Use the default: {name}").click()
+        page.get_by_role("button", name=f"Use the default: {name}").wait_for(state="detached")
+
+
+def test_a_secret_is_shown_although_the_form_was_closed(desk: Desk, workplace: Workplace) -> None:
+    opened(desk, "keys")
+    page = desk.page
+    held: list[Route] = []
+    page.route(
+        "**/api/v1/keys", lambda route: held.append(route) if is_post(route) else route.continue_()
+    )
+    page.get_by_role("button", name="Make a key").first.click()
+    page.get_by_label("What it is for").fill("closed early")
+    page.get_by_role("dialog").get_by_role("button", name="Make a key").click()
+    until(lambda: page.wait_for_timeout(20) or held)
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    held[0].continue_()
+    expect(page.get_by_label("Shown this once")).to_have_value(re.compile("^lk_"))
+    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("button", name="Revoke closed early").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    page.get_by_text("closed early is revoked").wait_for()
+
+
+def is_post(route: Route) -> bool:
+    return route.request.method == "POST"
+
+
+def test_a_section_that_was_left_while_it_loaded_asks_no_more(desk: Desk) -> None:
+    page = desk.page
+    page.clock.install()
+    opened(desk, "account")
+    held: list[Route] = []
+    asked: list[str] = []
+    page.route("**/api/v1/backups", lambda route: held.append(route))
+    page.get_by_role("link", name="Backups").click()
+    until(lambda: page.wait_for_timeout(20) or held)
+    page.get_by_role("link", name="Account").click()
+    page.get_by_role("heading", name="Account").wait_for()
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_response("**/api/v1/backups"):
+        held[0].continue_()
+    page.clock.fast_forward(30_000)
+    page.get_by_role("link", name="API keys").click()
+    page.get_by_role("heading", name="API keys").wait_for()
+    assert not [one for one in asked if one.endswith("/backups")]
+
+
+def test_a_process_is_back_whatever_the_clocks_say(desk: Desk) -> None:
+    page = desk.page
+    years = iter([2001, 2001, 2001])
+
+    def system(route: Route) -> None:
+        found = route.fetch().json()
+        year = next(years, 2002)
+        for one in found["processes"]:
+            one["since"] = f"{year}-01-01T00:00:00Z"
+        route.fulfill(json=found)
+
+    page.clock.install()
+    page.route("**/api/v1/system", system)
+    page.route("**/api/v1/processes/engine/restart", lambda route: route.fulfill(status=202))
+    opened(desk, "system")
+    page.get_by_role("button", name="Restart: Engine").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+    page.get_by_text("Engine is being restarted").wait_for()
+    told = page.get_by_text("Back: Engine.")
+    until(lambda: page.clock.fast_forward(2_100) or page.wait_for_timeout(50) or told.count())

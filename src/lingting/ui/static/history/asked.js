@@ -11,14 +11,14 @@ const TEXTS = ["language", "speaker", "tag", "owner", "department"];
 const DAYS = ["since", "until"];
 const MINUTES = ["min", "max"];
 /** What narrows the list, in the order in which it is shown. */
-export const FILTERS = [...DAYS, ...TEXTS, "state", ...MINUTES];
+const FILTERS = [...DAYS, ...TEXTS, "state", ...MINUTES];
 
 const isDay = (text) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(`${text}T00:00`));
 const isMinutes = (text) => text !== "" && Number(text) >= 0 && Number.isFinite(Number(text));
 
 /** From an address; whatever is not understood is left out. */
-export function readAsked({ search, hash } = location) {
-  const open = new URLSearchParams(search), quiet = new URLSearchParams(hash.replace(/^#/, ""));
+export function readAsked() {
+  const open = new URLSearchParams(location.search), quiet = new URLSearchParams(location.hash.slice(1));
   const found = {
     view: VIEWS.includes(open.get("view")) ? open.get("view") : "all",
     order: ORDERS.includes(open.get("order")) ? open.get("order") : "newest",

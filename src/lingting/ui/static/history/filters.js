@@ -1,6 +1,6 @@
 // What narrows the list: a panel of controls, and what is set as chips that take it away again.
 
-import { debounced, fill, h, newId } from "../core/dom.js";
+import { fill, h, newId } from "../core/dom.js";
 import { languageName } from "../core/format.js";
 import { icon } from "../core/icons.js";
 import { button, field, select } from "../core/parts.js";
@@ -14,11 +14,10 @@ const KINDS = { language: "languages", speaker: "speakers", tag: "tags", owner: 
 export function filterPanel(ask) {
   let asked = null;
   const change = (given) => ask({ ...asked, ...given });
-  const typed = debounced(change, 500);
   const since = h("input", { type: "date", onchange: () => change({ since: since.value }) });
   const until = h("input", { type: "date", onchange: () => change({ until: until.value }) });
-  const shortest = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", oninput: () => typed({ min: shortest.value }) });
-  const longest = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", oninput: () => typed({ max: longest.value }) });
+  const shortest = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", onchange: () => change({ min: shortest.value }) });
+  const longest = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", onchange: () => change({ max: longest.value }) });
   const states = STATES.map((state) => {
     const box = h("input", { type: "checkbox", value: state, onchange: () => change({ state: states.filter((one) => one.box.checked).map((one) => one.state) }) });
     return { state, box, element: h("label", { class: "lt-recordings-check" }, box, t(`recordings.state.${state}`)) };
@@ -43,7 +42,6 @@ export function filterPanel(ask) {
       ofStates.hidden = Boolean(asked.q);
       for (const one of choices) one.show(asked[one.name], facets?.[KINDS[one.name]]);
     },
-    stop: () => typed.cancel(),
   };
 }
 

@@ -9,7 +9,7 @@ import { linkTo } from "./row.js";
 const FIRST = 3;
 
 /** A text with `places` marked; they count code points. */
-export function marked(text, places) {
+function marked(text, places) {
   const chars = Array.from(text), pieces = [];
   let at = 0;
   for (const { start, end } of places) {
@@ -31,9 +31,9 @@ export function foundCard({ recording, hits, count, is_count_capped: isCapped })
     list.children[first].querySelector("a").focus();
   }, { kind: "quiet" });
   fill(list, hits.slice(0, FIRST).map((hit) => hitOf(recording, hit)));
-  const told = t(count === 1 ? "recordings.hit" : "recordings.hits", { n: isCapped || count > hits.length ? `${count}${isCapped ? "+" : ""}` : count });
+  const told = t(count === 1 ? "recordings.hit" : "recordings.hits", { n: `${count}${isCapped ? "+" : ""}` });
   return h("article", { class: "lt-card lt-recordings-found" },
-    h("header", {}, h("h2", {}, h("a", { href: linkTo(recording.id) }, recording.name)),
+    h("header", {}, h("h2", {}, h("a", { href: linkTo(recording.id), dir: "auto" }, recording.name)),
       h("p", { class: "lt-soft lt-small" }, [told, clock(recording.duration_s), day(recording.created_at), recording.owner].filter(Boolean).join(" · "))),
     list, more);
 }
@@ -42,5 +42,5 @@ function hitOf(recording, hit) {
   const at = hit.at_s ?? hit.start_s;
   return h("li", {}, h("a", { href: linkTo(recording.id, { t: Math.round(at * 100) / 100, segment: hit.position }) },
     h("span", { class: "lt-recordings-at lt-number" }, clock(at)),
-    h("span", { class: "lt-recordings-said" }, hit.speaker && h("span", { class: "lt-recordings-who" }, hit.speaker), h("span", {}, marked(hit.text, hit.places)))));
+    h("span", { class: "lt-recordings-said" }, hit.speaker && h("span", { class: "lt-recordings-who" }, hit.speaker), h("span", { dir: "auto" }, marked(hit.text, hit.places)))));
 }

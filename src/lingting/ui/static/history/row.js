@@ -1,5 +1,6 @@
 // One recording in the list.
 
+import { ApiError } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { clock, languageName, percent, when } from "../core/format.js";
 import { icon } from "../core/icons.js";
@@ -12,12 +13,12 @@ const BUSY = new Set(["queued", "running", "paused"]);
 
 /**
  * `host` knows what is selected (`isSelected(id)`), is told of clicks (`select(id, isOn, isRange)`,
- * `narrow({tag})`) and has the menu of a recording (`actions(item)`), or null where there is none.
+ * `narrow({tag})`) and has what can be done with a recording (`actions(item)`).
  */
 export function recordingRow(first, host) {
   let item = first;
   const tick = h("input", { type: "checkbox", onclick: (event) => host.select(item.id, tick.checked, event.shiftKey) });
-  const link = h("a", { class: "lt-recordings-name" });
+  const link = h("a", { class: "lt-recordings-name", dir: "auto" });
   const tags = h("span", { class: "lt-recordings-tags" });
   const below = h("div", { class: "lt-recordings-below" });
   const state = h("div", { class: "lt-recordings-state" });
@@ -25,17 +26,19 @@ export function recordingRow(first, host) {
   const length = h("div", { class: "lt-recordings-length lt-number" });
   const kept = h("div", { class: "lt-recordings-when lt-number" });
   const owner = h("div", { class: "lt-recordings-owner" });
+  const more = menu(null, () => host.actions(item), { kind: "quiet", label: " " });
   const made = h("div", { class: "lt-recordings-row", role: "listitem", dataset: { id: item.id } },
     h("label", { class: "lt-recordings-tick" }, tick),
     h("div", { class: "lt-recordings-main" }, h("div", { class: "lt-recordings-title" }, link, tags), below),
     state, spoken, length, kept, owner,
-    menu(null, () => host.actions(item), { kind: "quiet", label: t("recordings.actions", { name: item.name }) }));
+    more);
 
   made.show = (given) => {
     item = given;
     const isSelected = host.isSelected(item.id);
     tick.checked = isSelected;
     tick.setAttribute("aria-label", t("recordings.select", { name: item.name }));
+    for (const name of ["aria-label", "title"]) more.firstChild.setAttribute(name, t("recordings.actions", { name: item.name }));
     made.classList.toggle("lt-on", isSelected);
     fill(link, item.name);
     link.title = item.name;
@@ -64,11 +67,11 @@ function stateOf(item) {
   ];
 }
 
-const said = (text, kind = "") => h("span", { class: `lt-recordings-excerpt ${kind}` }, text);
+const said = (text, kind = "") => h("span", { class: `lt-recordings-excerpt ${kind}`, dir: "auto" }, text);
 
 function belowOf(item) {
   const job = item.job;
-  if (job && job.state === "failed" && job.error && !item.revision) return [said(job.error.message, "lt-danger-text")];
+  if (job && job.state === "failed" && job.error && !item.revision) return [said(new ApiError(422, job.error).message, "lt-danger-text")];
   if (job && BUSY.has(job.state)) {
     const share = job.total_s ? Math.min(1, job.done_s / job.total_s) : null;
     if (job.state !== "queued") return [progress(share, t("recordings.progress", { name: item.name })), share !== null && h("span", { class: "lt-number" }, percent(share))];

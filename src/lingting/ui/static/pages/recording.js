@@ -2,10 +2,11 @@
 
 import words from "../words/recording.js";
 import { api, listen } from "../core/api.js";
-import { fill, h } from "../core/dom.js";
+import { debounced, fill, h } from "../core/dom.js";
 import { clock } from "../core/format.js";
 import { icon } from "../core/icons.js";
-import { go, me } from "../core/main.js";
+import { isFinished } from "../core/jobs.js";
+import { go, me, unloaded } from "../core/main.js";
 import { button, copy, dialog, menu, problemBox, spinner, toast, toastProblem } from "../core/parts.js";
 import { createPlayer } from "../core/player.js";
 import { createWaveform } from "../core/waveform.js";
@@ -20,20 +21,20 @@ learn(words);
 
 const ICONS = { find: "search", speakers: "people", notes: "note", revisions: "history", share: "share", exports: "download" };
 const DOUBTS = "lingting.doubts";
-const STYLE = `${document.documentElement.dataset.base}/pages/recording.css`;
-const styled = document.querySelector(`link[href="${STYLE}"]`) ? Promise.resolve() : new Promise((resolve) => {
-  document.head.append(h("link", { rel: "stylesheet", href: STYLE, onload: resolve, onerror: resolve }));
-});
+const PUT_TOGETHER_MS = 700;
 
 customElements.define("lt-recording", class extends HTMLElement {
   connectedCallback() {
     this.ends = [];
+    this.turn = this.asks = this.answered = 0;
     this.open();
   }
 
   disconnectedCallback() { this.shut(); }
 
   shut() {
+    this.turn += 1;
+    this.closePanel(false);
     for (const end of this.ends.splice(0)) end();
     this.model?.close();
     this.model = null;
@@ -47,24 +48,24 @@ customElements.define("lt-recording", class extends HTMLElement {
   }
 
   async open() {
-    const asked = new URLSearchParams(location.search);
+    const asked = new URLSearchParams(location.search), { turn } = this;
     const id = asked.get("id");
     const waiting = setTimeout(() => fill(this, spinner()), 200);
     const peaks = api.bytes(`/recordings/${encodeURIComponent(id)}/peaks`).catch(() => null);
     let model = null;
     try {
-      const who = await me;
-      model = new RecordingModel(id, who);
-      await Promise.all([model.open(Number(asked.get("revision")) || null), styled]);
+      model = new RecordingModel(id, await me);
+      this.on(model, "conflict", ({ detail }) => this.conflict(detail));
+      await model.open();
     } catch (error) {
       clearTimeout(waiting);
       model?.close();
-      if (!this.isConnected) return;
+      if (turn !== this.turn) return;
       fill(this, h("h1", {}, t("recording")), problemBox(error, () => { this.shut(); this.open(); }), h("a", { class: "lt-button", href: "/app/recordings" }, t("recording.back")));
       return;
     }
     clearTimeout(waiting);
-    if (!this.isConnected || new URLSearchParams(location.search).get("id") !== id) { model.close(); return; }
+    if (turn !== this.turn) { model.close(); return; }
     this.model = model;
     this.build(asked, peaks);
   }
@@ -81,7 +82,7 @@ customElements.define("lt-recording", class extends HTMLElement {
       src: api.address(`/recordings/${model.id}/audio`), duration: model.recording.duration_s || 0,
       onDuration: (s) => { if (!model.recording.duration_s) this.wave?.setDuration(s); },
       onTime: (s) => { this.wave?.setTime(s); model.ticked(s); },
-      onState: () => { if (this.transcript) this.following(); model.dispatchEvent(new CustomEvent("playing")); },
+      onState: () => { if (this.model === model) this.following(); },
       onProblem: (key) => toast(t(key), { kind: "warn", ms: 10_000 }),
     });
     model.player = this.player;
@@ -94,7 +95,8 @@ customElements.define("lt-recording", class extends HTMLElement {
     this.ends.push(() => this.wave.destroy());
     this.wave.setDuration(model.duration);
     if (!model.duration) this.player.load();
-    peaks.then((bytes) => { if (bytes?.byteLength) this.wave.setPeaks(new Int8Array(bytes), model.duration); });
+    const { wave } = this;
+    peaks.then((bytes) => { if (bytes?.byteLength) wave.setPeaks(new Int8Array(bytes), model.duration); });
 
     this.scroller = h("div", { class: "lt-recording-scroll" });
     this.transcript = createTranscript(model, this.scroller, {
@@ -117,31 +119,43 @@ customElements.define("lt-recording", class extends HTMLElement {
       this.drawer,
       h("div", { class: "lt-recording-foot" }, this.wave.element, this.player.element)));
 
-    this.on(model, "marks", ({ detail }) => this.wave.setMarks(detail.list));
-    import("../recording/notes.js").then((notes) => notes.marks(model)).catch(() => {});  // their panel says what went wrong
-    this.on(model, "changed", () => this.spans());
-    this.on(model, "recording", () => { this.wave.setDuration(model.duration); this.readOnly(); });
-    this.on(model, "revision", () => this.readOnly());
-    this.on(model, "conflict", ({ detail }) => this.conflict(detail));
-    this.on(model, "seek", ({ detail }) => this.lookFor(detail.time));
-    this.on(model, "select", ({ detail }) => { if (detail.position === null) return; const one = model.segments[detail.position]; if (one && !detail.isQuiet) this.wave.setTime(this.player.time); });
-    this.on(document, "keydown", (event) => this.key(event));
-    this.ends.push(listen((event) => { if (event.job_id && event.job_id === model.job?.id) this.heardOf(event); else if (event.kind === "job.queued") this.maybeNew(event); }));
+    this.follow(model);
     this.transcript.reset();
     this.spans();
     this.readOnly();
-    if (model.left) toast(t("recording.takenUp", { n: model.left }));
+    if (model.left) toast(t(model.left === 1 ? "recording.takenUp.one" : "recording.takenUp", { n: model.left }));
     if (["running", "paused", "failed"].includes(model.job?.state)) this.heardOf({ kind: "job.progress" });
     this.goTo(asked);
+  }
+
+  /** What happens to the recording is heard until it is left. */
+  follow(model) {
+    this.on(model, "marks", ({ detail }) => this.wave.setMarks(detail.list));
+    import("../recording/notes.js").then((notes) => notes.marks(model)).catch(() => {});  // their panel says what went wrong
+    this.on(model, "changed", () => this.spans());
+    this.on(model, "recording", () => {
+      document.title = `${model.recording.name} · ${t("product")}`;
+      this.wave.setDuration(model.duration);
+      this.readOnly();
+    });
+    this.ends.push(() => cancelAnimationFrame(this.spansAsked));
+    this.on(model, "revision", () => this.readOnly());
+    this.on(model, "seek", ({ detail }) => this.lookFor(detail.time));
+    this.on(document, "keydown", (event) => this.key(event));
+    // Of which recording another job is, an event does not tell.
+    const maybeOurs = debounced(() => model.refresh().catch(() => {}), PUT_TOGETHER_MS);
+    this.ends.push(maybeOurs.cancel, listen((event) => {
+      if (event.job_id && event.job_id === model.job?.id) this.heardOf(event);
+      else if (event.kind === "job.queued" && (!model.job || isFinished(model.job))) maybeOurs();
+    }));
   }
 
   // The toolbar -----------------------------------------------------------------------------
 
   toolbar() {
     const { model } = this;
-    const undo = button(null, () => this.step("undo"), { kind: "quiet", label: t("recording.undo"), glyph: "undo", "aria-keyshortcuts": "Control+Z" });
-    const redo = button(null, () => this.step("redo"), { kind: "quiet", label: t("recording.redo"), glyph: "redo", "aria-keyshortcuts": "Control+Shift+Z" });
-    const state = h("span", { class: "lt-recording-state lt-small", role: "status" });
+    const undo = button(null, () => model.undo(), { kind: "quiet", label: t("recording.undo"), glyph: "undo", "aria-keyshortcuts": "Control+Z" });
+    const redo = button(null, () => model.redo(), { kind: "quiet", label: t("recording.redo"), glyph: "redo", "aria-keyshortcuts": "Control+Shift+Z" });
     const layers = h("div", { class: "lt-recording-layers", role: "group", "aria-label": t("recording.layer") },
       ["written", "spoken"].map((layer) => h("button", { type: "button", dataset: { layer }, "aria-pressed": String(model.layer === layer), title: t(`recording.layer.${layer}.about`), onclick: () => model.setLayer(layer) }, t(`recording.layer.${layer}`))));
     const isMarked = localStorage.getItem(DOUBTS) !== "no";
@@ -156,27 +170,16 @@ customElements.define("lt-recording", class extends HTMLElement {
       button(t(`recording.tab.${name}`), () => (this.opened === name ? this.closePanel() : this.panel(name)), { kind: "quiet", glyph: ICONS[name], title: t(`recording.tab.${name}`), "aria-label": t(`recording.tab.${name}`), "aria-expanded": "false", dataset: { panel: name } })));
     const more = menu(null, () => [
       { text: t("recording.copyAll"), glyph: "copy", run: () => this.copyAll() },
-      { text: t("recording.download"), glyph: "download", run: () => location.assign(api.address(`/recordings/${model.id}/audio`)) },
+      { text: t("recording.download"), glyph: "download", run: () => h("a", { href: api.address(`/recordings/${model.id}/audio`), download: model.recording.name }).click() },
       null,
       { text: t("recording.keys"), glyph: "keyboard", run: () => this.help() },
     ], { label: t("more"), kind: "quiet" });
     const steps = () => { undo.disabled = !model.canUndo; redo.disabled = !model.canRedo; };
-    const edits = h("div", { class: "lt-row lt-recording-edits" }, undo, redo, state);
-    const saving = ({ detail }) => {
-      const { state: name, error } = detail;
-      state.dataset.state = name;
-      fill(state, t(`recording.saving.${name}`), (name === "failed" || name === "offline") && button(t("again"), () => model.flush(), { kind: "quiet" }));
-      if (name === "failed" && error) toastProblem(error);
-      if (name === "failed" && error?.status === 403) {
-        model.isRefused = true;
-        model.dispatchEvent(new CustomEvent("recording"));
-      }
-    };
+    const edits = h("div", { class: "lt-row lt-recording-edits" }, undo, redo, this.saving());
     steps();
     this.on(model, "steps", steps);
     this.on(model, "revision", steps);
     this.on(model, "recording", steps);
-    this.on(model, "saving", saving);
     this.on(model, "layer", () => { for (const one of layers.children) one.setAttribute("aria-pressed", String(one.dataset.layer === model.layer)); });
     const made = h("div", { class: "lt-recording-bar" }, edits, layers, doubts, this.tabs, more);
     const shown = () => { made.hidden = !model.recording.revision; edits.hidden = model.isReadOnly; };
@@ -186,13 +189,23 @@ customElements.define("lt-recording", class extends HTMLElement {
     return made;
   }
 
+  /** Whether all is saved, and what can be done if it is not. */
+  saving() {
+    const { model } = this, made = h("span", { class: "lt-recording-state lt-small", role: "status" });
+    this.on(model, "saving", ({ detail: { state, error } }) => {
+      made.dataset.state = state;
+      fill(made, t(`recording.saving.${state}`), ["failed", "offline"].includes(state) && button(t("again"), () => model.flush(), { kind: "quiet" }));
+      if (state !== "failed" || !error) return;
+      toastProblem(error);
+      if (error.status !== 403) return;
+      model.isRefused = true;
+      model.dispatchEvent(new CustomEvent("recording"));
+    });
+    return made;
+  }
+
   /** The way back is offered while it plays and one looks elsewhere. */
   following() { this.followButton.hidden = this.transcript.isFollowing || !this.player.isPlaying || !this.model.total; }
-
-  step(which) {
-    const done = this.model[which]();
-    if (done) this.transcript.scrollTo(done.steps[0].position).catch(() => {});
-  }
 
   readOnly() {
     const why = this.model.whyReadOnly;
@@ -224,6 +237,7 @@ customElements.define("lt-recording", class extends HTMLElement {
     try {
       if (Number.isInteger(segment) && segment >= 0 && segment < model.total) {
         await model.ensure(segment, segment + 1);
+        if (model !== this.model) return;
         const at = Number.isFinite(time) ? time : model.segments[segment].start_s;
         this.player.seek(at);
         await this.transcript.scrollTo(segment);
@@ -231,6 +245,7 @@ customElements.define("lt-recording", class extends HTMLElement {
       } else if (Number.isFinite(time)) {
         this.player.seek(time);
         const at = await model.locate(time);
+        if (model !== this.model) return;
         if (at !== null) { model.lastFound = at; await this.transcript.scrollTo(at); model.ticked(time); }
       }
       if (PANELS.includes(asked.get("panel"))) this.panel(asked.get("panel"));
@@ -239,13 +254,14 @@ customElements.define("lt-recording", class extends HTMLElement {
 
   /** The row of a time, loaded if it is not there. */
   async lookFor(time) {
-    if (!this.model.total) return;
+    const { model } = this;
+    if (!model.total) return;
     try {
-      const at = await this.model.locate(time);
-      if (at === null || Math.abs(this.player.time - time) > 30) return;
-      this.model.lastFound = at;
+      const at = await model.locate(time);
+      if (model !== this.model || at === null || Math.abs(this.player.time - time) > 30) return;
+      model.lastFound = at;
       if (this.transcript.isFollowing && this.transcript.editing === null) await this.transcript.scrollTo(at);
-      this.model.ticked(this.player.time);
+      model.ticked(this.player.time);
     } catch (error) { toastProblem(error); }
   }
 
@@ -264,31 +280,35 @@ customElements.define("lt-recording", class extends HTMLElement {
   // The job ---------------------------------------------------------------------------------
 
   async heardOf(event) {
-    const { model } = this;
+    const { model } = this, asked = ++this.asks;
     try {
       if (event.kind === "job.done") {
-        stopLive(this);
+        this.answered = asked;
         await model.refresh();
-        if (model.current && model.recording.revision > model.current && model.total) {
-          toast(t("recording.newTranscript"), { ms: 60_000, action: { text: t("recording.showNew"), run: () => model.flush().then(() => model.reload()).catch(toastProblem) } });
-          return;
-        }
-        await model.reload();
-        const bytes = await api.bytes(`/recordings/${model.id}/peaks`);
-        if (bytes.byteLength) this.wave.setPeaks(new Int8Array(bytes), model.duration);
+        if (model === this.model) await this.transcribed();
         return;
       }
-      model.job = await api.get(`/jobs/${model.job.id}`);
+      const job = await api.get(`/jobs/${model.job.id}`);
+      if (model !== this.model || asked < this.answered) return;  // answers come in any order
+      this.answered = asked;
+      model.job = job;
       model.dispatchEvent(new CustomEvent("recording"));
       if (!model.recording.revision) this.watch();
     } catch (error) { if (error.status !== 0) toastProblem(error); }
   }
 
-  async maybeNew(event) {
-    const job = await api.get(`/jobs/${event.job_id}`).catch(() => null);
-    if (job?.recording_id !== this.model?.id) return;
-    this.model.job = job;
-    this.model.dispatchEvent(new CustomEvent("recording"));
+  /** What is read or corrected is not taken away for a new transcript. */
+  async transcribed() {
+    const { model, wave } = this;
+    if (!model.current) {
+      this.live.hidden = true;
+      fill(this.live);
+      await model.reload();
+      const bytes = await api.bytes(`/recordings/${model.id}/peaks`);
+      if (bytes.byteLength) wave.setPeaks(new Int8Array(bytes), model.duration);
+    } else if (model.recording.revision > model.current) {
+      this.ends.push(toast(t("recording.newTranscript"), { ms: 60_000, action: { text: t("recording.showNew"), run: () => model.saved().then(() => model.reload()).catch(toastProblem) } }));
+    }
   }
 
   /** The text as it comes, while there is no transcript yet. */
@@ -299,8 +319,7 @@ customElements.define("lt-recording", class extends HTMLElement {
     try {
       for (let next = live.childElementCount; next !== null;) {
         const page = await api.get(`/jobs/${model.job.id}/segments`, { start: next, limit: 500 });
-        if (model.recording.revision) break;
-        if (!page.items.length) break;
+        if (model !== this.model || model.recording.revision || !page.items.length) break;
         live.hidden = false;
         for (const one of page.items) {
           live.append(h("p", { class: "lt-recording-row lt-recording-coming" },
@@ -326,13 +345,13 @@ customElements.define("lt-recording", class extends HTMLElement {
     this.drawn();
     try {
       const made = await import(`../recording/${name}.js`);
-      if (this.opened !== name) return;
+      if (!into.isConnected) return;
       const close = await made.open(this.model, into, wish);
-      if (this.opened !== name) { close?.(); return; }
-      this.closing = close || null;
+      if (!into.isConnected) { close(); return; }
+      this.closing = close;
       if (!into.contains(document.activeElement)) this.drawer.querySelector("h2").focus({ preventScroll: true });
     } catch (error) {
-      if (!error.code) console.warn("the panel did not load", error);
+      if (!error.code) await unloaded(error);
       fill(into, problemBox(error.code ? error : { code: "page", message: t("error.load") }, () => { this.opened = null; this.panel(name, wish); }));
     }
   }
@@ -367,14 +386,18 @@ customElements.define("lt-recording", class extends HTMLElement {
 
   /** Somebody else changed the same segments: shown side by side, nothing is thrown away unasked. */
   async conflict({ clashes, resolve }) {
-    const mine = clashes.map((one) => one.mine).join("\n");
+    const mine = clashes.map((one) => one.mine.text).join("\n");
     const canMine = clashes.every((one) => one.theirs !== null);
+    const said = (one, isNamed) => [isNamed && h("p", { class: "lt-soft" }, one.speaker || t("recording.conflict.nobody")), h("p", { dir: "auto" }, one.text)];
     const choice = await dialog(t("recording.conflict"), (close) => [
-      h("p", {}, t("recording.conflict.text", { n: clashes.length })),
-      h("div", { class: "lt-recording-clashes" }, clashes.slice(0, 50).map((one) => h("div", { class: "lt-recording-clash" },
-        h("span", { class: "lt-number lt-soft" }, clock(one.start_s)),
-        h("div", {}, h("h3", {}, t("recording.conflict.theirs")), h("p", { dir: "auto" }, one.theirs ?? t("recording.conflict.gone"))),
-        h("div", {}, h("h3", {}, t("recording.conflict.mine")), h("p", { dir: "auto" }, one.mine))))),
+      h("p", {}, t(clashes.length === 1 ? "recording.conflict.text.one" : "recording.conflict.text", { n: clashes.length })),
+      h("div", { class: "lt-recording-clashes" }, clashes.slice(0, 50).map(({ start_s: at, mine: ours, theirs }) => {
+        const isNamed = ours.speaker !== theirs?.speaker;
+        return h("div", { class: "lt-recording-clash" },
+          h("span", { class: "lt-number lt-soft" }, clock(at)),
+          h("div", {}, h("h3", {}, t("recording.conflict.theirs")), theirs ? said(theirs, isNamed) : h("p", {}, t("recording.conflict.gone"))),
+          h("div", {}, h("h3", {}, t("recording.conflict.mine")), said(ours, isNamed)));
+      })),
       h("footer", {}, button(t("recording.conflict.copy"), () => copy(mine), { glyph: "copy" }), button(t("recording.conflict.keepTheirs"), () => close("theirs")),
         canMine && button(t("recording.conflict.keepMine"), () => close("mine"), { kind: "primary" })),
     ], { wide: true });
@@ -390,10 +413,10 @@ customElements.define("lt-recording", class extends HTMLElement {
     const { player } = this;
     if (isCommand && !event.altKey) {
       const key = event.key.toLowerCase();
-      if (key === "z" && !isTyping) this.step(event.shiftKey ? "redo" : "undo");
-      else if (key === "y" && !isTyping) this.step("redo");
+      if (key === "z" && !isTyping) this.model[event.shiftKey ? "redo" : "undo"]();
+      else if (key === "y" && !isTyping) this.model.redo();
       else if (key === "s") this.model.flush();
-      else if (key === "f" && PANELS.includes("find") && !event.shiftKey) this.panel("find");
+      else if (key === "f" && !event.shiftKey) this.panel("find");
       else return;
       event.preventDefault();
       return;
@@ -404,7 +427,7 @@ customElements.define("lt-recording", class extends HTMLElement {
       " ": isOnControl ? null : () => player.toggle(),
       k: () => player.toggle(), j: () => player.step(-5), l: () => player.step(5),
       ArrowLeft: () => player.step(event.shiftKey ? -1 : -5), ArrowRight: () => player.step(event.shiftKey ? 1 : 5),
-      "[": () => player.faster(-1), "]": () => player.faster(1), "<": () => player.faster(-1), ">": () => player.faster(1),
+      "[": () => player.faster(-1), "]": () => player.faster(1),
       e: () => this.transcript.edit(Math.max(0, this.transcript.playing)),
       g: () => this.transcript.setFollowing(true),
       f: () => this.panel("find"), n: () => this.panel("notes", { at_s: player.time }),
@@ -420,16 +443,11 @@ customElements.define("lt-recording", class extends HTMLElement {
     const row = (keys, key) => h("div", {}, h("dt", {}, keys.map((one) => h("kbd", {}, one))), h("dd", {}, t(key)));
     dialog(t("recording.keys"), () => h("div", { class: "lt-recording-keys" },
       h("h3", {}, t("recording.keys.listening")), h("dl", {},
-        row(["Space", "K"], "recording.keys.play"), row(["←", "→"], "recording.keys.step"), row(["Shift ← →"], "recording.keys.small"), row(["[", "]"], "recording.keys.speed"), row(["G"], "recording.keys.follow")),
+        row(["Space", "K"], "recording.keys.play"), row(["←", "→", "J", "L"], "recording.keys.step"), row(["Shift ← →"], "recording.keys.small"), row(["[", "]"], "recording.keys.speed"), row(["G"], "recording.keys.follow")),
       h("h3", {}, t("recording.keys.editing")), h("dl", {},
         row(["E", "Enter"], "recording.keys.edit"), row(["Enter"], "recording.keys.next"), row(["Shift Enter"], "recording.keys.previous"), row(["Tab"], "recording.keys.tab"), row(["Shift Tab"], "recording.keys.shiftTab"), row(["Esc"], "recording.keys.escape"),
         row(["Ctrl Z"], "recording.keys.undo"), row(["Ctrl Shift Z"], "recording.keys.redo"), row(["Ctrl S"], "recording.keys.save")),
       h("h3", {}, t("recording.keys.page")), h("dl", {},
-        row(["↑", "↓"], "recording.keys.rows"), row(["V"], "recording.keys.layer"), PANELS.includes("find") && row(["F", "Ctrl F"], "recording.keys.find"), PANELS.includes("notes") && row(["N"], "recording.keys.note"), row(["?"], "recording.keys.help"))), { wide: true });
+        row(["↑", "↓"], "recording.keys.rows"), row(["V"], "recording.keys.layer"), row(["F", "Ctrl F"], "recording.keys.find"), row(["N"], "recording.keys.note"), row(["?"], "recording.keys.help"))), { wide: true });
   }
 });
-
-function stopLive(page) {
-  page.live.hidden = true;
-  fill(page.live);
-}

@@ -6,7 +6,7 @@ import { api, listen } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { number } from "../core/format.js";
 import { icon } from "../core/icons.js";
-import { go, me, style } from "../core/main.js";
+import { go, me, style, unloaded } from "../core/main.js";
 import { button, empty, problemBox, select, spinner, toastProblem } from "../core/parts.js";
 import { learn, t } from "../core/words.js";
 import { ORDERS, VIEWS, filtersIn, listOf, pathOf, readAsked, searchOf, without } from "../history/asked.js";
@@ -43,8 +43,8 @@ class Recordings extends HTMLElement {
     this.stopListening();
     clearTimeout(this.lookLater);
     this.watching.disconnect();
+    this.stopLoading?.abort();
     this.rows.stop();
-    this.panel.stop();
     removeEventListener("keydown", this.pressed);
   }
 
@@ -117,10 +117,12 @@ class Recordings extends HTMLElement {
     const asked = readAsked();
     if (new URLSearchParams(location.search).has("q")) history.replaceState(history.state, "", `/app/${pathOf(asked)}`);
     if (this.asked && pathOf(asked) === pathOf(this.asked)) return undefined;
-    const isOtherView = asked.view !== this.asked?.view;
+    const before = this.asked;
     this.asked = asked;
+    // What is typed there and not searched yet stays, whatever is narrowed meanwhile.
+    if (asked.q !== before?.q) this.query.value = asked.q;
     this.drawAsked();
-    if (isOtherView) this.loadFacets();
+    if (asked.view !== before?.view) this.loadFacets();
     return this.load();
   }
 
@@ -153,7 +155,7 @@ class Recordings extends HTMLElement {
       this.opened = h("lt-recording");
       fill(this.view, this.opened);
     } catch (error) {
-      if (!error.code) console.warn("the recording's page did not load", error);
+      await unloaded(error);
       fill(this.view, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
     } finally {
       clearTimeout(waiting);
@@ -186,7 +188,6 @@ class Recordings extends HTMLElement {
       tab.setAttribute("aria-selected", String(isOn));
       tab.tabIndex = isOn ? 0 : -1;
     }
-    this.query.value = asked.q;
     this.bySound.checked = asked.match === "sound";
     this.form.hidden = asked.view === "deleted";
     this.order.value = asked.order;
@@ -199,14 +200,17 @@ class Recordings extends HTMLElement {
   }
 
   async loadFacets() {
+    const { view } = this.asked;
     try {
-      this.facets = await api.get("/recordings/facets", { shared: this.asked.view === "shared" ? true : null });
-      this.panel.show(this.asked, this.facets);
+      const facets = await api.get("/recordings/facets", { shared: view === "shared" ? true : null });
+      if (view !== this.asked.view) return;
+      this.facets = facets;
+      this.panel.show(this.asked, facets);
       this.classList.toggle("lt-recordings-of-one", this.facets.owners.items.length < 2);
     } catch (error) { toastProblem(error); }
   }
 
-  /** From the beginning. */
+  /** From the beginning. What is above the list stays till then: whoever clicks there hits what they aim at. */
   async load() {
     this.latest += 1;
     this.stopLoading?.abort();
@@ -215,7 +219,6 @@ class Recordings extends HTMLElement {
     this.selected.clear();
     this.rows.set([]);
     fill(this.said);
-    fill(this.facts);
     this.drawBar();
     this.hasBegun = false;
     return this.more();
@@ -240,13 +243,12 @@ class Recordings extends HTMLElement {
       else this.rows.set([...this.rows.items, ...page.items.filter((item) => !this.rows.has(item.id))]);
       if (isFirst) this.drawFacts(page);
       this.isLoading = false;
-      clearTimeout(waiting);
       this.drawFoot(page);
       this.drawBar();
     } catch (error) {
       if (latest !== this.latest || error.name === "AbortError") return;
       this.isLoading = false;
-      clearTimeout(waiting);
+      if (isFirst) fill(this.facts);
       fill(this.below, problemBox(error, () => { fill(this.below); this.more(); }));
     } finally {
       clearTimeout(waiting);
@@ -324,11 +326,11 @@ class Recordings extends HTMLElement {
   async look(id) {
     try {
       const item = await api.get(`/recordings/${id}`);
+      if (!this.rows.has(id)) return;
       if (Boolean(item.deleted_at) !== (this.asked.view === "deleted")) this.gone([id]);
       else this.rows.update(item);
     } catch (error) {
-      if (error.status === 404) this.gone([id]);
-      else if (!error.isOffline) toastProblem(error);
+      if (error.status !== 404) { if (!error.isOffline) toastProblem(error); } else if (this.rows.has(id)) this.gone([id]);
     }
   }
 
@@ -343,11 +345,10 @@ class Recordings extends HTMLElement {
       const fresh = page.items.filter((item) => !this.rows.has(item.id));
       const now = new Map(page.items.map((item) => [item.id, item]));
       const before = this.rows.items;
-      if (!before.length) { this.next = page.next; this.drawFoot(page); fill(this.below); }
       // A whole page of new ones may have others behind it.
       if (fresh.length === PAGE) { await this.load(); return; }
       this.rows.set([...fresh, ...before.map((item) => now.get(item.id) || item)]);
-      if (this.rows.items.length && !before.length) this.drawFoot(page);
+      if (!before.length) { this.next = page.next; this.drawFoot(page); }
       this.drawFacts(page);
       this.drawBar();
     } catch (error) { if (!error.isOffline) toastProblem(error); }
@@ -418,8 +419,13 @@ class Recordings extends HTMLElement {
     if (this.told.textContent !== told) fill(this.told, told);
   }
 
+  /** One thing after another: a second click is no second order. */
   acting(work) {
-    return async () => { try { await work(); } catch (error) { toastProblem(error); } };
+    return async () => {
+      if (this.isActing) return;
+      this.isActing = true;
+      try { await work(); } catch (error) { toastProblem(error); } finally { this.isActing = false; }
+    };
   }
 
   actions(item) {
@@ -450,7 +456,7 @@ class Recordings extends HTMLElement {
   retagged(ids, change) {
     for (const id of ids) {
       const item = this.rows.get(id);
-      if (item) this.rows.update({ ...item, tags: change(item.tags, id) });
+      if (item) this.rows.update({ ...item, tags: change(item.tags) });
     }
     this.loadFacets();
   }

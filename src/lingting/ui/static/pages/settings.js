@@ -58,7 +58,7 @@ customElements.define("lt-settings", class extends HTMLElement {
       await import(`../settings/${name}.js`);
     } catch (error) {
       await unloaded(error);
-      fill(this.#place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
+      if (this.#name === name) fill(this.#place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
       return;
     }
     if (!this.isConnected || this.#shown !== null || this.#name !== name) return;

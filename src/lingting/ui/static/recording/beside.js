@@ -7,8 +7,6 @@ import { learn, t } from "../core/words.js";
 
 learn(words);
 
-const AT_ONCE = 5000;
-
 /** The styles of the panels are there behind it. */
 export const dressed = () => style("panels", "recording");
 
@@ -19,14 +17,9 @@ export function on(model, name, heard) {
   return () => model.removeEventListener(name, listener);
 }
 
-/** Change segments, and offer to take all of it back. `told` is what was done, in words. */
-export async function changed(model, changes, label, told) {
-  let isAny = false, steps = 0;
-  for (let at = 0; at < changes.length; at += AT_ONCE) {
-    if (!await model.change(changes.slice(at, at + AT_ONCE), { label })) continue;
-    isAny = true;
-    steps += 1;
-  }
-  if (isAny) toast(told, { action: { text: t("undo"), run: () => { for (let step = 0; step < steps; step += 1) model.undo(); } } });
-  return isAny;
+/** Change segments, and offer to take it back until something else is changed. `told`: what was done. */
+export async function changed(model, changes, told) {
+  if (!await model.change(changes)) return;
+  const close = toast(told, { action: { text: t("undo"), run: () => model.undo() } });
+  model.addEventListener("steps", close, { once: true });
 }

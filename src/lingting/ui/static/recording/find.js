@@ -2,7 +2,7 @@
 
 import { debounced, fill, h } from "../core/dom.js";
 import { number } from "../core/format.js";
-import { button, field, guarded } from "../core/parts.js";
+import { button, field, guarded, problem, toast } from "../core/parts.js";
 import { t } from "../core/words.js";
 import { changed, dressed, on } from "./beside.js";
 
@@ -24,8 +24,8 @@ class Find {
     this.found = [];
     this.at = -1;
     this.asked = 0;
-    const soon = debounced(() => this.look(), 200);
-    const again = debounced(() => this.look({ isQuiet: true }), 500);
+    const soon = this.soon = debounced(() => this.look(), 200);
+    const again = this.again = debounced(() => this.look({ isQuiet: true }), 500);
     const box = () => h("input", { type: "checkbox", onchange: () => this.look() });
     this.text = h("input", { type: "text", maxlength: 500, autocomplete: "off", spellcheck: "false", oninput: soon });
     this.instead = h("input", { type: "text", maxlength: 1000, autocomplete: "off", oninput: soon });
@@ -53,13 +53,13 @@ class Find {
       this.replacing = h("div", {}, field(t("panels.find.instead"), this.instead), h("div", { class: "lt-row" }, this.one, this.all)),
       this.locked = h("p", { class: "lt-note" }, t("panels.readOnly")));
     this.ends = [
-      on(model, "changed", (detail) => { if (!detail.isLoaded) again(); }),
+      on(model, "changed", (detail) => { if (!detail.isLoaded) { this.looked = null; again(); } }),
       on(model, "revision", () => { this.lock(); again(); }),
       () => soon.cancel(), () => again.cancel(),
     ];
     this.lock();
     this.draw();
-    if (model.layer !== "written") model.setLayer?.("written");
+    if (model.layer !== "written") model.setLayer("written");
   }
 
   wish({ text }) {
@@ -76,17 +76,17 @@ class Find {
 
   close() {
     this.asked += 1;
-    this.worker?.terminate();
+    this.giveUp?.();
     for (const end of this.ends) end();
     this.model.highlight(null);
   }
 
   /** Look for it again; `isQuiet` leaves the transcript where it is. */
   async look({ isQuiet = false } = {}) {
-    const asked = ++this.asked;
-    this.looked = this.wanted();
-    this.problem = null;
-    let answer = { found: [], isCapped: false };
+    this.soon.cancel();
+    this.again.cancel();
+    const asked = ++this.asked, looked = this.looked = this.wanted();
+    let answer = { found: [], isCapped: false }, why = null;
     if (this.text.value) {
       fill(this.told, t("panels.find.looking"));
       try {
@@ -95,12 +95,14 @@ class Find {
         const wish = { text: this.text.value, ...Object.fromEntries(Object.entries(this.boxes).map(([name, box]) => [name, box.checked])) };
         answer = await this.ask({ texts: Array.from(segments, (one) => one?.text || ""), wish, instead: this.instead.value });
       } catch (error) {
-        this.problem = error.why || problemOf(error);
+        why = error.why || problem(error);
       }
       if (asked !== this.asked) return;
     }
     const before = this.found[this.at];
+    this.problem = why;
     this.found = answer.found;
+    this.foundBy = looked;
     this.isCapped = answer.isCapped;
     this.at = before ? this.from(before[0], before[1]) : this.from(this.model.selection ?? 0, 0);
     this.light();
@@ -113,9 +115,10 @@ class Find {
     return JSON.stringify([this.text.value, this.instead.value, ...Object.values(this.boxes).map((box) => box.checked)]);
   }
 
-  /** What was typed a moment ago counts. */
+  /** What was typed a moment ago counts, here and in the transcript; whether the places are right now. */
   async fresh() {
-    if (this.looked !== this.wanted()) await this.look({ isQuiet: true });
+    if (this.looked !== this.wanted() || this.foundBy !== this.looked) await this.look({ isQuiet: true });
+    return this.looked === this.wanted() && this.foundBy === this.looked && !this.model.isReadOnly;
   }
 
   /** The first match there or behind it; from the beginning again at the end. */
@@ -125,22 +128,21 @@ class Find {
     return at < 0 ? 0 : at;
   }
 
+  /** Each question has a worker, so that no answer is taken for another one's; the one before is given up. */
   ask(question) {
-    this.worker ||= new Worker(new URL("./finder.js", import.meta.url), { type: "module" });
+    this.giveUp?.();
+    const worker = new Worker(new URL("./finder.js", import.meta.url), { type: "module" });
     return new Promise((resolve, reject) => {
       const end = (why) => {
-        this.worker?.terminate();
-        this.worker = null;
-        reject(Object.assign(new Error(why), { why: t(`panels.find.${why}`) }));
+        clearTimeout(timer);
+        worker.terminate();
+        if (why) reject(Object.assign(new Error(why), { why: t(`panels.find.${why}`) }));
       };
       const timer = setTimeout(() => end("slow"), MOST_MS);
-      this.worker.onmessage = ({ data }) => {
-        clearTimeout(timer);
-        if (data.error) reject(Object.assign(new Error(data.error), { why: t(`panels.find.${data.error}`) }));
-        else resolve(data);
-      };
-      this.worker.onerror = () => { clearTimeout(timer); end("other"); };
-      this.worker.postMessage(question);
+      this.giveUp = () => end("other");
+      worker.onmessage = ({ data }) => { end(data.error); resolve(data); };
+      worker.onerror = () => end("other");
+      worker.postMessage(question);
     });
   }
 
@@ -169,26 +171,25 @@ class Find {
   }
 
   show() {
-    const [position, from, to] = this.found[this.at];
-    this.model.select(position, { text: [from, to] });
+    const [position] = this.found[this.at];
+    this.model.select(position);
   }
 
   async replaceOne() {
-    await this.fresh();
+    if (!await this.fresh()) return;
     const match = this.found[this.at];
-    if (!match || this.model.isReadOnly) return;
+    if (!match) return;
     const [position, from, to, instead] = match;
     const text = this.model.get(position)?.text;
     if (text === undefined) return;
-    await guarded(this.one, () => this.model.change([{ position, text: text.slice(0, from) + instead + text.slice(to) }], { label: t("panels.find.label") }));
+    await guarded(this.one, () => this.model.change([{ position, text: text.slice(0, from) + instead + text.slice(to) }]));
     // What was put there is not looked into again.
     this.found[this.at] = [position, from + instead.length, to, instead];
     await this.look();
   }
 
   async replaceAll() {
-    await this.fresh();
-    if (this.model.isReadOnly) return;
+    if (!await this.fresh()) return;
     const texts = new Map();
     let count = 0, tooLong = 0;
     // From the end, so that places before it stay right.
@@ -201,10 +202,9 @@ class Find {
       count += 1;
     }
     const changes = [...texts].map(([position, text]) => ({ position, text })).sort((a, b) => a.position - b.position);
-    const told = t(count === 1 ? "panels.find.done.one" : "panels.find.done", { n: number(count) }) + (tooLong ? ` ${t("panels.find.tooLong", { n: tooLong })}` : "");
-    await guarded(this.all, () => changed(this.model, changes, t("panels.find.label"), told));
+    const told = t(count === 1 ? "panels.find.done.one" : "panels.find.done", { n: number(count) }) + (tooLong ? ` ${t("panels.find.tooLong", { n: number(tooLong) })}` : "");
+    if (changes.length) await guarded(this.all, () => changed(this.model, changes, told));
+    else if (tooLong) toast(t("panels.find.tooLong", { n: number(tooLong) }), { kind: "warn" });
     await this.look({ isQuiet: true });
   }
 }
-
-const problemOf = (error) => [error.message, error.nextStep].filter(Boolean).join(" ");

@@ -1,42 +1,55 @@
 // What is above the transcript: the name, the facts, the tags, and how the newest job is doing.
 
-import { api } from "../core/api.js";
-import { fill, h, newId } from "../core/dom.js";
+import { ApiError, api } from "../core/api.js";
+import { fill, h } from "../core/dom.js";
 import { about, clock, languageName, percent, when } from "../core/format.js";
 import { icon } from "../core/icons.js";
-import { badge, button, guarded, progress, stateBadge, toast, toastProblem } from "../core/parts.js";
-import { has, t } from "../core/words.js";
+import { shareOf } from "../core/jobs.js";
+import { badge, button, guarded, problem, progress, stateBadge, toast, toastProblem } from "../core/parts.js";
+import { t } from "../core/words.js";
+
+/**
+ * A field in the place of what it changes: Enter and leaving it keep what was typed, Escape does not,
+ * and what the service refuses stays in it. `put(isByKey)` puts back what was there.
+ */
+function inPlace(input, keep, put) {
+  let isOver = false;
+  const end = async (isKept, isByKey) => {
+    if (isOver) return;
+    isOver = true;
+    const given = input.value.trim();
+    if (isKept && given) {
+      try { await keep(given); } catch (error) { toastProblem(error); isOver = false; return; }
+    }
+    put(isByKey);
+  };
+  input.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "Enter") end(true, true);
+    else if (event.key === "Escape") end(false, true);
+    event.stopPropagation();
+  });
+  // A window that is left takes the focus too.
+  input.addEventListener("blur", () => { if (document.hasFocus()) end(true, false); });
+  return input;
+}
 
 /** The title, which can be changed in its place. */
 export function title(model) {
   const holder = h("div", { class: "lt-recording-title" });
   const shown = () => {
     fill(holder, h("h1", { dir: "auto" }, model.recording.name),
-      mayChange(model) && button(null, edit, { kind: "quiet", label: t("recording.rename"), glyph: "edit" }));
+      model.mayChange && button(null, edit, { kind: "quiet", label: t("recording.rename"), glyph: "edit" }));
+  };
+  const rename = async (name) => {
+    const before = model.recording.name;
+    if (name === before) return;
+    await model.rename(name);
+    toast(t("recording.renamed"), { action: { text: t("undo"), run: () => model.rename(before).catch(toastProblem) } });
   };
   const edit = () => {
-    let isOver = false;
-    const input = h("input", { type: "text", value: model.recording.name, maxlength: "1000", "aria-label": t("recording.name") });
-    const end = async (isKept) => {
-      if (isOver) return;
-      isOver = true;
-      const before = model.recording.name, name = input.value.trim();
-      if (isKept && name && name !== before) {
-        try {
-          await model.rename(name);
-          toast(t("recording.renamed"), { action: { text: t("undo"), run: () => model.rename(before).catch(toastProblem) } });
-        } catch (error) { toastProblem(error); }
-      }
-      shown();
-      holder.querySelector("button")?.focus();
-    };
-    input.addEventListener("keydown", (event) => {
-      if (event.isComposing) return;
-      if (event.key === "Enter") end(true);
-      else if (event.key === "Escape") end(false);
-      event.stopPropagation();
-    });
-    input.addEventListener("blur", () => end(true));
+    const input = h("input", { type: "text", value: model.recording.name, maxlength: "1000", dir: "auto", "aria-label": t("recording.name") });
+    inPlace(input, rename, (isByKey) => { shown(); if (isByKey) holder.querySelector("button")?.focus(); });
     fill(holder, h("h1", { class: "lt-hidden" }, model.recording.name), input);
     input.focus();
     input.select();
@@ -45,9 +58,6 @@ export function title(model) {
   model.addEventListener("recording", () => { if (!holder.querySelector("input")) shown(); });
   return holder;
 }
-
-/** Whoever may change the recording, whatever state its transcript is in. */
-const mayChange = (model) => !["recording.readOnly.scope", "recording.readOnly.others", "recording.readOnly.deleted", "recording.readOnly.loading"].includes(model.whyReadOnly);
 
 export function facts(model) {
   const holder = h("div", { class: "lt-recording-facts" });
@@ -67,7 +77,8 @@ export function facts(model) {
     tags(model));
   };
   draw();
-  model.addEventListener("recording", draw);
+  // While a tag is typed nothing is drawn anew beneath it.
+  model.addEventListener("recording", () => { if (!holder.querySelector("input")) draw(); });
   let asked = 0;
   const ask = () => {
     if (!model.recording.revision || asked === model.recording.revision) return;
@@ -78,83 +89,58 @@ export function facts(model) {
     }, () => {});
   };
   ask();
-  model.addEventListener("revision", ask);
+  model.addEventListener("changed", ({ detail }) => { if (detail.isNew) ask(); });
   return holder;
 }
 
 function tags(model) {
-  const isMine = mayChange(model);
   const listed = h("ul", { class: "lt-recording-tags", "aria-label": t("recording.tags") });
-  const draw = () => fill(listed, (model.recording.tags || []).map((tag) => h("li", {}, icon("tag"), h("span", { dir: "auto" }, tag),
-    isMine && button(null, (event) => guarded(event.currentTarget, async () => {
-      await model.tag([], [tag]);
-      toast(t("recording.untagged", { tag }), { action: { text: t("undo"), run: () => model.tag([tag], []).catch(toastProblem) } });
-    }), { kind: "quiet", label: t("recording.untag", { tag }), glyph: "close" }))),
-  isMine && h("li", { class: "lt-recording-newtag" }, adder()));
-  const adder = () => {
-    const opener = button(t("recording.tag"), () => {
-      const id = newId();
-      const input = h("input", { type: "text", id, maxlength: "100", "aria-label": t("recording.tagName"), placeholder: t("recording.tagName") });
-      let isOver = false;
-      const end = async (isKept) => {
-        if (isOver) return;
-        isOver = true;
-        const given = input.value.trim();
-        if (isKept && given) { try { await model.tag([given], []); return; } catch (error) { toastProblem(error); } }
-        draw();
-      };
-      input.addEventListener("keydown", (event) => {
-        if (event.isComposing) return;
-        if (event.key === "Enter") end(true);
-        else if (event.key === "Escape") end(false);
-        event.stopPropagation();
-      });
-      input.addEventListener("blur", () => end(true));
-      opener.replaceWith(input);
-      input.focus();
-    }, { kind: "quiet", glyph: "plus" });
-    return opener;
+  const add = () => {
+    const input = h("input", { type: "text", maxlength: "100", "aria-label": t("recording.tagName"), placeholder: t("recording.tagName") });
+    inPlace(input, (given) => model.tag([given], []), (isByKey) => { draw(); if (isByKey) listed.lastElementChild.querySelector("button").focus(); });
+    listed.lastElementChild.replaceChildren(input);
+    input.focus();
   };
+  const remove = (event, tag) => guarded(event.currentTarget, async () => {
+    await model.tag([], [tag]);
+    toast(t("recording.untagged", { tag }), { action: { text: t("undo"), run: () => model.tag([tag], []).catch(toastProblem) } });
+  });
+  const draw = () => fill(listed, (model.recording.tags || []).map((tag) => h("li", {}, icon("tag"), h("span", { dir: "auto" }, tag),
+    model.mayChange && button(null, (event) => remove(event, tag), { kind: "quiet", label: t("recording.untag", { tag }), glyph: "close" }))),
+  model.mayChange && h("li", { class: "lt-recording-newtag" }, button(t("recording.tag"), add, { kind: "quiet", glyph: "plus" })));
   draw();
   return listed;
 }
 
-/** The sentence of a job's error in the language of the page. */
-export const reason = (error) => (has(`error.${error.code}`) ? t(`error.${error.code}`) : error.message);
-
 /**
  * The newest job while it is of interest: progress with what can be done, or why it failed.
- * `again()` makes another one.
  */
 export function jobCard(model) {
   const holder = h("div", { class: "lt-recording-job" });
   const act = (action) => (event) => guarded(event.currentTarget, async () => {
     model.job = await api.post(`/jobs/${model.job.id}/${action}`);
-    draw();
     model.dispatchEvent(new CustomEvent("recording"));
   });
   const again = (event) => guarded(event.currentTarget, async () => {
     model.job = await api.post(`/recordings/${model.id}/jobs`, { options: { words: true } });
-    draw();
     model.dispatchEvent(new CustomEvent("recording"));
   });
   let bar = null, line = null;
   const draw = () => {
     const { job, recording: it } = model;
-    const isMine = mayChange(model);
+    const isMine = model.mayChange;
     bar = line = null;
     holder.removeAttribute("role");
     if (!job || job.state === "done") {
       fill(holder, !it.revision && h("div", { class: "lt-note" }, h("p", {}, t("recording.noTranscript")), isMine && button(t("recording.transcribe"), again, { kind: "primary", glyph: "wave" })));
     } else if (job.state === "failed") {
       fill(holder, h("div", { class: "lt-problem", role: "alert" }, icon("warn"),
-        h("p", {}, h("strong", {}, t(it.revision ? "recording.failedAgain" : "recording.failed")), " ", reason(job.error || { code: "", message: "" })),
+        h("p", {}, h("strong", {}, t(it.revision ? "recording.failedAgain" : "recording.failed")), " ", job.error && problem(new ApiError(422, job.error))),
         isMine && button(t("recording.retry"), act("retry"), { glyph: "refresh" })));
     } else if (job.state === "cancelled") {
       fill(holder, !it.revision && h("div", { class: "lt-note" }, h("p", {}, t("recording.cancelled")), isMine && button(t("recording.retry"), act("retry"), { glyph: "refresh" })));
     } else {
-      const share = shareOf(job);
-      bar = progress(share, t("recording.progress"));
+      bar = progress(barOf(job), t("recording.progress"));
       line = h("p", { class: "lt-soft lt-small lt-number", role: "status" }, told(job));
       fill(holder, h("div", { class: "lt-card lt-recording-progress" },
         h("div", { class: "lt-row lt-spread" }, h("div", { class: "lt-row" }, stateBadge(job.state), it.revision ? t("recording.againRunning") : null),
@@ -170,7 +156,7 @@ export function jobCard(model) {
   let before = seen();
   model.addEventListener("recording", () => {
     if (seen() !== before || !bar) { before = seen(); draw(); return; }
-    const share = shareOf(model.job);
+    const share = barOf(model.job);
     if (share === null) bar.removeAttribute("value");
     else bar.value = share;
     line.textContent = told(model.job);
@@ -178,12 +164,13 @@ export function jobCard(model) {
   return holder;
 }
 
-const shareOf = (job) => (job.state === "running" && job.total_s ? Math.min(1, job.done_s / job.total_s) : job.done_s && job.total_s ? job.done_s / job.total_s : job.state === "running" ? null : 0);
+/** Only what runs moves while nobody knows how far it is. */
+const barOf = (job) => shareOf(job) ?? (job.state === "running" ? null : 0);
 
 function told(job) {
   if (job.state === "queued") return t("recording.waiting");
   const parts = [];
-  if (job.total_s) parts.push(`${clock(job.done_s)} / ${clock(job.total_s)} · ${percent(job.done_s / job.total_s)}`);
+  if (job.total_s) parts.push(`${clock(job.done_s)} / ${clock(job.total_s)} · ${percent(shareOf(job))}`);
   if (job.state === "running" && job.eta_s) parts.push(t("recording.eta", { time: about(job.eta_s) }));
   return parts.join(" · ");
 }

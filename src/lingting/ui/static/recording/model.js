@@ -1,14 +1,17 @@
 // A recording and its transcript as a page works with them: loaded by the page, changed at once,
 // saved soon, taken back step by step. Panels and the transcript only talk to this.
 
-import { api } from "../core/api.js";
-import { toastProblem } from "../core/parts.js";
+import { ApiError, api } from "../core/api.js";
+import { isFinished } from "../core/jobs.js";
+import { t } from "../core/words.js";
 import { Saver } from "./saving.js";
 
 const PAGE = 100, AT_ONCE = 1000;
-const FINISHED = new Set(["done", "failed", "cancelled"]);
 
 export class RecordingModel extends EventTarget {
+  #basis = null;
+  #asked = 0;
+
   /** `me`: the answer of /users/me. */
   constructor(id, me) {
     super();
@@ -27,8 +30,8 @@ export class RecordingModel extends EventTarget {
     this.done = [];
     this.undone = [];
     this.isRefused = false;
-    this.saver = new Saver(id, {
-      revision: () => this.current,
+    this.saver = new Saver(id, me.user, {
+      revision: () => this.#basis ?? this.current,
       saved: (revision, sent) => this.#saved(revision, sent),
       conflict: (changes) => this.#conflict(changes),
       state: (state, error) => this.#tell("saving", { state, error }),
@@ -39,13 +42,11 @@ export class RecordingModel extends EventTarget {
 
   // Reading ---------------------------------------------------------------------------------
 
-  /** What is known of the recording, its newest job, and the first page; `revision`: an earlier state. */
-  async open(revision = null) {
+  /** What is known of the recording, its newest job, and the first page. */
+  async open() {
     await this.refresh();
     if (!this.recording.revision) return;
-    const page = await api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: PAGE, revision });
-    this.current = this.recording.revision = Math.max(this.recording.revision, revision === null ? page.revision : 0);
-    this.#take(page, 0);
+    await this.#begin(null);
     await this.#takeUp();
   }
 
@@ -59,7 +60,6 @@ export class RecordingModel extends EventTarget {
   /** The transcript again, as it is on the service. */
   async reload() {
     await this.refresh();
-    this.current = this.recording.revision;
     await this.#begin(null);
   }
 
@@ -69,15 +69,29 @@ export class RecordingModel extends EventTarget {
     await this.#begin(revision === this.current ? null : revision);
   }
 
+  #page(start, limit, revision = null) {
+    return api.get(`/transcripts/${this.id}/segments`, { start, limit, revision });
+  }
+
   async #begin(revision) {
-    const page = await api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: PAGE, revision });
-    if (revision === null) this.current = page.revision;
+    const asked = ++this.#asked, page = await this.#page(0, PAGE, revision);
+    if (asked !== this.#asked) return;
+    // What is not saved was made on what was there before, and is still compared with it.
+    if (this.saver.isDirty) this.#basis ??= this.current;
+    this.#draw(page, revision === null);
+  }
+
+  /** Another state is shown: its first page, and `more` segments of it that are known. */
+  #draw(page, isCurrent, more = []) {
+    this.#asked += 1;
+    if (isCurrent) this.current = this.recording.revision = page.revision;
     this.done = [];
     this.undone = [];
     this.segments = [];
     this.loading.clear();
     this.#take(page, 0);
-    this.#tell("revision", { revision: this.revision, current: this.current });
+    for (const one of more) this.segments[one.position] ||= this.#withPending(one);
+    this.#tell("revision");
     this.#tell("changed", { from: 0, to: this.total, isNew: true });
     this.#tell("steps");
   }
@@ -119,11 +133,11 @@ export class RecordingModel extends EventTarget {
     await Promise.all(waits);
   }
 
-  #load(start, limit = PAGE) {
+  #load(start) {
     const known = this.loading.get(start);
     if (known) return known;
-    const revision = this.revision, at = this.segments;
-    const work = api.get(`/transcripts/${this.id}/segments`, { start, limit, revision }).then((page) => {
+    const at = this.segments;
+    const work = this.#page(start, PAGE, this.revision).then((page) => {
       // Meanwhile another state may be shown, or this one may have got a new number by our changes.
       if (at !== this.segments) return;
       const kept = this.revision;
@@ -137,14 +151,7 @@ export class RecordingModel extends EventTarget {
 
   /** All segments in order. */
   async all() {
-    for (let start = 0; start < this.total; start += AT_ONCE) {
-      let isThere = true;
-      for (let at = start; at < Math.min(this.total, start + AT_ONCE) && isThere; at += 1) isThere = Boolean(this.segments[at]);
-      if (isThere) continue;
-      const waits = [];
-      for (let at = start; at < Math.min(this.total, start + AT_ONCE); at += PAGE) waits.push(this.ensure(at, at + PAGE));
-      await Promise.all(waits);
-    }
+    for (let start = 0; start < this.total; start += AT_ONCE) await this.ensure(start, start + AT_ONCE);
     return this.segments;
   }
 
@@ -156,6 +163,7 @@ export class RecordingModel extends EventTarget {
     for (let tries = 0; low < high && tries < 20; tries += 1) {
       guess = Math.min(high, Math.max(low, guess));
       await this.ensure(guess, guess + 1);
+      if (!this.segments[guess]) return null;  // another state is shown by now
       const [from, to] = this.#loadedAround(guess);
       if (this.segments[from].start_s > time) high = Math.max(low, from - 1);
       else if (to < this.total && to <= high && this.segments[to - 1].end_s < time && !(this.segments[to]?.start_s > time)) low = to;
@@ -205,28 +213,28 @@ export class RecordingModel extends EventTarget {
   /** Key of the sentence that says why nothing can be changed here, or null. Courtesy: the service decides. */
   get whyReadOnly() {
     const { recording: it, me } = this;
-    if (!it || !me) return "recording.readOnly.loading";
+    if (!it) return "recording.readOnly.others";
     if (!me.scopes.includes("write") && !me.scopes.includes("admin")) return "recording.readOnly.scope";
     if (it.deleted_at) return "recording.readOnly.deleted";
     const isMine = me.scopes.includes("admin") || it.owner === me.user || (me.role === "manager" && it.department && it.department === me.department);
     if (!isMine || this.isRefused) return "recording.readOnly.others";
-    if (this.job && !FINISHED.has(this.job.state) && !it.revision) return "recording.readOnly.running";
+    if (this.job && !isFinished(this.job) && !it.revision) return "recording.readOnly.running";
     if (!this.isCurrent) return "recording.readOnly.earlier";
     return null;
   }
 
-  /**
-   * Change texts and speakers: shown at once, saved soon, one step of undo. `isTyping`: goes on with
-   * the step before when that is of the same segment. Returns whether anything is different now.
-   */
-  async change(changes, { label = "", isTyping = false } = {}) {
+  /** Whoever may change the recording, whatever state its transcript is in. */
+  get mayChange() { return [null, "recording.readOnly.earlier", "recording.readOnly.running"].includes(this.whyReadOnly); }
+
+  /** Change texts and speakers: shown at once, saved soon, one step of undo. Whether anything is different now. */
+  async change(changes) {
     if (this.isReadOnly) return false;
     await Promise.all(changes.filter((one) => !this.segments[one.position]).map((one) => this.ensure(one.position, one.position + 1)));
-    return this.write(changes, { label, isTyping });
+    return this.write(changes);
   }
 
-  /** The same for segments that are loaded, at once. */
-  write(changes, { label = "", isTyping = false } = {}) {
+  /** The same for segments that are loaded, at once. `isTyping`: one step with what was typed there before. */
+  write(changes, { isTyping = false } = {}) {
     const steps = [];
     for (const { position, ...wish } of changes) {
       const before = this.segments[position];
@@ -238,7 +246,7 @@ export class RecordingModel extends EventTarget {
     if (!steps.length) return false;
     const last = this.done.at(-1);
     if (isTyping && last?.isTyping && last.steps.length === 1 && last.steps[0].position === steps[0].position) last.steps[0].after = steps[0].after;
-    else this.done.push({ label, steps, isTyping });
+    else this.done.push({ steps, isTyping });
     if (this.done.length > 500) this.done.shift();
     this.undone = [];
     this.#put(steps.map((step) => [step.position, step.before, step.after]), isTyping);
@@ -268,35 +276,37 @@ export class RecordingModel extends EventTarget {
   get canUndo() { return this.done.length > 0 && !this.isReadOnly; }
   get canRedo() { return this.undone.length > 0 && !this.isReadOnly; }
 
-  undo() { return this.#step(this.done, this.undone, "after", "before"); }
-  redo() { return this.#step(this.undone, this.done, "before", "after"); }
+  undo() { this.#step(this.done, this.undone, "after", "before"); }
+  redo() { this.#step(this.undone, this.done, "before", "after"); }
 
   #step(from, to, is, was) {
-    if (this.isReadOnly) return null;
-    const step = from.pop();
-    if (!step) return null;
+    const step = this.isReadOnly ? null : from.pop();
+    if (!step) return;
     step.isTyping = false;
     to.push(step);
     this.#put(step.steps.map((one) => [one.position, this.segments[one.position] || one[is], one[was]]));
     this.select(step.steps[0].position);
-    return step;
   }
 
   #saved(revision, sent) {
     if (this.isCurrent) this.revision = revision;
-    this.current = revision;
-    this.recording = { ...this.recording, revision };
+    this.current = this.recording.revision = revision;
+    this.#basis = null;
     // What is typed on top of it is now on top of what was sent.
     for (const [position, change] of sent) {
       const waiting = this.saver.pending.get(position);
       if (waiting) waiting.base = { ...waiting.base, ...("text" in change && { text: change.text }), ...("speaker" in change && { speaker: change.speaker }) };
     }
-    this.#tell("saved", { revision });
-    this.#tell("revision", { revision: this.revision, current: this.current });
+    this.#tell("revision");
   }
 
   /** Everything is on the service behind it; false when it could not be sent. */
-  async flush() { return this.saver.flush(); }
+  flush() { return this.saver.flush(); }
+
+  /** The same for what would be wrong without it. */
+  async saved() {
+    if (!await this.flush()) throw new ApiError(409, { code: "unsaved", message: t("recording.unsaved") });
+  }
 
   /**
    * Somebody else was quicker. Segments they left alone take our change without a question; for
@@ -309,37 +319,37 @@ export class RecordingModel extends EventTarget {
       if (error.status === 0) this.saver.soon(4000);
       return false;
     }
-    const { page, matched, clashes } = found;
+    const { page, theirs, matched, clashes } = found;
     let choice = "mine";
     if (clashes.length) {
-      choice = await new Promise((resolve) => this.#tell("conflict", { clashes, revision: page.revision, resolve }));
+      if (this.isClosed) return false;  // nobody is there to ask: it is kept for the next time
+      choice = await new Promise((resolve) => this.#tell("conflict", { clashes, resolve }));
       if (choice === undefined) { this.saver.say("failed"); return false; }
     }
-    const clashing = new Set(clashes.map((one) => one.position));
-    const kept = new Map();
-    for (const [position, change] of [...changes]) {
-      changes.delete(position);
+    const clashing = new Set(clashes.map((one) => one.position)), all = [...changes];
+    changes.clear();
+    for (const [position, change] of all) {
       const there = matched.get(position);
       if (!there || (choice === "theirs" && clashing.has(position))) continue;
-      kept.set(there.position, { ...change, base: { text: there.text, speaker: there.speaker, start_s: there.start_s, end_s: there.end_s } });
+      changes.set(there.position, { ...change, base: { text: there.text, speaker: there.speaker, start_s: there.start_s, end_s: there.end_s } });
     }
-    for (const [position, change] of kept) changes.set(position, change);
-    this.current = page.revision;
+    this.#basis = null;
+    this.#draw(page, true, theirs.values());
     this.saver.keep();
-    await this.#begin(null);
-    return this.current === page.revision || this.#conflict(changes);
+    return true;
   }
 
+  /** The current state where we changed something and where somebody may be typing, beside ours. */
   async #theirs(changes) {
-    const page = await api.get(`/transcripts/${this.id}/segments`, { start: 0, limit: 1 });
-    const isSame = page.total === this.total;
+    const page = await this.#page(0, PAGE), isSame = page.total === this.total;
     const theirs = new Map();
-    const read = async (start, limit) => {
-      const got = await api.get(`/transcripts/${this.id}/segments`, { start, limit, revision: page.revision });
-      got.items.forEach((one, at) => theirs.set(start + at, { ...one, position: start + at }));
-    };
-    if (isSame && changes.size <= 20) await Promise.all([...changes.keys()].map((at) => read(at, 1)));
-    else for (let start = 0; start < page.total; start += AT_ONCE) await read(start, AT_ONCE);
+    const take = (start, items) => items.forEach((one, at) => theirs.set(start + at, { ...one, position: start + at }));
+    const read = async (start, limit) => take(start, (await this.#page(start, limit, page.revision)).items);
+    take(0, page.items);
+    // What is typed meanwhile is looked at as well.
+    const unread = () => [...changes.keys(), this.selection ?? 0].filter((at) => at < page.total && !theirs.has(at));
+    if (isSame && changes.size <= 20) while (unread().length) await Promise.all(unread().map((at) => read(at, 1)));
+    else for (let start = PAGE; start < page.total; start += AT_ONCE) await read(start, AT_ONCE);
     const byTime = isSame ? null : new Map([...theirs.values()].map((one) => [`${one.start_s} ${one.end_s}`, one]));
     const matched = new Map(), clashes = [];
     for (const [position, change] of changes) {
@@ -348,27 +358,27 @@ export class RecordingModel extends EventTarget {
       if (there) matched.set(position, there);
       const isClash = !there || ("text" in change && there.text !== base.text && there.text !== change.text)
         || ("speaker" in change && there.speaker !== base.speaker && there.speaker !== change.speaker);
-      if (isClash) clashes.push({ position, start_s: base.start_s, mine: change.text ?? base.text, myCause: change, theirs: there ? there.text : null, theirSpeaker: there?.speaker });
+      if (isClash) clashes.push({ position, start_s: base.start_s, mine: { ...base, ...change }, theirs: there || null });
     }
-    return { page, matched, clashes };
+    return { page, theirs, matched, clashes };
   }
 
   /** What a page that was closed had not saved yet. */
   async #takeUp() {
     const left = this.saver.left();
     if (!left?.changes?.length || this.isReadOnly) return;
-    for (const [position, { base, ...change }] of left.changes) {
-      this.saver.put(position, change, base);
+    // It was made on what was there then: the service says if that is no more.
+    this.#basis = left.revision;
+    for (const [position, { base, ...change }] of left.changes) this.saver.put(position, change, base);
+    for (const [position, change] of left.changes) {
       await this.ensure(position, position + 1);
       if (this.segments[position]) this.segments[position] = changed(this.segments[position], change);
     }
     this.left = left.changes.length;
-    // It was made on what was there then: the service says if that is no more.
-    if (left.revision !== this.current) await this.#conflict(this.saver.pending);
   }
 
   async restore(revision) {
-    await this.flush();
+    await this.saved();
     await api.post(`/transcripts/${this.id}/restore`, { revision });
     await this.reload();
   }
@@ -389,17 +399,15 @@ export class RecordingModel extends EventTarget {
   get time() { return this.player?.time ?? 0; }
   get duration() { return this.recording?.duration_s || this.player?.duration || 0; }
   get isPlaying() { return Boolean(this.player?.isPlaying); }
-  seek(s, { play = false } = {}) {
+  seek(s) {
     this.player?.seek(s);
-    if (play) this.player?.play();
     this.#tell("seek", { time: s });
   }
-  play() { this.player?.play(); }
-  pause() { this.player?.pause(); }
 
-  select(position, { text = null, isQuiet = false } = {}) {
+  /** `isQuiet`: nothing is lit, and the transcript stays where it is. */
+  select(position, { isQuiet = false } = {}) {
     this.selection = position;
-    this.#tell("select", { position, text, isQuiet });
+    this.#tell("select", { position, isQuiet });
   }
 
   marks(list) { this.#tell("marks", { list }); }
@@ -416,9 +424,8 @@ export class RecordingModel extends EventTarget {
     this.#tell("time", { time });
   }
 
-  /** Nothing is sent behind it but what waits. */
   close() {
-    if (this.saver.isDirty) this.saver.flush().catch(toastProblem);
+    this.isClosed = true;
     this.saver.close();
   }
 }

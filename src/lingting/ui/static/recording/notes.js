@@ -39,7 +39,7 @@ class NotesPanel {
     this.model = model;
     this.notes = [];
     this.at = null;
-    this.text = h("textarea", { maxlength: MOST_CHARS, rows: 3 });
+    this.text = h("textarea", { maxlength: MOST_CHARS, rows: 3, value: model.unsentNote || "" });
     this.where = h("select", {});
     this.form = h("form", { class: "lt-panels-newNote", onsubmit: (event) => { event.preventDefault(); this.add(); } },
       field(t("panels.notes.text"), this.text), field(t("panels.notes.where"), this.where),
@@ -60,13 +60,13 @@ class NotesPanel {
   }
 
   close() {
+    this.model.unsentNote = this.text.value;
     for (const end of this.ends) end();
   }
 
   /** Notes may be written about an earlier revision too: they are about the audio. */
   lock() {
-    const { whyReadOnly } = this.model;
-    this.isLocked = this.model.isReadOnly && !["recording.readOnly.earlier", "recording.readOnly.running"].includes(whyReadOnly);
+    this.isLocked = !this.model.mayChange;
     this.form.hidden = this.isLocked;
   }
 
@@ -99,9 +99,10 @@ class NotesPanel {
   async add() {
     const text = this.text.value.trim();
     if (!text) { this.text.focus(); return; }
+    if (this.save.disabled) return;  // it is on its way
     const made = await guarded(this.save, () => api.post(`/recordings/${this.model.id}/notes`, { text, ...(this.where.value === "now" ? this.at : {}) }));
     if (!made) return;
-    this.text.value = "";
+    if (this.text.value.trim() === text) this.text.value = "";
     this.notes.push(made);
     this.draw();
     this.light(made.id);
@@ -136,6 +137,7 @@ class NotesPanel {
   edit(note, made) {
     const text = h("textarea", { maxlength: MOST_CHARS, rows: 4, value: note.text });
     const yes = button(t("save"), null, { kind: "primary", type: "submit" });
+    const theirs = h("div", { role: "status" });
     const back = () => made.replaceWith(this.item(note));
     const form = h("form", { onsubmit: async (event) => {
       event.preventDefault();
@@ -150,9 +152,11 @@ class NotesPanel {
         toastProblem(error);
         yes.disabled = false;
         // What somebody else wrote is shown; what was typed stays to be saved on top of it.
-        if (error.status === 409) note = await api.get(`/recordings/${this.model.id}/notes/${note.id}`).catch(() => note);
+        if (error.status !== 409) return;
+        note = await api.get(`/recordings/${this.model.id}/notes/${note.id}`).catch(() => note);
+        fill(theirs, h("p", { class: "lt-hint" }, t("panels.notes.theirs")), h("p", { class: "lt-panels-said" }, note.text));
       }
-    } }, field(t("panels.notes.text"), text), h("div", { class: "lt-row" }, yes, button(t("cancel"), back)));
+    } }, field(t("panels.notes.text"), text), theirs, h("div", { class: "lt-row" }, yes, button(t("cancel"), back)));
     form.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); back(); } });
     fill(made, form);
     text.focus();

@@ -42,7 +42,7 @@ class Revisions {
   async load() {
     const asked = this.loading = (this.loading || 0) + 1;
     try {
-      if (!this.model.recording?.revision && !this.model.total) {
+      if (!this.model.recording.revision) {
         fill(this.list, empty(t("panels.revisions.none"), t("panels.revisions.none.text")));
         return;
       }
@@ -51,7 +51,7 @@ class Revisions {
       this.items = [...items].sort((a, b) => b.number - a.number);
       this.draw();
     } catch (error) {
-      fill(this.list, problemBox(error, () => { fill(this.list, spinner()); this.load(); }));
+      if (asked === this.loading) fill(this.list, problemBox(error, () => { fill(this.list, spinner()); this.load(); }));
     }
   }
 
@@ -79,8 +79,6 @@ class Revisions {
     const isShown = one.number === this.model.revision;
     const how = one.restored_from ? t("panels.revisions.restored", { n: one.restored_from })
       : t(one.origin === "human" ? "panels.revisions.human" : "panels.revisions.made");
-    // Whether an earlier one may be made current again does not hang on which one is shown.
-    const mayChange = !this.model.isReadOnly || this.model.whyReadOnly === "recording.readOnly.earlier";
     return h("li", { class: `lt-panels-revision${isShown ? " lt-on" : ""}` },
       h("div", { class: "lt-row" }, h("strong", {}, t("panels.revisions.n", { n: one.number })), one.is_current && badge(t("panels.revisions.current"), "good"), isShown && !one.is_current && badge(t("panels.revisions.shown"), "busy")),
       h("p", { class: "lt-small" }, how, " · ", this.author(one)),
@@ -88,7 +86,7 @@ class Revisions {
       h("div", { class: "lt-row" },
         !isShown && button(t(one.is_current ? "panels.revisions.back" : "panels.revisions.look"), (event) => guarded(event.currentTarget, () => this.model.show(one.is_current ? null : one.number)), { kind: "quiet" }),
         one.number > 1 && button(t("panels.revisions.changes"), () => this.changes(one), { kind: "quiet" }),
-        mayChange && !one.is_current && button(t("panels.revisions.restore"), (event) => this.restore(one.number, current, event.currentTarget), { glyph: "undo" })));
+        this.model.mayChange && !one.is_current && button(t("panels.revisions.restore"), (event) => this.restore(one.number, current, event.currentTarget), { glyph: "undo" })));
   }
 
   /** What somebody changed: against the state before it. */
@@ -104,8 +102,7 @@ class Revisions {
   async restore(number, current, control) {
     const isDone = await guarded(control, async () => { await this.model.restore(number); return true; });
     if (!isDone) return;
-    await this.load();
-    toast(t("panels.revisions.isRestored", { n: number }), { action: { text: t("undo"), run: () => this.model.restore(current).then(() => this.into.isConnected && this.load()).catch(toastProblem) } });
+    toast(t("panels.revisions.isRestored", { n: number }), { action: { text: t("undo"), run: () => this.model.restore(current).catch(toastProblem) } });
   }
 
   /** The segments of a state, as they are read. */

@@ -23,30 +23,22 @@ class Sharing {
   constructor(model, into) {
     this.model = model;
     this.into = into;
-    this.end = on(model, "recording", () => { if (this.mine !== this.isMine) this.draw(); });
-  }
-
-  close() {
-    this.end();
-  }
-
-  /** Whoever reads it by a share sees nobody else's and gives it to nobody. */
-  get isMine() {
-    return !["recording.readOnly.others", "recording.readOnly.scope", "recording.readOnly.loading", "recording.readOnly.deleted"].includes(this.model.whyReadOnly);
+    this.close = on(model, "recording", () => { if (this.isMine !== model.mayChange) this.draw(); });
   }
 
   draw() {
-    this.mine = this.isMine;
+    // Whoever reads it by a share sees nobody else's and gives it to nobody.
+    this.isMine = this.model.mayChange;
     const withTime = h("input", { type: "checkbox" });
     const link = () => `${location.origin}/app/recordings?${new URLSearchParams({ id: this.model.id, ...(withTime.checked && { t: Math.floor(this.model.time) }) })}`;
     this.list = h("div", {});
     fill(this.into,
-      this.mine ? this.form() : h("p", { class: "lt-note" }, t("panels.share.notMine")),
+      this.isMine ? this.form() : h("p", { class: "lt-note" }, t("panels.share.notMine")),
       this.list,
       h("div", { class: "lt-panels-link" }, h("h3", {}, t("panels.share.link")), h("p", { class: "lt-hint" }, t("panels.share.link.text")),
         h("div", { class: "lt-row" }, button(t("panels.share.copy"), () => copy(link()), { glyph: "copy" }),
           h("label", { class: "lt-panels-check" }, withTime, t("panels.share.withTime")))));
-    if (this.mine) this.load();
+    if (this.isMine) this.load();
   }
 
   form() {
@@ -60,7 +52,8 @@ class Sharing {
     const turn = () => {
       named.hidden = kind.value === "everyone";
       fill(named.querySelector("label"), t(`panels.share.name.${kind.value === "department" ? "department" : "user"}`));
-      this.known(kind.value).then((found) => fill(names, found.map((one) => h("option", { value: one }))));
+      const wanted = kind.value;
+      this.known(wanted).then((found) => kind.value === wanted && fill(names, found.map((one) => h("option", { value: one }))));
     };
     const made = h("form", { class: "lt-panels-shareForm", onsubmit: async (event) => {
       event.preventDefault();

@@ -79,8 +79,7 @@ class Speakers {
   }
 
   hue(name) {
-    const colours = this.model.colours;
-    return name && colours ? `var(--lt-c${colours.of(name)})` : name ? `var(--lt-c${[...name].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) >>> 0, 7) % 8})` : "var(--lt-line)";
+    return name ? `var(--lt-c${this.model.colours.of(name)})` : "var(--lt-line)";
   }
 
   person(one, people, isLocked) {
@@ -126,7 +125,7 @@ class Speakers {
   /** All that somebody says is somebody else's. */
   async give(one, name) {
     const told = name === null ? t("panels.speakers.taken", { name: one.name }) : t("panels.speakers.given", { from: one.name || t("panels.speakers.nobody"), to: name });
-    await guarded(null, () => changed(this.model, one.places.map((position) => ({ position, speaker: name })), t("panels.speakers.label"), told));
+    await guarded(null, () => changed(this.model, one.places.map((position) => ({ position, speaker: name })), told));
     await this.draw();
   }
 
@@ -151,7 +150,7 @@ class Speakers {
       const places = [this.position];
       if (run.checked) for (let at = this.position + 1; at < segments.length && (segments[at].speaker || "") === (segment.speaker || ""); at += 1) places.push(at);
       typed.blur();
-      await guarded(this.chosen, () => changed(this.model, places.map((position) => ({ position, speaker: name || null })), t("panels.speakers.label"),
+      await guarded(this.chosen, () => changed(this.model, places.map((position) => ({ position, speaker: name || null })),
         t(places.length === 1 ? "panels.speakers.assigned.one" : "panels.speakers.assigned", { n: places.length, name: name || t("panels.speakers.nobody") })));
       await this.draw();
     };

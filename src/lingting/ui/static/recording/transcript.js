@@ -2,7 +2,7 @@
 
 import { fill, h } from "../core/dom.js";
 import { clock } from "../core/format.js";
-import { button } from "../core/parts.js";
+import { button, toastProblem } from "../core/parts.js";
 import { COLOURS } from "../core/waveform.js";
 import { t } from "../core/words.js";
 import { pieceAt, pieces } from "./spans.js";
@@ -53,7 +53,7 @@ class Heights {
 }
 
 /** The colour of each speaker, the same on every visit: by the number in the name, or the name. */
-export class Colours {
+class Colours {
   constructor() { this.known = new Map(); }
 
   of(name) {
@@ -69,11 +69,12 @@ export class Colours {
 }
 
 /**
- * `scroller` is the element that scrolls, `model` a RecordingModel. Returns {element, follow,
- * scrollTo, edit, focus, refresh, destroy, …}; `onSpeaker(position)` when somebody wants another one,
+ * `scroller` is the element that scrolls, `model` a RecordingModel. Returns {element, scrollTo, edit,
+ * reset, destroy, …}; `onSpeaker(position)` when somebody wants another one,
  * `onFollow(isFollowing)` when somebody scrolls away from what is heard.
  */
-export function createTranscript(model, scroller, { onSpeaker = () => {}, onFollow = () => {}, colours = new Colours() } = {}) {
+export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
+  const colours = new Colours();
   const rows = new Map();
   let heights = new Heights(0, GUESS_PX), playing = -1, lit = null, editing = null, isFollowing = true, asked = 0, near = null, guess = GUESS_PX;
   let byUs = 0, doubts = true, isAnchored = null;
@@ -165,6 +166,8 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
 
   // One row ---------------------------------------------------------------------------------
 
+  const isWritable = () => !model.isReadOnly && model.layer === "written";
+
   function makeRow(at) {
     const row = { at, segment: null, y: null, words: [], found: [] };
     row.element = h("div", { class: "lt-recording-row", role: "listitem", "aria-setsize": model.total, "aria-posinset": at + 1, dataset: { position: at } });
@@ -190,15 +193,15 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
     const isNew = segment.speaker && (!before || before.speaker !== segment.speaker);
     row.element.classList.toggle("lt-recording-first", Boolean(isNew) || row.at === 0);
     row.element.style.setProperty("--lt-recording-hue", segment.speaker ? `var(${COLOURS[colours.of(segment.speaker)]})` : "var(--lt-line)");
-    const isWritable = !model.isReadOnly && model.layer === "written";
-    const body = row.at === editing && isWritable ? editor(row, segment) : text(row, segment);
+    const isChangeable = isWritable();
+    const body = row.at === editing && isChangeable ? editor(row, segment) : text(row, segment);
     fill(row.element,
       isNew && h("button", { type: "button", class: "lt-recording-speaker", disabled: model.isReadOnly, onclick: () => onSpeaker(row.at), "aria-label": t("recording.speakerOf", { name: segment.speaker }) }, segment.speaker),
       h("button", { type: "button", class: "lt-recording-time lt-number", onclick: () => seek(segment.start_s), "aria-label": t("recording.playFrom", { time: clock(segment.start_s) }) }, clock(segment.start_s)),
       body,
       h("span", { class: "lt-recording-actions" },
-        isWritable && row.at !== editing && button(null, () => edit(row.at), { kind: "quiet", label: t("recording.edit"), glyph: "edit" }),
-        isWritable && button(null, () => onSpeaker(row.at), { kind: "quiet", label: t("recording.speakerChange"), glyph: "user" })));
+        isChangeable && row.at !== editing && button(null, () => edit(row.at), { kind: "quiet", label: t("recording.edit"), glyph: "edit" }),
+        isChangeable && button(null, () => onSpeaker(row.at), { kind: "quiet", label: t("recording.speakerChange"), glyph: "user" })));
     mark(row, model.time);
   }
 
@@ -247,20 +250,24 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
     const begun = segment.text;
     const area = h("textarea", { class: "lt-recording-editor", rows: "1", value: segment.text, lang: segment.language || null, dir: "auto", maxlength: "20000", "aria-label": t("recording.textAt", { time: clock(segment.start_s) }), spellcheck: "false" });
     const grow = () => { area.style.height = "auto"; area.style.height = `${area.scrollHeight + 2}px`; };
-    area.addEventListener("input", () => { model.write([{ position: row.at, text: area.value }], { label: "recording.step.text", isTyping: true }); grow(); });
+    area.addEventListener("input", () => { model.write([{ position: row.at, text: area.value }], { isTyping: true }); grow(); });
     area.addEventListener("keydown", (event) => {
       if (event.isComposing || event.keyCode === 229) return;
       const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
       if (event.key === "Escape") stop(row.at);
       else if (event.key === "Enter" && isPlain) { if (event.shiftKey) editBeside(row.at, -1); else editBeside(row.at, 1); }
       else if (event.key === "Tab" && isPlain) { if (event.shiftKey) model.player?.step(-5); else model.player?.toggle(); }
-      else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) { if (!event.shiftKey && area.value !== begun) return; if (event.shiftKey) model.redo(); else model.undo(); }
+      else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
+        // What was typed here is the browser's to take back and to put there again.
+        if (event.shiftKey ? !model.canRedo : area.value !== begun) return;
+        if (event.shiftKey) model.redo(); else model.undo();
+      }
       else return;
       event.preventDefault();
       event.stopPropagation();
     });
     area.addEventListener("blur", (event) => {
-      if (editing === row.at && document.hasFocus() && !row.isMoving && !event.relatedTarget?.closest?.(".lt-player, .lt-wave")) stop(row.at, false);
+      if (editing === row.at && document.hasFocus() && !event.relatedTarget?.closest?.(".lt-player, .lt-wave")) stop(row.at, false);
     });
     row.area = area;
     row.grow = grow;
@@ -274,8 +281,8 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
 
   /** Begin to correct a segment, the caret at a place in it. */
   async function edit(at, caret = null) {
-    if (model.isReadOnly || model.layer !== "written") return;
-    await model.ensure(at, at + 1);
+    if (!isWritable() || at >= model.total) return;
+    try { await model.ensure(at, at + 1); } catch (error) { toastProblem(error); return; }
     const before = editing;
     editing = at;
     model.endTyping();
@@ -299,10 +306,8 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
     model.endTyping();
     const row = rows.get(at);
     if (!row) return;
-    row.isMoving = true;
     row.area = null;
     draw(row);
-    row.isMoving = false;
     if (isFocused) row.element.querySelector(".lt-recording-time")?.focus({ preventScroll: true });
     schedule();
   }
@@ -337,7 +342,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
     if (at !== playing) {
       const before = rows.get(playing);
       playing = at;
-      if (before) { before.element.classList.remove("lt-now"); mark(before, -1); before.now = -1; for (const one of before.found) one.classList.remove("lt-on"); }
+      if (before) { before.element.classList.remove("lt-now"); mark(before, time); }
       rows.get(at)?.element.classList.add("lt-now");
       if (isFollowing && model.isPlaying && editing === null) show(at);
     }
@@ -402,16 +407,17 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
 
   const listeners = {
     changed: ({ detail }) => {
-      if (detail.isNew || heights.count !== model.total) { reset(); return; }
+      if (heights.count !== model.total) { reset(); return; }
+      // As many as before: one goes on reading, and typing, where one was.
+      if (detail.isNew) { near = null; if (!model.segments[editing] || model.isReadOnly) editing = null; }
       for (let at = detail.from; at < Math.min(detail.to + 1, model.total); at += 1) {
         const row = rows.get(at);
         if (!row) continue;
         if (detail.isTyping && at === editing) continue;
         if (at === editing && row.area && model.segments[at]) { if (row.area.value !== model.segments[at].text) { row.area.value = model.segments[at].text; row.grow(); } continue; }
-        if (detail.isLoaded && row.segment === model.segments[at] && at !== detail.to) continue;
         if (row.segment !== model.segments[at] || at === detail.to) draw(row);
       }
-      if (detail.isLoaded) heard(model.time);
+      if (detail.isLoaded || detail.isNew) heard(model.time);
       schedule();
     },
     layer: () => { editing = null; redraw(); },
@@ -424,7 +430,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
       lit = detail.isQuiet ? null : detail.position;
       before?.element.classList.remove("lt-lit");
       rows.get(lit)?.element.classList.add("lt-lit");
-      if (!detail.isQuiet && detail.position !== null) { setFollowing(false); scrollTo(detail.position).then(() => rows.get(lit)?.element.classList.add("lt-lit")).catch(() => {}); }
+      if (!detail.isQuiet && detail.position !== null) { setFollowing(false); scrollTo(detail.position).catch(() => {}); }
     },
   };
   let wasReadOnly = model.isReadOnly;
@@ -457,7 +463,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
   });
   element.addEventListener("dblclick", (event) => {
     const place_ = event.target.closest(".lt-recording-text");
-    if (!place_) return;
+    if (!place_ || !isWritable()) return;
     const at = Number(place_.closest(".lt-recording-row").dataset.position);
     const word = event.target.closest(".lt-w");
     const caret = word ? rows.get(at).words[Number(word.dataset.n)].from : null;
@@ -486,7 +492,7 @@ export function createTranscript(model, scroller, { onSpeaker = () => {}, onFoll
   widths.observe(scroller);
 
   return {
-    element, edit, focus, scrollTo, reset,
+    element, edit, scrollTo, reset,
     get editing() { return editing; },
     get playing() { return playing; },
     get isFollowing() { return isFollowing; },

@@ -3,22 +3,16 @@
 import { api } from "../core/api.js";
 import { debounced, fill, h } from "../core/dom.js";
 import { number, when } from "../core/format.js";
+import { formDialog } from "../core/forms.js";
 import { badge, button, copy, empty, field, guarded, select } from "../core/parts.js";
-import { has, t } from "../core/words.js";
-import { Section, formDialog, heading, table } from "./section.js";
+import { t } from "../core/words.js";
+import words from "../words/settings.js";
+import { Section, heading, table } from "./section.js";
 
 const PAGE = 50;
-const ACTIONS = [
-  "sign_in", "sign_in.refused", "sign_out", "password.set", "link.made", "sessions.ended",
-  "user.added", "user.changed", "user.moved", "user.disabled", "user.enabled", "department.added", "department.shared", "department.unshared",
-  "key.made", "key.revoked", "setting.changed", "retention.set",
-  "transcript.read", "audio.read", "transcript.exported", "transcript.corrected", "transcript.restored", "search", "notes.read", "note.added", "note.changed", "note.removed",
-  "recording.fetched", "recording.tagged", "recording.renamed", "recording.deleted", "recording.undone", "recording.purged",
-  "recording.held", "recording.released", "share.made", "share.ended", "glossary.saved", "glossary.deleted",
-  "webhook.added", "webhook.changed", "webhook.disabled", "webhook.rotated", "webhook.replayed", "webhook.deleted",
-  "model.pulled", "model.loaded", "model.unloaded", "engine.cleared", "process.restarted", "backup.made", "backup.downloaded", "backup.deleted",
-];
-const actionText = (name) => (has(`settings.did.${name}`) ? t(`settings.did.${name}`) : name);
+const DID = "settings.did.";
+const ACTIONS = Object.keys(words).filter((key) => key.startsWith(DID)).map((key) => key.slice(DID.length));
+const actionText = (name) => (ACTIONS.includes(name) ? t(`settings.did.${name}`) : name);
 
 customElements.define("lt-settings-audit", class extends Section {
   #action = "";

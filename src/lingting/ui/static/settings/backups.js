@@ -7,6 +7,9 @@ import { badge, button, confirmed, empty, guarded, menu, toast } from "../core/p
 import { has, t } from "../core/words.js";
 import { Section, heading, table } from "./section.js";
 
+const QUICK_MS = 2000, SLOW_MS = 10_000;
+const isMoving = (one) => ["making", "verifying"].includes(one.state);
+
 customElements.define("lt-settings-backups", class extends Section {
   #list = h("div", {});
   #seen = "";
@@ -16,10 +19,11 @@ customElements.define("lt-settings-backups", class extends Section {
     fill(this, heading("backups", button(t("settings.backups.make"), (event) => this.#make(event.currentTarget), { kind: "primary", glyph: "plus" })), this.#list);
     this.#seen = "";
     this.#draw(now);
-    this.every(2000, async () => this.#draw(await api.get("/backups")));
   }
 
+  /** Looked at more often while one is being made. */
   #draw(now) {
+    this.every(now.items.some(isMoving) ? QUICK_MS : SLOW_MS, async () => this.#draw(await api.get("/backups")));
     const seen = JSON.stringify(now);
     if (seen === this.#seen || this.#list.querySelector("[role=menu]:not([hidden])")) return;
     this.#seen = seen;
@@ -34,7 +38,7 @@ customElements.define("lt-settings-backups", class extends Section {
   }
 
   #actions(one) {
-    if (["making", "verifying"].includes(one.state)) return h("span", { class: "lt-spinner lt-settings-busy", "aria-hidden": "true" });
+    if (isMoving(one)) return h("span", { class: "lt-spinner lt-settings-busy", "aria-hidden": "true" });
     return menu(null, () => [
       one.state === "done" && { text: t("settings.backups.download"), glyph: "download", run: () => take(one) },
       one.state === "done" && { text: t("settings.backups.verify"), glyph: "check", run: () => this.#do(() => api.post(`/backups/${one.name}/verify`)) },
@@ -69,7 +73,7 @@ function take(one) {
 }
 
 function stateOf(one) {
-  if (one.state === "making" || one.state === "verifying") return badge(t(`settings.backups.${one.state}`), "busy");
+  if (isMoving(one)) return badge(t(`settings.backups.${one.state}`), "busy");
   if (one.state === "failed") return [badge(t("settings.delivery.failed"), "bad"), " ", h("span", { class: "lt-small" }, has(`error.${one.error}`) ? t(`error.${one.error}`, { message: one.error }) : one.error || "")];
   const lost = one.lost_blobs ? [" ", badge(t("settings.backups.lost", { n: one.lost_blobs }), "warn")] : null;
   if (one.verified === null) return [badge(t("settings.backups.unread")), lost];

@@ -1,8 +1,7 @@
 // A small line chart in SVG, with a table of its numbers for who cannot see it.
 
 import { fill, h } from "../core/dom.js";
-import { t } from "../core/words.js";
-import { language } from "../core/words.js";
+import { language, t } from "../core/words.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const WIDE = 480, HIGH = 120, LEFT = 4, TOP = 8, FOOT = 4;

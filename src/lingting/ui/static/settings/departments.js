@@ -3,9 +3,10 @@
 import { api } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { day } from "../core/format.js";
+import { formDialog } from "../core/forms.js";
 import { button, empty, field, toast, toastProblem, toggle } from "../core/parts.js";
 import { t } from "../core/words.js";
-import { Section, formDialog, heading, table } from "./section.js";
+import { Section, heading, table } from "./section.js";
 
 customElements.define("lt-settings-departments", class extends Section {
   async load() {

@@ -6,7 +6,7 @@ import { about, number, size } from "../core/format.js";
 import { badge, button, empty, guarded, toast } from "../core/parts.js";
 import { t } from "../core/words.js";
 import { isRecogniser } from "./models.js";
-import { Section, facts, heading } from "./section.js";
+import { Section, facts, heading, refill } from "./section.js";
 import { pendingNote, settingsForm } from "./stored.js";
 
 customElements.define("lt-settings-engine", class extends Section {
@@ -19,14 +19,14 @@ customElements.define("lt-settings-engine", class extends Section {
     fill(this, heading("engine", models.engines.length > 0 && button(t("settings.engine.clear"), (event) => this.#clear(event.currentTarget, null), { glyph: "refresh" })),
       pendingNote(items, processes, changed), this.#hosts,
       h("h3", {}, t("settings.engine.how")),
-      settingsForm(items, ["model", "device", "compute", "threads", "engine_batch_s", "engine_queue_s"], { changed, models: recognisers }));
+      settingsForm(items, [[null, ["model", "device", "compute", "threads", "engine_batch_s", "engine_queue_s"]]], { changed, models: recognisers }));
     this.#draw(models);
     this.every(5000, async () => this.#draw(await api.get("/models")));
   }
 
   #draw(models) {
     const many = models.engines.length > 1;
-    fill(this.#hosts, models.engines.length ? models.engines.map((engine) => this.#host(engine, models.items, many)) : empty(t("settings.engine.none"), t("settings.engine.none.text")));
+    refill(this.#hosts, models.engines.length ? models.engines.map((engine) => this.#host(engine, models.items, many)) : empty(t("settings.engine.none"), t("settings.engine.none.text")));
   }
 
   #host(engine, models, many) {
@@ -35,7 +35,7 @@ customElements.define("lt-settings-engine", class extends Section {
     return h("div", { class: "lt-card" },
       h("div", { class: "lt-row lt-spread lt-settings-head" },
         h("h3", {}, engine.name === "unix" ? t("settings.engine.here") : engine.name, " ", stateOf(engine)),
-        many && engine.is_answering && button(t("settings.engine.clearOne"), (event) => this.#clear(event.currentTarget, engine.name), { "aria-label": t("settings.engine.clearOf", { name: engine.name }) })),
+        many && engine.is_answering && button(t("settings.engine.clearOne"), (event) => this.#clear(event.currentTarget, engine.name), { "data-of": `clear ${engine.name}`, "aria-label": t("settings.engine.clearOf", { name: engine.name }) })),
       facts([
         [t("settings.engine.memory"), size(engine.resident_bytes)],
         engine.device_total_bytes !== null && [t("settings.engine.gpu"), t("settings.engine.gpuOf", { used: size(engine.device_bytes), free: size(engine.device_free_bytes), total: size(engine.device_total_bytes) })],

@@ -3,9 +3,10 @@
 import { api } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { day, when } from "../core/format.js";
+import { formDialog } from "../core/forms.js";
 import { badge, button, confirmed, empty, field, guarded, select, toast } from "../core/parts.js";
 import { t } from "../core/words.js";
-import { Section, checks, formDialog, group, heading, shownOnce, table } from "./section.js";
+import { Section, checks, group, heading, shownOnce, table } from "./section.js";
 
 const SCOPES = ["read", "write", "search", "audit", "admin"];
 const DAYS = [["", "settings.keys.forever"], ["7", "settings.keys.days7"], ["30", "settings.keys.days30"], ["90", "settings.keys.days90"], ["365", "settings.keys.days365"]];
@@ -15,8 +16,8 @@ customElements.define("lt-settings-keys", class extends Section {
     const isAdmin = this.who.scopes.includes("admin"), isByKey = this.who.by.startsWith("key:");
     const all = (await api.get("/keys")).items;
     const make = () => button(t("settings.keys.make"), () => this.#make(isAdmin), { kind: "primary", glyph: "plus" });
-    const showsUser = isAdmin || this.who.role === "manager";
-    fill(this, heading("keys", (isAdmin || !isByKey) && all.length > 0 && make()), all.length
+    const mayMake = isAdmin || !isByKey, showsUser = isAdmin || this.who.role === "manager";
+    fill(this, heading("keys", mayMake && all.length > 0 && make()), all.length
       ? table(t("settings.keys"), [
         [t("settings.keys.name"), (key) => [h("strong", {}, key.name), key.is_local && [" ", badge(t("settings.keys.local"))]]],
         showsUser && [t("settings.user"), (key) => key.user],
@@ -25,7 +26,7 @@ customElements.define("lt-settings-keys", class extends Section {
         [t("settings.keys.ends"), ends],
         ["", (key) => button(t("settings.keys.revoke"), () => this.#revoke(key), { kind: "quiet", "aria-label": t("settings.keys.revokeOf", { name: key.name }) }), "lt-settings-end"],
       ].filter(Boolean), all)
-      : empty(t("settings.keys.none"), t("settings.keys.none.text"), make()),
+      : empty(t("settings.keys.none"), t("settings.keys.none.text"), mayMake && make()),
     h("p", { class: "lt-soft lt-small" }, t("settings.keys.how"), " ", h("code", {}, "Authorization: Bearer lk_…")));
   }
 

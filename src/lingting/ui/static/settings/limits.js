@@ -1,8 +1,9 @@
 // Limits of everybody and of the service, and every other setting for reading.
 
 import { api } from "../core/api.js";
-import { fill, h } from "../core/dom.js";
+import { fill } from "../core/dom.js";
 import { t } from "../core/words.js";
+import { NAMES } from "./limits_of.js";
 import { Section, heading } from "./section.js";
 import { allSettings, pendingNote, settingsForm } from "./stored.js";
 
@@ -10,9 +11,9 @@ customElements.define("lt-settings-limits", class extends Section {
   async load() {
     const [{ items }, { processes }] = await Promise.all([api.get("/settings"), api.get("/system")]);
     const changed = () => this.show();
-    fill(this, heading("limits"), pendingNote(items, processes, changed),
-      h("h3", {}, t("settings.limits.everybody")), settingsForm(items, ["requests_per_minute", "audio_s_per_day", "stored_bytes"], { changed }),
-      h("h3", {}, t("settings.limits.service")), settingsForm(items, ["max_duration_s", "max_upload_bytes", "worker_slots", "readers"], { changed }),
-      allSettings(items));
+    fill(this, heading("limits"), pendingNote(items, processes, changed), settingsForm(items, [
+      [t("settings.limits.everybody"), NAMES],
+      [t("settings.limits.service"), ["max_duration_s", "max_upload_bytes", "worker_slots", "readers"]],
+    ], { changed }), allSettings(items));
   }
 });

@@ -1,14 +1,16 @@
 // Limits in the units of people, and the control that sets those of one user or key.
 
-import { h } from "../core/dom.js";
+import { h, newId } from "../core/dom.js";
 import { number, size } from "../core/format.js";
-import { newId } from "../core/dom.js";
 import { select } from "../core/parts.js";
 import { t } from "../core/words.js";
 
 /** Of each limit how many of the API's units one of the people's is. */
 export const UNITS = { requests_per_minute: 1, audio_s_per_day: 3600, stored_bytes: 1e9 };
 export const NAMES = Object.keys(UNITS);
+
+/** A number of people's units in those of the API; bytes and the like have no parts. */
+export const inUnits = (text, unit = 1) => (unit === 1 ? Number(text) : Math.round(Number(text) * unit));
 
 /** A limit as text. */
 export function limitText(name, value) {
@@ -36,6 +38,6 @@ export function limitsField(own) {
   });
   const made = h("div", {}, rows.map(({ row }) => row));
   made.values = () => Object.fromEntries(rows.filter(({ kind }) => kind.value !== "all")
-    .map(({ name, kind, amount }) => [name, kind.value === "none" ? null : Number(amount.value) * UNITS[name]]));
+    .map(({ name, kind, amount }) => [name, kind.value === "none" ? null : inUnits(amount.value, UNITS[name])]));
   return made;
 }

@@ -5,8 +5,8 @@ import { fill, h } from "../core/dom.js";
 import { languageName, number, percent, size } from "../core/format.js";
 import { badge, button, empty, guarded, menu, progress, toast } from "../core/parts.js";
 import { has, t } from "../core/words.js";
-import { Section, heading } from "./section.js";
-import { pendingNote } from "./stored.js";
+import { Section, heading, refill } from "./section.js";
+import { pendingNote, setHere } from "./stored.js";
 
 /** Headings, in order; the catalogue says in words what a model does. */
 const KINDS = ["recognition", "live", "speech", "other"];
@@ -24,7 +24,6 @@ customElements.define("lt-settings-models", class extends Section {
   #list = h("div", { class: "lt-settings-models" });
   #note = h("div", {});
   #seen = "";
-  #stop = null;
 
   async load() {
     const [models] = await Promise.all([api.get("/models"), this.#readPending()]);
@@ -45,19 +44,16 @@ customElements.define("lt-settings-models", class extends Section {
   /** Looked at more often while something is on its way; drawn only when something is different. */
   #draw(models) {
     const isMoving = models.items.some((one) => one.pull?.state === "running" || one.on.some((host) => host.state === "loading"));
-    this.#stop?.();
-    this.#stop = this.every(isMoving ? QUICK_MS : SLOW_MS, async () => this.#draw(await api.get("/models")));
+    this.every(isMoving ? QUICK_MS : SLOW_MS, async () => this.#draw(await api.get("/models")));
     const seen = JSON.stringify(models.items);
     if (seen === this.#seen || this.#list.querySelector("[role=menu]:not([hidden])")) return;
     this.#seen = seen;
-    const focused = document.activeElement?.dataset?.of;
     const kinds = KINDS.filter((kind) => models.items.some((one) => kindOf(one) === kind));
-    fill(this.#list, models.hosts_answering < models.hosts && h("div", { class: "lt-problem" }, h("p", {}, t("settings.models.away", { n: models.hosts - models.hosts_answering, of: models.hosts }))),
+    refill(this.#list, models.hosts_answering < models.hosts && h("div", { class: "lt-problem" }, h("p", {}, t("settings.models.away", { n: models.hosts - models.hosts_answering, of: models.hosts }))),
       models.items.length ? kinds.map((kind) => [
         h("h3", {}, t(`settings.task.${kind}`)),
         h("ul", { class: "lt-settings-list" }, models.items.filter((one) => kindOf(one) === kind).map((one) => this.#model(one, models)))])
         : empty(t("settings.models.none"), t("settings.models.none.text")));
-    if (focused) this.#list.querySelector(`[data-of="${CSS.escape(focused)}"]`)?.focus();
   }
 
   #model(model, models) {
@@ -93,12 +89,13 @@ customElements.define("lt-settings-models", class extends Section {
     if (await guarded(control, () => api.post(path))) await this.#again().catch(() => {});
   }
 
-  async #makeDefault(id) {
-    const { items } = await api.get("/settings").catch(() => ({ items: [] }));
-    const was = items.find((one) => one.name === "model");
-    if (!(await guarded(null, () => api.patch("/settings", { model: id })))) return;
-    toast(t("settings.savedLater"), { action: { text: t("undo"), run: () => guarded(null, async () => { await api.patch("/settings", { model: was?.is_set_here ? was.stored ?? was.value : null }); await this.#again(); }) } });
-    await this.#again();
+  #makeDefault(id) {
+    const put = async (model) => { await api.patch("/settings", { model }); await this.#again(); };
+    return guarded(null, async () => {
+      const was = setHere((await api.get("/settings")).items.find((one) => one.name === "model"));
+      await put(id);
+      toast(t("settings.savedLater"), { action: { text: t("undo"), run: () => guarded(null, () => put(was)) } });
+    });
   }
 });
 

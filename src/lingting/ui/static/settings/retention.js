@@ -100,10 +100,12 @@ customElements.define("lt-settings-retention", class extends Section {
   }
 });
 
+const inDays = (key, n) => t(n === 1 ? `${key}.one` : key, { n });
+
 /** What a rule does, as a sentence. */
 function said(rule) {
   const parts = [];
-  if (rule.delete_after_days !== undefined) parts.push(t("settings.retention.saidDelete", { n: rule.delete_after_days }));
-  if (rule.purge_after_days !== undefined) parts.push(t("settings.retention.saidPurge", { n: rule.purge_after_days }));
+  if (rule.delete_after_days !== undefined) parts.push(inDays("settings.retention.saidDelete", rule.delete_after_days));
+  if (rule.purge_after_days !== undefined) parts.push(inDays("settings.retention.saidPurge", rule.purge_after_days));
   return parts.length ? parts.join(t("settings.retention.then")) : t("settings.retention.saidEver");
 }

@@ -1,47 +1,54 @@
-// What the sections of the settings are built of: loading, tables, forms, secrets shown once.
+// What the sections of the settings are built of: loading, tables, secrets shown once.
 
 import { fill, h } from "../core/dom.js";
-import { button, copy, dialog, field, problem, problemBox, spinner } from "../core/parts.js";
+import { button, copy, dialog, field, problemBox, spinner } from "../core/parts.js";
 import { t } from "../core/words.js";
 
 /**
  * One section: a subclass writes `load()`, which asks and draws. `who` is the answer of /users/me.
- * Timers of `every` end with the element and rest while the page is hidden.
  */
 export class Section extends HTMLElement {
-  #timers = new Set();
+  #timer = 0;
 
   connectedCallback() {
     fill(this, spinner());
     this.show();
   }
 
-  disconnectedCallback() { this.#rest(); }
-
-  #rest() {
-    for (const timer of this.#timers) clearInterval(timer);
-    this.#timers.clear();
-  }
+  disconnectedCallback() { this.rest(); }
 
   /** Load everything again; what goes wrong is said in the place of the section. */
   async show() {
-    this.#rest();
+    this.rest();
+    if (!this.isConnected) return;
     try { await this.load(); } catch (error) {
       if (this.isConnected) fill(this, problemBox(error, () => this.connectedCallback()));
     }
   }
 
-  /** `work` again and again; returns how to stop. A failure is passed over: the next time may do. */
+  /**
+   * `work` again and again in place of what was done so before, until `rest()` or the section ends; not
+   * while the page is hidden. A failure is passed over: the next time may do.
+   */
   every(ms, work) {
+    this.rest();
+    if (!this.isConnected) return;  // it was left while it loaded
     let isBusy = false;
-    const timer = setInterval(async () => {
+    this.#timer = setInterval(async () => {
       if (isBusy || document.hidden) return;
       isBusy = true;
       try { await work(); } catch (error) { if (!error?.code) console.warn("unexpected", error); } finally { isBusy = false; }
     }, ms);
-    this.#timers.add(timer);
-    return () => { clearInterval(timer); this.#timers.delete(timer); };
   }
+
+  rest() { clearInterval(this.#timer); }
+}
+
+/** Other content in the same place; the control that had the focus (by its `data-of`) has it again. */
+export function refill(into, ...children) {
+  const of = into.contains(document.activeElement) && document.activeElement.dataset.of;
+  fill(into, ...children);
+  if (of) into.querySelector(`[data-of="${CSS.escape(of)}"]`)?.focus();
 }
 
 /** Title of a section, what it is for, and what can be done. */
@@ -57,35 +64,12 @@ export function table(label, columns, rows) {
       h("tbody", {}, rows.map((row) => tableRow(columns, row)))));
 }
 
-export const tableRow = (columns, row) => h("tr", {}, columns.map(([text, draw, kind]) =>
+const tableRow = (columns, row) => h("tr", {}, columns.map(([text, draw, kind]) =>
   h("td", { "data-label": text || null, class: kind }, draw(row))));
 
 /** Pairs of a term and what is known of it. */
 export const facts = (pairs) => h("dl", { class: "lt-settings-facts" },
   pairs.filter(Boolean).map(([term, ...known]) => h("div", {}, h("dt", {}, term), h("dd", {}, known))));
-
-/**
- * A form in a dialog. `send()` runs on Enter and on the button; what it refuses is said in the form,
- * which stays. Resolves with what `send` returned, undefined when it was closed.
- */
-export function formDialog(title, controls, { yes = t("save"), send, wide = false }) {
-  return dialog(title, (close) => {
-    const told = h("div", { "aria-live": "assertive" });
-    const submit = h("button", { type: "submit", class: "lt-button lt-primary" }, yes);
-    return h("form", {
-      class: "lt-settings-form",
-      onsubmit: async (event) => {
-        event.preventDefault();
-        fill(told);
-        submit.disabled = true;
-        try { close((await send()) ?? true); } catch (error) {
-          const text = problem(error);
-          fill(told, text && h("div", { class: "lt-problem" }, h("p", {}, text)));
-        } finally { submit.disabled = false; }
-      },
-    }, controls, told, h("footer", {}, button(t("cancel"), () => close()), submit));
-  }, { wide });
-}
 
 /** A secret, which the service tells once: it stays until somebody says that they have it. */
 export const shownOnce = (title, text, secret) => dialog(title, (close) => {
@@ -97,7 +81,7 @@ export const shownOnce = (title, text, secret) => dialog(title, (close) => {
   ];
 });
 
-/** Buttons of which one is pressed. */
+/** Boxes of which any may be ticked; `values()` are those that are. */
 export function checks(options, chosen) {
   const boxes = options.map(([value, text]) => h("label", { class: "lt-settings-check" },
     h("input", { type: "checkbox", value, checked: chosen.includes(value) }), h("span", {}, text)));
@@ -110,7 +94,4 @@ export function checks(options, chosen) {
 export const group = (legend, ...controls) => h("fieldset", { class: "lt-settings-group" }, h("legend", {}, legend), controls);
 
 /** A place in the address, without loading the page again. */
-export const place = (section, query = {}) => {
-  const given = new URLSearchParams({ section, ...query });
-  return `settings?${given}`;
-};
+export const place = (section, query = {}) => `settings?${new URLSearchParams({ section, ...query })}`;

@@ -5,42 +5,46 @@ import { fill, h } from "../core/dom.js";
 import { when } from "../core/format.js";
 import { badge, button, confirmed, field, guarded, select, toast } from "../core/parts.js";
 import { has, t } from "../core/words.js";
-import { UNITS } from "./limits_of.js";
+import { NAMES as LIMITS, UNITS, inUnits } from "./limits_of.js";
 
 const UNIT_OF = { ...UNITS, max_duration_s: 3600, max_upload_bytes: 2 ** 30 };
 const CHOICES = {
   device: ["auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps"],
   compute: ["auto", "int8", "float16", "bfloat16", "float32"],
 };
+const BACK_TRIES = 45, BACK_MS = 2000;
 /** Numbers of which there are no parts. */
 const WHOLE = ["threads", "worker_slots", "readers"];
-const LIMITS = Object.keys(UNITS);
 
-export const settingText = (name) => (has(`settings.set.${name}`) ? t(`settings.set.${name}`) : name);
+const settingText = (name) => (has(`settings.set.${name}`) ? t(`settings.set.${name}`) : name);
 const shownIn = (name, value) => (typeof value === "number" && UNIT_OF[name] ? Number((value / UNIT_OF[name]).toPrecision(10)) : value);
 
 /**
- * A form for `names`. `items` is what GET /settings says, `restart(processes)` what is offered for
- * those that wait, or null; `changed()` is called when something was saved.
+ * One form for all, so that saving loses nothing that was typed elsewhere. `groups`: [heading or null,
+ * names]; `items`: what GET /settings says; `models`: those to choose from; `changed()` is called when
+ * something was saved.
  */
-export function settingsForm(items, names, { changed, models = [] }) {
-  const shown = names.map((name) => items.find((one) => one.name === name)).filter((one) => one?.is_changeable);
+export function settingsForm(items, groups, { changed, models = [] }) {
+  const among = (names) => names.map((name) => items.find((one) => one.name === name)).filter((one) => one?.is_changeable);
+  const shown = among(groups.flatMap(([, names]) => names));
   const controls = new Map();
   const form = h("form", { class: "lt-card", onsubmit: (event) => { event.preventDefault(); send(); } });
   const submit = h("button", { type: "submit", class: "lt-button lt-primary" }, t("save"));
   for (const one of shown) controls.set(one.name, control(one, models));
-  fill(form, h("div", { class: "lt-settings-set" }, shown.map((one) => {
+  fill(form, groups.map(([text, names]) => [text && h("h3", {}, text), h("div", { class: "lt-settings-set" }, among(names).map((one) => {
     const own = field(settingText(one.name), controls.get(one.name), { hint: hintOf(one) });
     if (one.is_set_here) own.append(button(t("settings.takeBack"), (event) => takeBack(event.currentTarget, one), { kind: "quiet", class: "lt-button lt-quiet lt-settings-back", "aria-label": t("settings.takeBackOf", { name: settingText(one.name) }) }));
     return own;
-  })), h("div", { class: "lt-row" }, submit));
+  }))]), h("div", { class: "lt-row" }, submit));
 
   async function send() {
     const given = {};
     for (const one of shown) {
       const text = controls.get(one.name).value, before = valueOf(one);
       if (text === String(before ?? "")) continue;
-      given[one.name] = typeof one.value === "string" || CHOICES[one.name] || one.name === "model" ? text : text === "" ? null : Number(text) * (UNIT_OF[one.name] || 1);
+      if (typeof one.value === "string" || CHOICES[one.name] || one.name === "model") given[one.name] = text;
+      else if (text === "") given[one.name] = LIMITS.includes(one.name) ? 0 : null;  // as it says in the empty field
+      else given[one.name] = inUnits(text, UNIT_OF[one.name]);
     }
     if (!Object.keys(given).length) { toast(t("settings.nothingChanged")); return; }
     await store(submit, given);
@@ -49,7 +53,7 @@ export function settingsForm(items, names, { changed, models = [] }) {
   async function takeBack(control, one) { await store(control, { [one.name]: null }); }
 
   async function store(control, given) {
-    const before = Object.fromEntries(shown.filter((one) => one.name in given).map((one) => [one.name, one.is_set_here ? one.stored ?? one.value : null]));
+    const before = Object.fromEntries(shown.filter((one) => one.name in given).map((one) => [one.name, setHere(one)]));
     if (!(await guarded(control, () => api.patch("/settings", given)))) return;
     const isLater = shown.some((one) => one.name in given && one.applies === "restart");
     toast(t(isLater ? "settings.savedLater" : "settings.savedNow"), { action: { text: t("undo"), run: () => guarded(null, async () => { await api.patch("/settings", before); await changed(); }) } });
@@ -57,6 +61,9 @@ export function settingsForm(items, names, { changed, models = [] }) {
   }
   return form;
 }
+
+/** What was set here, to set it again; null: nothing. */
+export const setHere = (one) => (one.is_set_here ? one.stored ?? one.value : null);
 
 /** What is kept, whether it is in force yet or not. */
 function valueOf(one) {
@@ -83,7 +90,7 @@ function hintOf(one) {
   return parts.filter(Boolean).join(" ");
 }
 
-export const processesText = (names) => names.map((name) => t(`settings.process.${name}`)).join(t("settings.and"));
+const processesText = (names) => names.map((name) => t(`settings.process.${name}`)).join(t("settings.and"));
 
 /** What waits for a restart, and the restart itself where this service can do it. */
 export function pendingNote(items, processes, after) {
@@ -100,23 +107,24 @@ export function pendingNote(items, processes, after) {
 /** End a process in good order and wait until the service has it back. */
 export async function restart(control, name, after) {
   if (!(await confirmed(t("settings.restartOf", { name: t(`settings.process.${name}`) }), t(`settings.restart.${name}`), { yes: t("settings.restart") }))) return;
-  const began = Date.now();
-  const done = await guarded(control, async () => { await ask("POST", `/processes/${name}/restart`); return true; });
-  if (!done) return;
-  toast(t("settings.restarting", { name: t(`settings.process.${name}`) }));
+  const title = t(`settings.process.${name}`);
+  const alive = async () => (await api.get("/system")).processes.filter((one) => one.name === name && one.is_alive).map((one) => `${one.id} ${one.since}`);
+  const before = await guarded(control, async () => {
+    const there = await alive();
+    await ask("POST", `/processes/${name}/restart`);
+    return there;
+  });
+  if (!before) return;
+  toast(t("settings.restarting", { name: title }));
   control.disabled = true;
-  for (let tries = 0; tries < 45 && control.isConnected; tries += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 2000));
-    try {
-      const { processes } = await api.get("/system");
-      const back = processes.filter((one) => one.name === name);
-      if (back.some((one) => one.is_alive && new Date(one.since).getTime() > began - 1000)) {
-        toast(t("settings.restarted", { name: t(`settings.process.${name}`) }));
-        break;
-      }
-    } catch { /* the web process itself is away for a moment */ }
+  let isBack = false;
+  for (let tries = 0; tries < BACK_TRIES && !isBack; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, BACK_MS));
+    // The web process itself is away for a moment.
+    isBack = (await alive().catch(() => [])).some((one) => !before.includes(one));
   }
-  if (control.isConnected) await after();
+  toast(t(isBack ? "settings.restarted" : "settings.notBack", { name: title }), { kind: isBack ? "info" : "warn" });
+  await guarded(control, after);
 }
 
 /** Every setting, for reading. */

@@ -6,7 +6,7 @@ import { about, number, percent, size, when } from "../core/format.js";
 import { badge, button } from "../core/parts.js";
 import { t } from "../core/words.js";
 import { chart } from "./chart.js";
-import { Section, facts, heading, table } from "./section.js";
+import { Section, facts, heading, refill, table } from "./section.js";
 import { restart } from "./stored.js";
 
 const EVERY_MS = 10_000;
@@ -26,12 +26,12 @@ customElements.define("lt-settings-system", class extends Section {
   #draw({ machine, processes, samples }) {
     // What somebody has opened to read stays as it is until they close it.
     if (!this.#charts.querySelector("details[open]")) this.#drawCharts(machine, samples);
-    fill(this.#processes, table(t("settings.system.processes"), [
+    refill(this.#processes, table(t("settings.system.processes"), [
       [t("settings.system.process"), (one) => [h("strong", {}, t(`settings.process.${one.name}`)), " ", h("span", { class: "lt-soft lt-small" }, one.id)]],
       [t("settings.state"), (one) => badge(t(one.is_alive ? "settings.system.runs" : "settings.system.silent"), one.is_alive ? "good" : "bad")],
       [t("settings.engine.memory"), (one) => h("span", { class: "lt-number" }, size(one.resident_bytes))],
       [t("settings.system.since"), (one) => when(one.since)],
-      ["", (one) => one.can_restart && button(t("settings.restart"), (event) => restart(event.currentTarget, one.name, () => this.show()), { kind: "quiet", glyph: "refresh", "aria-label": t("settings.restartOf", { name: t(`settings.process.${one.name}`) }) }), "lt-settings-end"],
+      ["", (one) => one.can_restart && button(t("settings.restart"), (event) => restart(event.currentTarget, one.name, () => this.show()), { kind: "quiet", glyph: "refresh", "data-of": one.id, "aria-label": t("settings.restartOf", { name: t(`settings.process.${one.name}`) }) }), "lt-settings-end"],
     ], processes));
     const used = machine.memory_bytes && machine.memory_available_bytes !== null ? machine.memory_bytes - machine.memory_available_bytes : null;
     fill(this.#machine, facts([

@@ -3,10 +3,11 @@
 import { api } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { day } from "../core/format.js";
-import { badge, button, confirmed, empty, field, guarded, menu, select, toast, toastProblem } from "../core/parts.js";
+import { formDialog } from "../core/forms.js";
+import { badge, button, confirmed, empty, field, guarded, menu, select, toast } from "../core/parts.js";
 import { t } from "../core/words.js";
 import { NAMES, limitText, limitsField } from "./limits_of.js";
-import { Section, formDialog, group, heading, shownOnce, table } from "./section.js";
+import { Section, group, heading, shownOnce, table } from "./section.js";
 
 const ROLES = ["member", "manager", "admin", "service"];
 
@@ -105,7 +106,7 @@ customElements.define("lt-settings-users", class extends Section {
     if (!isOn && !(await confirmed(t("settings.users.disableOf", { name }), t("settings.users.disableText"), { yes: t("settings.disable"), danger: true }))) return;
     const done = await guarded(null, () => api.post(`/users/${encodeURIComponent(name)}/${isOn ? "enable" : "disable"}`));
     if (!done) return;
-    if (!isOn) toast(t("settings.users.disabled", { name }), { action: { text: t("undo"), run: () => this.#able(name, true).catch(toastProblem) } });
+    if (!isOn) toast(t("settings.users.disabled", { name }), { action: { text: t("undo"), run: () => this.#able(name, true) } });
     await this.show();
   }
 });

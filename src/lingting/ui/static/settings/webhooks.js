@@ -4,9 +4,10 @@ import { api } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { when } from "../core/format.js";
 import { go } from "../core/main.js";
+import { formDialog } from "../core/forms.js";
 import { badge, button, confirmed, empty, field, guarded, menu, select, toast, toggle } from "../core/parts.js";
 import { t } from "../core/words.js";
-import { Section, checks, facts, formDialog, group, heading, place, shownOnce, table } from "./section.js";
+import { Section, checks, facts, group, heading, place, shownOnce, table } from "./section.js";
 
 const EVENTS = [
   "job.queued", "job.started", "job.done", "job.failed", "job.cancelled", "batch.done", "recording.deleted",
@@ -31,6 +32,7 @@ customElements.define("lt-settings-webhooks", class extends Section {
 
   async #loadAll() {
     const all = (await api.get("/webhooks")).items;
+    if (this.#asked) return;  // something else is looked at by now
     const add = () => button(t("settings.webhooks.add"), () => this.#edit(null), { kind: "primary", glyph: "plus" });
     fill(this, heading("webhooks", this.#mayChange && all.length > 0 && add()), all.length
       ? table(t("settings.webhooks"), [
@@ -112,6 +114,7 @@ customElements.define("lt-settings-webhooks", class extends Section {
   async #loadDeliveries(id) {
     const state = this.#state;
     const [hook, first] = await Promise.all([api.get(`/webhooks/${id}`), api.get(`/webhooks/${id}/deliveries`, { limit: PAGE, state })]);
+    if (this.#asked !== id || this.#state !== state) return;
     const list = h("div", {}), may = this.#mayChange;
     const states = select([["", t("settings.webhooks.all")], ...["pending", "done", "failed"].map((one) => [one, t(`settings.delivery.${one}`)])],
       { value: state, "aria-label": t("settings.state"), onchange: (event) => { this.#state = event.target.value; this.show(); } });
@@ -131,13 +134,12 @@ customElements.define("lt-settings-webhooks", class extends Section {
       h("div", { class: "lt-settings-filter" }, field(t("settings.webhooks.shown"), states)), list);
     this.#draw(list, hook, [first]);
     if (first.items.some((one) => one.state === "pending")) {
-      const stop = this.every(2000, async () => {
-        const now = await api.get(`/webhooks/${id}/deliveries`, { limit: PAGE, state: this.#state });
-        if (!list.isConnected) return stop();
-        // What somebody has opened to read stays as it is.
-        if (!list.querySelector("details[open]")) this.#draw(list, hook, [now]);
-        if (!now.items.some((one) => one.state === "pending")) stop();
-        return undefined;
+      this.every(2000, async () => {
+        const now = await api.get(`/webhooks/${id}/deliveries`, { limit: PAGE, state });
+        if (!list.isConnected) return;
+        // What somebody has opened to read stays as it is, and so does what was asked for beyond the first page.
+        if (!list.querySelector("details[open]") && list.querySelectorAll("tbody tr").length <= PAGE) this.#draw(list, hook, [now]);
+        if (!now.items.some((one) => one.state === "pending")) this.rest();
       });
     }
   }
