@@ -114,7 +114,7 @@ def test_starting_twice_sends_once_and_a_download_is_given_up(desk: Desk, sample
     page.get_by_role("heading", name="impatient", level=1).wait_for()
     expect(page.locator(".lt-batch-row")).to_have_count(1)
     expect(page.locator(".lt-batch-facts")).to_contain_text("1 of 1 done", timeout=DONE_MS)
-    page.route("**/api/v1/exports", held.append)
+    page.route("**/api/v1/exports", lambda route: held.append(route))
     page.get_by_role("button", name="Download", exact=True).first.click()
     page.get_by_role("menuitem", name="ZIP").click()
     with page.expect_request("**/api/v1/exports"):

@@ -1,7 +1,8 @@
-"""Modules that all pages share, each by itself in a browser: what is late, refused, twice or odd."""
+"""Modules that all pages share, each by itself: what is late, refused, twice or odd."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -122,6 +123,23 @@ def test_a_long_list_of_hotwords_goes_with_a_large_file(desk: Desk, page: Page) 
     assert found == "option.invalid"
 
 
+def test_a_file_that_was_taken_away_is_said_in_chinese_too(
+    desk_of: Callable[..., Desk],
+) -> None:
+    """The service has an error of a similar name, about uploads that are too old."""
+    desk = desk_of(locale="zh-CN")
+    desk.expected += ["net::ERR"]
+    page = desk.open("glossaries")
+    page.route("**/api/v1/recordings", lambda route: route.abort("failed"))
+    found = asked(
+        page, "upload", """({send}) => {
+        const file = new File(["x"], "a.mp3");
+        file.slice = () => ({arrayBuffer: () => Promise.reject(new Error())});
+        return send(file, {key: "k"}).catch((error) => error.message); }""",
+    )  # fmt: skip
+    assert "移动或修改" in found
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -165,7 +183,8 @@ def test_a_file_beside_its_place_does_not_replace_the_page(page: Page) -> None:
 
 def test_an_answer_that_breaks_off_is_a_lost_connection(page: Page) -> None:
     work = """async ({body}) => {
-        const broken = new Response(new ReadableStream({pull(one) { one.error(new TypeError()); }}));
+        const cut = new ReadableStream({pull(one) { one.error(new TypeError()); }});
+        const broken = new Response(cut);
         const odd = new Response("<html>");
         return Promise.all([broken, odd].map((one) => body(one, "json").catch((why) => why.code)));
     }"""

@@ -78,7 +78,9 @@ def test_two_dropped_clips_become_text_in_place(
 def test_what_is_no_recording_gets_a_sentence(desk: Desk) -> None:
     page = desk.open("")
     drop(page, [("notes.txt", "text/plain", b"words"), ("empty.mp3", "audio/mpeg", b"")])
-    expect(page.get_by_role("alert").filter(has_text="notes.txt")).to_contain_text("not a recording")
+    expect(page.get_by_role("alert").filter(has_text="notes.txt")).to_contain_text(
+        "not a recording"
+    )
     expect(page.get_by_role("alert").filter(has_text="empty.mp3")).to_contain_text("is empty")
     expect(page.locator("[data-state=staged]")).to_have_count(0)
     drop(page, [("broken.mp3", "audio/mpeg", b"no sound at all" * 99)])
@@ -101,12 +103,16 @@ def test_what_was_chosen_is_chosen_again(desk: Desk, workplace: Workplace) -> No
     page = desk.open("")
     page.get_by_label("Glossary").select_option(label="remembered")
     page.get_by_label("Language").select_option("ru")
+    page.get_by_text("More options").click()
+    page.get_by_label("More hotwords").fill("Lingting")
     chosen = page.get_by_label("Glossary").input_value()
     page.wait_for_timeout(300)  # it is kept a moment later
     page.reload()
     page.get_by_role("option", name="remembered").wait_for(state="attached")
     expect(page.get_by_label("Glossary")).to_have_value(chosen)
     expect(page.get_by_label("Language")).to_have_value("ru")
+    expect(page.get_by_label("More hotwords")).to_have_value("Lingting")
+    assert "Lingting" not in page.evaluate("JSON.stringify(localStorage)")
 
 
 def test_files_are_taken_back_and_brought_again(desk: Desk, samples: Path) -> None:

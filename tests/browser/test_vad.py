@@ -79,7 +79,7 @@ def test_a_recording_that_comes_late_changes_no_other_page(desk: Desk, samples: 
     id = desk.workplace.client.submit(samples / CLIP).recording_id
     held: list[Route] = []
     page = desk.page
-    page.route(f"**/api/v1/recordings/{id}", held.append)
+    page.route(f"**/api/v1/recordings/{id}", lambda route: held.append(route))
     with page.expect_request(f"**/api/v1/recordings/{id}"):
         desk.open(f"vad?recording={id}")
     page.get_by_role("link", name="Glossaries", exact=True).click()

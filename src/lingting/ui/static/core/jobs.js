@@ -121,7 +121,10 @@ export class LiveJobs {
 
   /** What was answered; `asked` is how many events had been heard when it was asked for. */
   _take(job, asked) {
-    if (this._heardAt.get(job.id) > asked) { this.want(job.id); return; }
+    if (this._heardAt.get(job.id) > asked) {
+      if (this.jobs.get(job.id)?.state !== job.state) this.want(job.id);
+      return;
+    }
     this._heardAt.delete(job.id);
     this.jobs.set(job.id, job);
     this._changed(job);

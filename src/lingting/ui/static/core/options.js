@@ -13,9 +13,15 @@ const DEFAULTS = { language: "", model: "auto", glossary: "", hotwords: "", itn:
 
 const placeOf = (user) => `lingting.options.${user}`;
 
-/** What this person chose last. */
+/** What this person chose last; of the words, which are nobody else's, only as long as the tab is open. */
 export function storedOptions(user) {
-  try { return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(placeOf(user))) }; } catch { return { ...DEFAULTS }; }
+  const at = placeOf(user);
+  try { return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(at)), hotwords: sessionStorage.getItem(at) || "" }; } catch { return { ...DEFAULTS }; }
+}
+
+function store(user, { hotwords, ...others }) {
+  const at = placeOf(user);
+  try { sessionStorage.setItem(at, hotwords); localStorage.setItem(at, JSON.stringify(others)); } catch { /* then not */ }
 }
 
 /** The fields of a form, or `options` of JSON, that say the same. */
@@ -32,7 +38,7 @@ export function fieldsOf(chosen) {
 export function optionsPanel(user) {
   const chosen = storedOptions(user);
   const element = h("div", { class: "lt-options" });
-  const keep = debounced(() => { try { localStorage.setItem(placeOf(user), JSON.stringify(chosen)); } catch { /* then not */ } }, 200);
+  const keep = debounced(() => store(user, chosen), 200);
   const set = (name) => ({ target }) => { chosen[name] = target.type === "checkbox" ? target.checked : target.value; keep(); };
   let models = [], glossaries = [], isKnown = false, error = null;
 

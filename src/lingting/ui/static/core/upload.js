@@ -133,7 +133,7 @@ async function persistently(work, { signal, onheld, isReadable }) {
     } catch (error) {
       if (!(error instanceof ApiError) || !isPassing(error)) throw error;
       // A file that was changed or taken away looks like a lost connection to the browser.
-      if (error.isOffline && !await isReadable()) throw new ApiError(0, { code: "upload.gone", message: t("upload.gone") });
+      if (error.isOffline && !await isReadable()) throw new ApiError(0, { code: "upload.file_gone", message: t("upload.gone") });
       onheld?.([429, 503].includes(error.status) ? "busy" : "lost");
       await pause(Math.max((error.retryAfterS || 0) * 1000, Math.min(LONGEST_PAUSE_MS, 500 * 2 ** tries)), signal);
     }

@@ -143,19 +143,11 @@ customElements.define("lt-glossaries", class extends HTMLElement {
     this.typed = typed;
     this.fields = { name, audience };
 
-    const items = () => [
-      may && { text: t("glossaries.add"), glyph: "plus", run: () => this.#pick((file) => this.#add(file)) },
-      { text: t("glossaries.copy"), glyph: "copy", run: () => this.#copy(found) },
-      { text: t("glossaries.exportTxt"), glyph: "download", run: () => save(`${found.name || name.value || "glossary"}.txt`, toText(this.#words())) },
-      { text: t("glossaries.exportCsv"), glyph: "download", run: () => save(`${found.name || name.value || "glossary"}.csv`, toCsv(this.#words()), "text/csv") },
-      may && { text: t("delete"), glyph: "trash", danger: true, run: () => this.#delete(found) },
-    ].filter(Boolean);
-
     fill(this.place,
       h("a", { class: "lt-glossaries-back", href: "/app/glossaries" }, t("glossaries.back")),
       h("section", { class: "lt-card", "aria-label": found.name || t("glossaries.new") },
         h("div", { class: "lt-row lt-spread lt-glossaries-title" }, h("div", {}, h("h2", {}, found.name || t("glossaries.new")), !isNew && h("p", { class: "lt-soft lt-small" }, t("glossaries.changed", { when: when(found.changed_at), revision: found.revision }))),
-          menu(null, items, { label: t("more") })),
+          menu(null, () => this.#actions(found, may), { label: t("more") })),
         isNew && h("div", { class: "lt-grid" }, field(t("glossaries.name"), name), this.#audiences().length > 1 && field(t("glossaries.audience"), audience)),
         !may && h("p", { class: "lt-note" }, t("glossaries.readOnly")),
         field(t("glossaries.editor"), area), told,
@@ -163,6 +155,17 @@ customElements.define("lt-glossaries", class extends HTMLElement {
       this.trial.element);
     typed();
     if (isNew && !name.value) name.focus();
+  }
+
+  #actions(found, may) {
+    const stem = found.name || this.fields.name.value || "glossary";
+    return [
+      may && { text: t("glossaries.add"), glyph: "plus", run: () => this.#pick((file) => this.#add(file)) },
+      { text: t("glossaries.copy"), glyph: "copy", run: () => this.#copy(found) },
+      { text: t("glossaries.exportTxt"), glyph: "download", run: () => save(`${stem}.txt`, toText(this.#words())) },
+      { text: t("glossaries.exportCsv"), glyph: "download", run: () => save(`${stem}.csv`, toCsv(this.#words()), "text/csv") },
+      may && { text: t("delete"), glyph: "trash", danger: true, run: () => this.#delete(found) },
+    ].filter(Boolean);
   }
 
   #words() { return this.area ? wordsOf(this.area.value) : []; }
