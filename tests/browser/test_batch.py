@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Download, Page, expect
+from playwright.sync_api import Download, Page, Route, expect
 from workplace import PHONE, Desk, Workplace, serious, shot
 
 DONE_MS = 180_000
@@ -96,6 +96,32 @@ def test_a_batch_is_cancelled_and_taken_up_again(desk: Desk, samples: Path) -> N
     expect(page.locator(".lt-batch-facts")).to_contain_text("2 cancelled", timeout=DONE_MS)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".lt-batch-facts")).to_contain_text("2 of 2 done", timeout=DONE_MS)
+
+
+def test_starting_twice_sends_once_and_a_download_is_given_up(desk: Desk, samples: Path) -> None:
+    page = desk.open("batch")
+    held: list[Route] = []
+    page.route("**/api/v1/batches", lambda route: held.append(route)
+               if route.request.method == "POST" else route.continue_())  # fmt: skip
+    page.get_by_role("button", name="New batch").first.click()
+    page.get_by_label("Name").fill("impatient")
+    page.set_input_files("lt-batch input[multiple]", clips(samples, 1))
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")
+    while not held:
+        page.wait_for_timeout(20)
+    for route in held:
+        route.continue_()
+    page.get_by_role("heading", name="impatient", level=1).wait_for()
+    expect(page.locator(".lt-batch-row")).to_have_count(1)
+    expect(page.locator(".lt-batch-facts")).to_contain_text("1 of 1 done", timeout=DONE_MS)
+    page.route("**/api/v1/exports", lambda route: held.append(route))
+    page.get_by_role("button", name="Download", exact=True).first.click()
+    page.get_by_role("menuitem", name="ZIP").click()
+    with page.expect_request("**/api/v1/exports"):
+        page.get_by_role("dialog").get_by_role("button", name="Download").click()
+    with page.expect_event("requestfailed"):
+        page.keyboard.press("Escape")
 
 
 def test_a_thousand_files_stay_fluid(

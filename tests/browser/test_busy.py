@@ -63,7 +63,7 @@ def test_a_full_queue_is_said_and_waited_for(
             {"name": "queue.flac", "mimeType": "audio/flac", "buffer": clip.read_bytes()}
         )
         page.keyboard.press("Control+Enter")
-        expect(row).to_contain_text("The service has its hands full", timeout=20_000)
+        expect(row).to_contain_text("The service is busy", timeout=20_000)
     expect(row).to_contain_text("Done", timeout=DONE_MS)
 
 

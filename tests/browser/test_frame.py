@@ -81,6 +81,15 @@ def test_the_policy_of_a_page_runs_no_text(desk: Desk) -> None:
     assert "http" not in policy
 
 
+def test_files_of_gradio_are_kept_and_its_page_carries_no_words(desk: Desk) -> None:
+    page = desk.context.request.get(f"{desk.workplace.url}/app/recordings").text()
+    assert "error.access" not in page
+    asset = re.search(r"assets/[\w./-]+-[\w-]{8}\.js", page)
+    assert asset is not None
+    answer = desk.context.request.get(f"{desk.workplace.url}/app/{asset[0]}")
+    assert "immutable" in answer.headers["cache-control"]
+
+
 @pytest.mark.parametrize(
     "address", ["https://elsewhere.test/", "//elsewhere.test", "/\\elsewhere.test", "javascript:1"]
 )

@@ -29,6 +29,7 @@ def recording(workplace: Workplace) -> str:
         f"recordings?q={HOSTILE}", f"recordings?tag={HOSTILE}", f"vad?id={HOSTILE}",
         f"settings?section={HOSTILE}", f"batch?id={HOSTILE}",
         "recordings?id=..%2F..%2Fusers%2Fme", "batch?id=..%2Fusers%2Fme",
+        "batch?id=%252e%252e%2Fusers%2Fme",
     ],
 )  # fmt: skip
 def test_names_and_texts_are_text(path: str, recording: str, desk: Desk) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, Playwright, Route, expect
 from workplace import PHONE, Desk, Workplace, browsing, serious, shot, until
 
 CLIP = "zh-funasr-damo.flac"
@@ -88,6 +88,61 @@ def test_a_lost_connection_delays_and_loses_nothing(
     until(lambda: "欢迎大家" in workplace.client.transcript(id).text)
     desk.context.close()
     desk.check()
+
+
+def test_a_caption_that_is_refused_says_why_and_a_late_one_disturbs_nobody(
+    microphone: Browser, workplace: Workplace
+) -> None:
+    desk = Desk(microphone, workplace).signed_in("admin")
+    desk.expected += ["429"]
+    refused: list[Route] = []
+    held: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if refused:
+            held.append(route)
+            return
+        refused.append(route)
+        told = {"error": {"code": "limit.audio", "message": "Enough."}}
+        route.fulfill(status=429, json=told, headers={"Retry-After": "20000"})
+
+    desk.page.route("**/v1/audio/transcriptions", answer)
+    page = captioned(desk)
+    failed = page.get_by_role("log").locator("p[data-state=failed]").first
+    expect(failed).to_contain_text("used up", timeout=HEARD_MS)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    failed.get_by_role("button", name="Try again").click()
+    while not held:
+        page.wait_for_timeout(20)
+    page.get_by_role("button", name="Discard").click()
+    page.get_by_text("The session was discarded.").wait_for()
+    with page.expect_event("requestfinished", lambda one: "transcriptions" in one.url):
+        for route in held:
+            route.fulfill(
+                body='data: {"type": "transcript.text.done", "text": "late"}\n\n',
+                content_type="text/event-stream",
+            )
+    page.wait_for_timeout(100)
+    assert page.locator(".lt-live-lines p").count() == 0
+    desk.context.close()
+    desk.check()
+
+
+def test_a_session_that_heard_nothing_is_not_kept(desk: Desk) -> None:
+    page = desk.open("live")
+    page.evaluate(
+        """() => {
+        const stream = new AudioContext().createMediaStreamDestination().stream;
+        navigator.mediaDevices.getUserMedia = async () => stream;
+        AudioContext.prototype.createMediaStreamSource = () => ({connect() {}});
+        window.AudioWorkletNode = class { port = {}; }; }"""
+    )
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    page.get_by_role("link", name="Glossaries", exact=True).click()
+    page.get_by_role("heading", name="Glossaries", level=1).wait_for()
+    page.get_by_role("link", name="Live", exact=True).click()
+    page.get_by_role("button", name="Start", exact=True).wait_for()
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,13 @@ def test_two_dropped_clips_become_text_in_place(
     drop(page, [(f"drop-{n}.flac", "audio/flac", one.read_bytes()) for n, one in
                 enumerate((first, second))])  # fmt: skip
     expect(row(page, "drop-0.flac")).to_contain_text("Ready")
+    clear = page.locator(".lt-transcribe-head button").first.element_handle()
     shot(page, "transcribe-ready")
     page.keyboard.press("Control+Enter")
     for n in (0, 1):
         expect(row(page, f"drop-{n}.flac")).to_contain_text("Done", timeout=DONE_MS)
     assert workplace.client.jobs(limit=500)  # the native API knows them
+    assert clear.evaluate("one => one.isConnected")  # and can be pressed while jobs get on
     row(page, "drop-0.flac").get_by_role("button", name="Show the text").click()
     text = row(page, "drop-0.flac").locator(".lt-transcribe-text p").first
     expect(text).to_contain_text(re.compile("[一-鿿]{2}"))
@@ -76,8 +78,10 @@ def test_two_dropped_clips_become_text_in_place(
 def test_what_is_no_recording_gets_a_sentence(desk: Desk) -> None:
     page = desk.open("")
     drop(page, [("notes.txt", "text/plain", b"words"), ("empty.mp3", "audio/mpeg", b"")])
-    expect(page.get_by_role("alert").filter(has_text="notes.txt")).to_contain_text("no recording")
-    expect(page.get_by_role("alert").filter(has_text="empty.mp3")).to_contain_text("nothing")
+    expect(page.get_by_role("alert").filter(has_text="notes.txt")).to_contain_text(
+        "not a recording"
+    )
+    expect(page.get_by_role("alert").filter(has_text="empty.mp3")).to_contain_text("is empty")
     expect(page.locator("[data-state=staged]")).to_have_count(0)
     drop(page, [("broken.mp3", "audio/mpeg", b"no sound at all" * 99)])
     page.keyboard.press("Control+Enter")
@@ -86,6 +90,29 @@ def test_what_is_no_recording_gets_a_sentence(desk: Desk) -> None:
     expect(
         row(page, "broken.mp3").get_by_role("button", name="Try broken.mp3 again")
     ).to_be_visible()
+    files = page.get_by_role("list", name="Files").locator(".lt-transcribe-row")
+    page.get_by_role("button", name="Clear what is finished").click()
+    expect(files).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(files).to_have_count(1)
+    expect(files).to_contain_text("Failed")
+
+
+def test_what_was_chosen_is_chosen_again(desk: Desk, workplace: Workplace) -> None:
+    workplace.client.save_glossary("remembered", ["Lingting"], based_on=0)
+    page = desk.open("")
+    page.get_by_label("Glossary").select_option(label="remembered")
+    page.get_by_label("Language").select_option("ru")
+    page.get_by_text("More options").click()
+    page.get_by_label("More hotwords").fill("Lingting")
+    chosen = page.get_by_label("Glossary").input_value()
+    page.wait_for_timeout(300)  # it is kept a moment later
+    page.reload()
+    page.get_by_role("option", name="remembered").wait_for(state="attached")
+    expect(page.get_by_label("Glossary")).to_have_value(chosen)
+    expect(page.get_by_label("Language")).to_have_value("ru")
+    expect(page.get_by_label("More hotwords")).to_have_value("Lingting")
+    assert "Lingting" not in page.evaluate("JSON.stringify(localStorage)")
 
 
 def test_files_are_taken_back_and_brought_again(desk: Desk, samples: Path) -> None:
@@ -199,8 +226,12 @@ def test_the_microphone_is_recorded(
         expect(page.locator(".lt-transcribe-recorder")).to_contain_text("Paused")
         page.get_by_role("button", name="Stop and keep").click()
         expect(row(page, "Recording")).to_contain_text("Ready")
+        leave = """() => { const one = new Event("beforeunload", {cancelable: true});
+                           dispatchEvent(one); return one.defaultPrevented; }"""
+        assert page.evaluate(leave)  # it is nowhere else
         page.keyboard.press("Control+Enter")
         expect(row(page, "Recording")).to_contain_text("Done", timeout=DONE_MS)
+        assert not page.evaluate(leave)
         text = row(page, "Recording").locator(".lt-transcribe-text")
         expect(text).to_contain_text(re.compile("交易|情况|几乎"))
         desk.context.close()

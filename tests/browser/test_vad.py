@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from workplace import PHONE, Desk, serious, shot
 
 CLIP = "zh-long-vad70s.flac"
@@ -73,6 +73,21 @@ def test_a_recording_on_a_phone_and_settings_that_clash(
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"] + 1
     assert serious(page) == []
     shot(page, "vad-phone")
+
+
+def test_a_recording_that_comes_late_changes_no_other_page(desk: Desk, samples: Path) -> None:
+    id = desk.workplace.client.submit(samples / CLIP).recording_id
+    held: list[Route] = []
+    page = desk.page
+    page.route(f"**/api/v1/recordings/{id}", lambda route: held.append(route))
+    with page.expect_request(f"**/api/v1/recordings/{id}"):
+        desk.open(f"vad?recording={id}")
+    page.get_by_role("link", name="Glossaries", exact=True).click()
+    page.get_by_role("heading", name="Glossaries", level=1).wait_for()
+    with page.expect_response(f"**/api/v1/recordings/{id}"):
+        held[0].continue_()
+    page.wait_for_timeout(100)
+    assert "recording=" not in page.url
 
 
 def test_what_is_no_audio_is_said(desk: Desk, tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ log = logging.getLogger("lingting.server")
 PREFIX = "/app"
 LANGUAGE_COOKIE = "lingting_language"
 _FILES = "ui"
-_GRADIO = re.compile(r"(assets|static|svelte)/.+|theme\.css|manifest\.json")
+_GRADIO = re.compile(r"(assets|static|svelte)/(?!.*\.\.).+|theme\.css|manifest\.json")
+_UNCHANGING = re.compile(r"assets/.+-[\w-]{8}\.\w+")
+"""Gradio's own names change with what is in these files."""
 _INLINE = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _OPEN_GRAPH = re.compile(rb"\s*<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*/>")
 _POLICY = (
@@ -84,7 +86,8 @@ class Workspace:
         await self._running.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
             return
         request = Request(scope, receive)
         try:
@@ -114,6 +117,8 @@ class Workspace:
         shell = await self.warm()
         status, headers, body = await _asked(shell, request, path)
         if page is None:
+            if status == 200 and _UNCHANGING.fullmatch(path):
+                headers["cache-control"] = _FOREVER
             return Response(body, status, headers)
         html = _page(body, page, language_of(request))
         return HTMLResponse(html, status, {"Content-Security-Policy": _policy(html),

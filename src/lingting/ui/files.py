@@ -31,7 +31,7 @@ def words() -> Mapping[str, tuple[str, str]]:
 @cache
 def _groups() -> Mapping[str, Mapping[str, tuple[str, str]]]:
     found: dict[str, Mapping[str, tuple[str, str]]] = {}
-    for entry in sorted(_package("words"), key=lambda one: one.name):
+    for entry in files("lingting.ui").joinpath("words").iterdir():
         if entry.name.endswith(".json"):
             given = json.loads(entry.read_text(encoding="utf-8"))
             found[entry.name.removesuffix(".json")] = {
@@ -61,10 +61,6 @@ def digest() -> str:
         sums.update(f"{path}\0{len(file.body)}\0".encode())
         sums.update(file.body)
     return sums.hexdigest()[:16]
-
-
-def _package(name: str) -> list[Traversable]:
-    return list(files("lingting.ui").joinpath(name).iterdir())
 
 
 def _below(folder: Traversable, before: str) -> list[tuple[str, File]]:

@@ -53,7 +53,7 @@ class Shell:
     def __init__(self, root_path: str) -> None:
         # Before the import: it is read there. Nothing leaves the machine.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        os.environ["HF_HUB_OFFLINE"] = os.environ.get("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
         try:
             import gradio
             from fastapi import FastAPI
@@ -66,7 +66,6 @@ class Shell:
             path="/",
             root_path=root_path,
             theme=_theme(gradio),
-            i18n=_i18n(gradio),
             footer_links=[],
             run_history=False,
             show_error=False,
@@ -94,11 +93,3 @@ def _blocks(gradio: Any) -> Any:
 def _theme(gradio: Any) -> Any:
     """Gradio's own parts in the colours of ``base.css``, with no font from elsewhere."""
     return gradio.themes.Base(font=list(_FONTS), font_mono=["ui-monospace", "monospace"])
-
-
-def _i18n(gradio: Any) -> Any:
-    found = words()
-    return gradio.I18n(
-        en={key: both[0] for key, both in found.items()},
-        zh={key: both[1] for key, both in found.items()},
-    )

@@ -60,7 +60,7 @@ def test_every_key_that_is_used_exists() -> None:
 
 def test_every_text_is_used() -> None:
     """By its key, or by a template: what `settings.limit.${name}.value` can be."""
-    patterns = [re.compile(r"(error|page)\..+")]
+    patterns = [re.compile(r"page\..+")]
     whole: set[str] = set()
     for _, text in sources():
         whole |= set(re.findall(r"""["'`]([a-zA-Z][\w.:-]*)["'`]""", text))
@@ -68,6 +68,13 @@ def test_every_text_is_used() -> None:
             # `settings.${name}` is a title, and no excuse for whatever begins so.
             middle = r"\w+" if before.count(".") == 1 else r"[\w.:-]+"
             patterns.append(re.compile(re.escape(before) + middle + re.escape(after)))
+    # Of an error by its code, wherever it is raised.
+    package = Path(server.__file__).parents[1]
+    raised = "".join(file.read_text(encoding="utf-8") for file in package.rglob("*.py"))
+    whole |= {
+        f"error.{code}{more}" for code in re.findall(r'"([a-z]+\.[a-z_]+)"', raised)
+        for more in ("", ".next")
+    } | {"error.offline.next"}  # fmt: skip
     unused = [
         key for key in words()
         if not {key, key.removesuffix(".one")} & whole  # one: what is said instead of {n}

@@ -23,7 +23,7 @@ const sentence = (told) => (has(`error.${told.code}`) ? t(`error.${told.code}`, 
 
 /** What a response that is no success says. */
 export async function errorOf(response) {
-  let told = { code: "server.unclear", message: t("error.unclear", { status: response.status }) };
+  let told = unclear(response.status);
   try {
     told = (await response.json()).error || told;
   } catch { /* a proxy's page */ }
@@ -35,7 +35,8 @@ export async function errorOf(response) {
 
 export const offline = () => new ApiError(0, { code: "offline", message: t("error.offline") });
 
-const PLAIN = /^(?:\/(?!\.\.?(?:\/|$))[\w.~%:@+,;=!'()*-]+)+$/;
+/** No empty segment and none of dots, however they are written. */
+const PLAIN = /^(?:\/(?!(?:\.|%2e){1,2}(?:\/|$))[\w.~%:@+,;=!'()*-]+)+$/i;
 
 /** An id may come from the address of the page, that is from a link of anybody: it must not lead elsewhere. */
 function address(path, query) {
@@ -50,11 +51,11 @@ function address(path, query) {
 }
 
 /** A response; raises ApiError for anything but success. */
-export async function ask(method, path, { query, body, headers, signal } = {}) {
+export async function ask(method, path, { query, body: sent, headers, signal } = {}) {
   const options = { method, headers: { ...headers }, signal, credentials: "same-origin" };
-  if (body !== undefined) {
-    const isRaw = body instanceof FormData || body instanceof Blob || body instanceof ArrayBuffer;
-    options.body = isRaw ? body : JSON.stringify(body);
+  if (sent !== undefined) {
+    const isRaw = sent instanceof FormData || sent instanceof Blob || sent instanceof ArrayBuffer;
+    options.body = isRaw ? sent : JSON.stringify(sent);
     if (!isRaw) options.headers["Content-Type"] = "application/json";
   }
   let response;
@@ -68,9 +69,19 @@ export async function ask(method, path, { query, body, headers, signal } = {}) {
   return response;
 }
 
+const unclear = (status) => ({ code: "server.unclear", message: t("error.unclear", { status }) });
+
+/** What a response holds: the connection may be lost on the way, or a proxy answer in the service's place. */
+export async function body(response, kind) {
+  try { return await response[kind](); } catch (cause) {
+    if (cause.name === "AbortError") throw cause;
+    throw cause.name === "SyntaxError" ? new ApiError(response.status, unclear(response.status)) : offline();
+  }
+}
+
 async function json(method, path, options) {
   const response = await ask(method, path, options);
-  return response.status === 204 ? null : response.json();
+  return response.status === 204 ? null : body(response, "json");
 }
 
 export const api = {
@@ -79,7 +90,7 @@ export const api = {
   put: (path, body, options) => json("PUT", path, { body, ...options }),
   patch: (path, body, options) => json("PATCH", path, { body, ...options }),
   delete: (path, query, options) => json("DELETE", path, { query, ...options }),
-  bytes: async (path, query, options) => (await ask("GET", path, { query, ...options })).arrayBuffer(),
+  bytes: async (path, query, options) => body(await ask("GET", path, { query, ...options }), "arrayBuffer"),
   /** An address for `<a download>` and `<audio src>`. */
   address,
 };
@@ -99,9 +110,11 @@ const EVENT_KINDS = [
   "job.cancelled", "batch.done",
 ];
 
-// One stream of events for all that is on the page; the browser reconnects and misses nothing.
+const REOPEN_MS = 5000;
+
+// One stream of events for all that is on the page; it goes on behind the last one that was heard.
 const listeners = new Set();
-let source = null;
+let source = null, last = null, reopening = 0;
 
 /** `heard(event)` for everything that happens to one's jobs; returns how to stop. */
 export function listen(heard) {
@@ -109,20 +122,42 @@ export function listen(heard) {
   if (source === null) open();
   return () => {
     listeners.delete(heard);
-    if (!listeners.size && source) { source.close(); source = null; }
+    if (!listeners.size) shut();
   };
 }
 
+function shut() {
+  source?.close();
+  source = last = null;
+  clearTimeout(reopening);
+  removeEventListener("focus", open);
+}
+
 function open() {
-  source = new EventSource(address("/events"));
+  source?.close();
+  source = new EventSource(address("/events", { after: last }));
   source.onmessage = tell;
   for (const kind of EVENT_KINDS) source.addEventListener(kind, tell);
-  source.onerror = () => document.dispatchEvent(new CustomEvent("lt-connection", { detail: false }));
   source.onopen = () => document.dispatchEvent(new CustomEvent("lt-connection", { detail: true }));
+  source.onerror = () => {
+    document.dispatchEvent(new CustomEvent("lt-connection", { detail: false }));
+    // A browser asks again after a lost connection, but never after a refusal: of a service that starts or is busy.
+    if (source?.readyState === EventSource.CLOSED) { clearTimeout(reopening); reopening = setTimeout(reopen, REOPEN_MS); }
+  };
+}
+
+/** Not while nobody is signed in: whoever comes back has perhaps signed in elsewhere. */
+async function reopen() {
+  const error = await api.get("/users/me").then(() => null, (cause) => cause);
+  if (!listeners.size) return;
+  if (error?.isSignedOut) addEventListener("focus", open, { once: true });
+  else if (error) reopening = setTimeout(reopen, REOPEN_MS);
+  else open();
 }
 
 function tell(message) {
   let event;
   try { event = JSON.parse(message.data); } catch { return; }
+  last = event.id ?? last;
   for (const heard of [...listeners]) heard(event);
 }

@@ -31,7 +31,7 @@ export function createClipChooser({ onchange, large = false }) {
   const took = (file) => choose({ file, name: file.name });
 
   async function chooseRecording() {
-    const found = await dialog(t("clip.recordings"), recordings, { wide: true });
+    const found = await dialog(t("clip.recording"), recordings, { wide: true });
     if (found) choose({ recording: found.id, name: found.name, duration_s: found.duration_s });
   }
 
@@ -41,7 +41,7 @@ export function createClipChooser({ onchange, large = false }) {
 
   const element = h("div", { class: "lt-clip",
     ondragover: (event) => { event.preventDefault(); element.classList.add("lt-over"); },
-    ondragleave: () => element.classList.remove("lt-over"),
+    ondragleave: (event) => element.classList.toggle("lt-over", element.contains(event.relatedTarget)),
     ondrop: (event) => {
       event.preventDefault();
       element.classList.remove("lt-over");

@@ -33,18 +33,11 @@ export function fill(into, ...children) {
   return into;
 }
 
-/** The first element that fits, or an error: a page without it is broken. */
-export function one(selector, within = document) {
-  const found = within.querySelector(selector);
-  if (!found) throw new Error(`nothing fits ${selector}`);
-  return found;
-}
-
 let made = 0;
 /** An id that no other element has, for labels. */
 export const newId = () => `lt-${++made}`;
 
-/** `work` is called at most once in `ms`, with the arguments of the last call. */
+/** `work` is called when `ms` have passed without another call, with the arguments of the last one. */
 export function debounced(work, ms) {
   let timer = 0;
   const later = (...given) => {

@@ -18,13 +18,6 @@ export function clock(seconds, { tenths = false } = {}) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-/** 1:02:03.5 or 83.2 as seconds; null for what is no time. */
-export function parseClock(text) {
-  const parts = text.trim().split(":").map(Number);
-  if (!parts.length || parts.length > 3 || parts.some((part) => !Number.isFinite(part) || part < 0)) return null;
-  return parts.reduce((sum, part) => sum * 60 + part, 0);
-}
-
 /** About how long, in words. */
 export function about(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
@@ -49,10 +42,17 @@ export function when(iso) {
 }
 export const day = (iso) => (iso ? days.format(new Date(iso)) : "–");
 export const number = (value) => numbers.format(value);
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${Math.round(100 * share)}%`;
+
+const two = (value) => String(value).padStart(2, "0");
+/** For names: sorts by time, and is good in names of files. */
+export const stamp = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}.${two(at.getMinutes())}.${two(at.getSeconds())}`;
 
 const names = new Intl.DisplayNames([locale], { type: "language" });
 const OWN = { yue: { en: "Cantonese", zh: "粤语" }, wuu: { en: "Wu", zh: "吴语" }, nan: { en: "Southern Min", zh: "闽南语" }, hak: { en: "Hakka", zh: "客家话" }, hsn: { en: "Xiang", zh: "湘语" } };
+
+/** Those that are asked for most, in this order. */
+export const LANGUAGES = ["zh", "en", "yue", "ja", "ko", "de", "fr", "es"];
 
 /** The name of a language by its code. */
 export function languageName(code) {

@@ -8,14 +8,22 @@ export function wordsOf(text) {
 /** As the command line writes and reads it: a backslash keeps # and \ at the beginning plain. */
 export const toText = (words) => words.map((word) => `${/^[#\\]/.test(word) ? "\\" : ""}${word}\n`).join("");
 
-/** With a mark at the beginning by which spreadsheets know that it is UTF-8. */
-export const toCsv = (words) => `\uFEFFword\r\n${words.map((word) => (/[",\r\n]/.test(word) || /^[=+\-@]/.test(word) ? `"${word.replace(/"/g, '""')}"` : word)).join("\r\n")}\r\n`;
+/** What a spreadsheet would run as a formula gets an apostrophe in front, as in the service's own tables. */
+const cellOf = (word) => (/^[=+\-@]/.test(word) ? `'${word}` : word);
 
-/** Words of a text or CSV file; also of one that a Chinese spreadsheet wrote. */
+/** With a mark at the beginning by which spreadsheets know that it is UTF-8. */
+export const toCsv = (words) => `\uFEFFword\r\n${words.map(cellOf).map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replace(/"/g, '""')}"` : cell)).join("\r\n")}\r\n`;
+
+/** UTF-8, or what spreadsheets and editors of Windows write. */
+function decoded(bytes) {
+  const [first, second] = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
+  if (first === 0xff && second === 0xfe) return new TextDecoder("utf-16le").decode(bytes);
+  try { return new TextDecoder("utf-8", { fatal: true }).decode(bytes); } catch { return new TextDecoder("gb18030").decode(bytes); }
+}
+
+/** Words of a text or CSV file. */
 export function fromFile(name, bytes) {
-  let text;
-  try { text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); } catch { text = new TextDecoder("gb18030").decode(bytes); }
-  text = text.replace(/^\uFEFF/, "");
+  const text = decoded(bytes);
   if (!/\.csv$/i.test(name)) {
     return wordsOf(text.split(/\r\n|\r|\n/).map((line) => line.trim()).filter((line) => !line.startsWith("#")).map((line) => line.replace(/^\\/, "")).join("\n"));
   }
@@ -24,20 +32,13 @@ export function fromFile(name, bytes) {
   return wordsOf(first.join("\n"));
 }
 
-/** The first column of a CSV file; its cells may be quoted. */
+/** The first column of a CSV file; cells may be quoted, over several lines too. */
 function column(text) {
-  const found = [], cell = /(?:^|\r\n|\n|\r)(?:"((?:[^"]|"")*)"|([^",;\t\r\n]*))/g;
-  let last = -1;
-  for (let match = cell.exec(text); match; match = cell.exec(text)) {
-    if (match.index === last) break;
-    last = match.index;
-    found.push((match[1] !== undefined ? match[1].replace(/""/g, '"') : match[2]).replace(/\s+/g, " ").trim());
-    if (cell.lastIndex === match.index) cell.lastIndex += 1;
-    const next = text.slice(cell.lastIndex).search(/\r\n|\n|\r/);
-    if (next < 0) break;
-    cell.lastIndex += next;
-  }
-  return found.filter(Boolean);
+  const rows = text.match(/(?:"(?:[^"]|"")*"|[^"\r\n]+)+/g) || [];
+  return rows.map((row) => {
+    const [, quoted, plain] = /^\s*(?:"((?:[^"]|"")*)"|([^,;\t]*))/.exec(row);
+    return (quoted?.replace(/""/g, '"') ?? plain).replace(/\s+/g, " ").trim().replace(/^'(?=[=+\-@])/, "");
+  }).filter(Boolean);
 }
 
 /** What both made of `base`. */

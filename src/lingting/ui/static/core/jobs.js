@@ -28,7 +28,10 @@ export class LiveJobs {
     this._batch = batch;
     this._wanted = new Set();
     this._fetching = 0;
-    this._unclaimed = new Map();
+    this._unclaimed = new Set();
+    // An answer may be older than an event that came while it was on its way.
+    this._events = 0;
+    this._heardAt = new Map();
     this._stop = null;
     this._back = ({ detail }) => { if (detail) this.refresh(); };
   }
@@ -50,12 +53,12 @@ export class LiveJobs {
 
   /** Follow a job from now on. */
   put(job) {
+    const known = this.jobs.get(job.id);
+    const isDoubtful = this._unclaimed.delete(job.id) || (known && known.state !== job.state);
     this.jobs.set(job.id, job);
-    if (this._unclaimed.delete(job.id) && !isFinished(job)) this.want(job.id);
+    if (isDoubtful && !isFinished(job)) this.want(job.id);
     this._changed(job);
   }
-
-  drop(id) { this.jobs.delete(id); this._wanted.delete(id); }
 
   /** Those that are not finished, once more. */
   refresh() { for (const job of this.jobs.values()) if (!isFinished(job)) this.want(job.id); }
@@ -65,10 +68,11 @@ export class LiveJobs {
     const job = this.jobs.get(event.job_id);
     if (!job) {
       if (this._batch && event.batch_id === this._batch) this.want(event.job_id);
-      this._unclaimed.set(event.job_id, true);
-      if (this._unclaimed.size > UNCLAIMED) this._unclaimed.delete(this._unclaimed.keys().next().value);
+      this._unclaimed.add(event.job_id);
+      if (this._unclaimed.size > UNCLAIMED) this._unclaimed.delete(this._unclaimed.values().next().value);
       return;
     }
+    this._heardAt.set(job.id, ++this._events);
     if (event.kind === "job.progress") Object.assign(job, event.data, { state: "running", eta_s: etaOf(job, event) });
     else if (event.kind === "job.done") Object.assign(job, { state: "done", revision: event.data.revision, done_s: event.data.duration_s, total_s: event.data.duration_s, eta_s: null, error: null });
     else if (event.kind in STATES) Object.assign(job, { state: STATES[event.kind], eta_s: null });
@@ -90,28 +94,38 @@ export class LiveJobs {
       const id = this._wanted.values().next().value;
       this._wanted.delete(id);
       this._fetching += 1;
-      api.get(`/jobs/${id}`).then((job) => this._take(job), (error) => { if (error.status === 404) this.jobs.delete(id); })
+      const asked = this._events;
+      api.get(`/jobs/${id}`).then((job) => this._take(job, asked), (error) => { if (error.status === 404) this.jobs.delete(id); })
         .finally(() => { this._fetching -= 1; if (this._wanted.size) this._fetch(); });
     }
   }
 
-  /** Many at once: as pages of a list, until none is missing. */
+  /** Many at once: as pages of a list, the newest first, until none is missing or all that follow are older. */
   async _fetchPages() {
     if (this._isReading) return;
     this._isReading = true;
     const missing = new Set(this._wanted);
     this._wanted.clear();
+    const oldest = [...missing].map((id) => this.jobs.get(id)?.created_at ?? "").sort()[0];
+    let asked = this._events;
     try {
       for await (const page of pages("/jobs", { batch: this._batch, limit: 500 })) {
-        for (const job of page.items) if (missing.delete(job.id) || this.jobs.has(job.id)) this._take(job);
-        if (!missing.size || !this._stop) break;
+        for (const job of page.items) if (missing.delete(job.id) || this.jobs.has(job.id)) this._take(job, asked);
+        if (!missing.size || !this._stop || page.items.at(-1)?.created_at < oldest) break;
+        asked = this._events;
       }
     } catch { /* when the connection is back, all that is not finished is asked for again */ }
     this._isReading = false;
     if (this._wanted.size) this.want(this._wanted.values().next().value);
   }
 
-  _take(job) {
+  /** What was answered; `asked` is how many events had been heard when it was asked for. */
+  _take(job, asked) {
+    if (this._heardAt.get(job.id) > asked) {
+      if (this.jobs.get(job.id)?.state !== job.state) this.want(job.id);
+      return;
+    }
+    this._heardAt.delete(job.id);
     this.jobs.set(job.id, job);
     this._changed(job);
   }

@@ -2,30 +2,39 @@
 
 import errorWords from "../words/errors.js";
 import frameWords from "../words/frame.js";
-import { api } from "./api.js";
+import { ApiError, api, errorOf, offline } from "./api.js";
 import { fill, h } from "./dom.js";
 import { icon } from "./icons.js";
-import { button, dialog, menu, problemBox, spinner, toast } from "./parts.js";
+import { button, closeDialogs, dialog, menu, problemBox, spinner, toast, toastProblem } from "./parts.js";
 import { language, learn, t } from "./words.js";
 
 learn(frameWords, errorWords);
 
 const ROOT = "/app";
-/** Name, path, icon, and who sees it. Hiding is courtesy: the server decides. */
+/** Name, path, icon. */
 const PAGES = [
   ["transcribe", "", "upload"], ["recordings", "recordings", "list"], ["batch", "batch", "layers"],
   ["live", "live", "captions"], ["vad", "vad", "wave"], ["glossaries", "glossaries", "book"],
   ["settings", "settings", "gear"],
 ];
 
-/** Who is signed in: the answer of /users/me, once it is there. */
-export const me = api.get("/users/me");
+/** Who is signed in: the answer of /users/me, once it is there. A page that waits for it goes on by itself. */
+export const me = whoIs();
 me.catch(() => {});
+
+async function whoIs(wait_ms = 1000) {
+  try { return await api.get("/users/me"); } catch (error) {
+    if (!(error instanceof ApiError) || (!error.isOffline && error.status !== 429 && error.status < 500)) throw error;
+  }
+  await new Promise((resolve) => { setTimeout(resolve, wait_ms); });
+  return whoIs(Math.min(2 * wait_ms, 15_000));
+}
 
 let place = null, head = null, shown = null;
 
 /** Go to a page without loading everything again; `path` is below /app and may hold a query. */
 export function go(path, { replace = false } = {}) {
+  if (!replace) closeDialogs();
   history[replace ? "replaceState" : "pushState"]({}, "", `${ROOT}/${path.replace(/^\//, "")}`);
   show();
 }
@@ -53,7 +62,7 @@ async function show() {
     fill(place, shown);
   } catch (error) {
     await unloaded(error);
-    fill(place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
+    if (pageOfAddress()[0] === name) fill(place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
   } finally {
     clearTimeout(waiting);
   }
@@ -70,19 +79,17 @@ export function style(name, folder = "pages") {
   const address = `${document.documentElement.dataset.base}/${folder}/${name}.css`;
   if (document.querySelector(`link[href="${address}"]`)) return null;
   return new Promise((resolve) => {
-    const link = h("link", { rel: "stylesheet", href: address, onload: resolve, onerror: resolve });
+    // One that did not come is asked for again by the next who needs it.
+    const link = h("link", { rel: "stylesheet", href: address, onload: resolve, onerror: () => { link.remove(); resolve(); } });
     document.head.append(link);
   });
 }
 
 function header() {
-  const nav = h("nav", { "aria-label": t("navigation"), id: "lt-nav" });
-  const draw = (who) => fill(nav, PAGES.filter((page) => !page[3] || (who && page[3](who))).map(([name, path, glyph]) =>
-    h("a", { href: `${ROOT}/${path}`, dataset: { page: name }, "aria-current": pageOfAddress()[0] === name ? "page" : null }, icon(glyph), h("span", {}, t(`page.${name}`)))));
-  draw(null);
+  const nav = h("nav", { "aria-label": t("navigation"), id: "lt-nav" }, PAGES.map(([name, path, glyph]) =>
+    h("a", { href: `${ROOT}/${path}`, dataset: { page: name } }, icon(glyph), h("span", {}, t(`page.${name}`)))));
   const account = h("div", { class: "lt-account" });
   me.then((who) => {
-    draw(who);
     fill(account, menu(who.user, () => [
       { text: t("docs"), glyph: "book", run: () => location.assign("/api/v1/docs") },
       { text: t("signOut"), glyph: "back", run: signOut },
@@ -103,8 +110,9 @@ function header() {
 }
 
 async function signOut() {
-  await fetch("/logout", { method: "POST" });
-  location.assign("/login");
+  const answer = await fetch("/logout", { method: "POST" }).catch(() => null);
+  if (answer?.ok) location.assign("/login");
+  else toastProblem(answer ? await errorOf(answer) : offline());
 }
 
 function changeLanguage() {
@@ -121,19 +129,20 @@ function isDark() {
 function changeTheme() {
   const next = isDark() ? "light" : "dark";
   document.documentElement.dataset.theme = next;
-  localStorage.setItem("lingting.theme", next);
+  try { localStorage.setItem("lingting.theme", next); } catch { /* for this page only */ }
   fill(document.getElementById("lt-theme"), icon(isDark() ? "sun" : "moon"));
 }
 
 /** Links within the pages do not load everything again. */
 function followed(event) {
-  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const link = event.target.closest?.("a[href]");
   if (!link || link.target || link.hasAttribute("download")) return;
   const to = new URL(link.href);
   if (to.origin !== location.origin || !to.pathname.startsWith(`${ROOT}/`)) return;
   if (to.pathname === location.pathname && to.search === location.search && to.hash) return;
   event.preventDefault();
+  closeDialogs();
   history.pushState({}, "", to);
   show().then(() => place.focus({ preventScroll: true }));
   scrollTo(0, 0);
@@ -154,12 +163,23 @@ async function signedOut() {
 
 let isConnected = true;
 let sayLost = 0;
-/** Only what lasts is told: a browser opens the stream again within two seconds. */
+/** Only what lasts is told: a browser opens the stream again within two seconds, and fails as often. */
 function connection({ detail }) {
+  if (!detail) {
+    if (isConnected) sayLost ||= setTimeout(() => { isConnected = false; toast(t("connection.lost"), { kind: "warn" }); }, 4000);
+    return;
+  }
   clearTimeout(sayLost);
-  if (detail && !isConnected) toast(t("connection.back"));
-  if (detail) isConnected = true;
-  else sayLost = setTimeout(() => { isConnected = false; toast(t("connection.lost"), { kind: "warn" }); }, 4000);
+  sayLost = 0;
+  if (!isConnected) toast(t("connection.back"));
+  isConnected = true;
+}
+
+/** A file that misses its place must not take the place of the page. */
+function missed(event) {
+  if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files") || event.target.closest?.("input[type=file]")) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "none";
 }
 
 /** Gradio's reset of all elements hangs on one class, and would win over the pages' own styles. */
@@ -176,7 +196,8 @@ function start(into) {
   document.addEventListener("click", followed);
   document.addEventListener("lt-signed-out", signedOut);
   document.addEventListener("lt-connection", connection);
-  addEventListener("popstate", show);
+  for (const kind of ["dragover", "drop"]) addEventListener(kind, missed);
+  addEventListener("popstate", () => { closeDialogs(); show(); });
   show();
 }
 

@@ -3,20 +3,25 @@
 import uploadWords from "../words/upload.js";
 import { api } from "./api.js";
 import { debounced, fill, h } from "./dom.js";
-import { languageName } from "./format.js";
+import { LANGUAGES, languageName } from "./format.js";
 import { button, field, problemBox, select, toggle } from "./parts.js";
 import { learn, t } from "./words.js";
 
 learn(uploadWords);
 
-const COMMON = ["zh", "en", "yue", "ja", "ko", "de", "fr", "es"];
 const DEFAULTS = { language: "", model: "auto", glossary: "", hotwords: "", itn: true, script: "simplified", translate: false, words: true, split: false };
 
 const placeOf = (user) => `lingting.options.${user}`;
 
-/** What this person chose last. */
+/** What this person chose last; of the words, which are nobody else's, only as long as the tab is open. */
 export function storedOptions(user) {
-  try { return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(placeOf(user))) }; } catch { return { ...DEFAULTS }; }
+  const at = placeOf(user);
+  try { return { ...DEFAULTS, ...JSON.parse(localStorage.getItem(at)), hotwords: sessionStorage.getItem(at) || "" }; } catch { return { ...DEFAULTS }; }
+}
+
+function store(user, { hotwords, ...others }) {
+  const at = placeOf(user);
+  try { sessionStorage.setItem(at, hotwords); localStorage.setItem(at, JSON.stringify(others)); } catch { /* then not */ }
 }
 
 /** The fields of a form, or `options` of JSON, that say the same. */
@@ -33,18 +38,19 @@ export function fieldsOf(chosen) {
 export function optionsPanel(user) {
   const chosen = storedOptions(user);
   const element = h("div", { class: "lt-options" });
-  const keep = debounced(() => { try { localStorage.setItem(placeOf(user), JSON.stringify(chosen)); } catch { /* then not */ } }, 200);
+  const keep = debounced(() => store(user, chosen), 200);
   const set = (name) => ({ target }) => { chosen[name] = target.type === "checkbox" ? target.checked : target.value; keep(); };
-  let models = [], glossaries = [], error = null;
+  let models = [], glossaries = [], isKnown = false, error = null;
 
   const languages = () => {
     const all = [...new Set(models.filter((one) => chosen.model === "auto" || one.id === chosen.model).flatMap((one) => one.languages))];
-    const known = all.length ? all : COMMON;
-    if (chosen.language && !known.includes(chosen.language)) chosen.language = "";
+    // What was chosen before stays while nobody knows what there is.
+    if (isKnown && all.length && !all.includes(chosen.language)) chosen.language = "";
+    const known = all.length ? all : [...new Set([...LANGUAGES, chosen.language].filter(Boolean))];
     const option = (code) => h("option", { value: code }, languageName(code));
-    const rest = known.filter((code) => !COMMON.includes(code)).sort((a, b) => languageName(a).localeCompare(languageName(b)));
+    const rest = known.filter((code) => !LANGUAGES.includes(code)).sort((a, b) => languageName(a).localeCompare(languageName(b)));
     const made = h("select", { onchange: set("language") }, h("option", { value: "" }, t("options.language.auto")),
-      h("optgroup", { label: t("options.language.common") }, COMMON.filter((code) => known.includes(code)).map(option)),
+      h("optgroup", { label: t("options.language.common") }, LANGUAGES.filter((code) => known.includes(code)).map(option)),
       rest.length > 0 && h("optgroup", { label: t("options.language.others") }, rest.map(option)));
     made.value = chosen.language;
     return made;
@@ -52,15 +58,15 @@ export function optionsPanel(user) {
 
   const draw = () => {
     const usable = models.filter((one) => one.hosts.length && /recognition/.test(one.task || "recognition") && !/live/.test(one.task || ""));
-    if (chosen.model !== "auto" && models.length && !usable.some((one) => one.id === chosen.model)) chosen.model = "auto";
-    if (chosen.glossary && !error && !glossaries.some((one) => one.id === chosen.glossary)) chosen.glossary = "";
+    if (chosen.model !== "auto" && isKnown && !usable.some((one) => one.id === chosen.model)) chosen.model = "auto";
+    if (isKnown && !glossaries.some((one) => one.id === chosen.glossary)) chosen.glossary = "";
     const isOpen = element.querySelector("details")?.open ?? Boolean(chosen.hotwords || chosen.translate || chosen.split);
     fill(element,
       error && problemBox(error, load),
       field(t("options.language"), languages()),
       field(t("options.model"), select([["auto", t("options.model.auto")], ...usable.map((one) => [one.id, one.hosts.includes("ready") ? one.id : t("options.model.loading", { model: one.id })])],
         { value: chosen.model, onchange: (event) => { set("model")(event); draw(); element.querySelectorAll("select")[1].focus(); } })),
-      field(t("options.glossary"), select([["", t("options.glossary.none")], ...glossaries.map((one) => [one.id, one.name])], { value: chosen.glossary, onchange: set("glossary") })),
+      field(t("options.glossary"), select([["", t("options.glossary.none")], !isKnown && chosen.glossary && [chosen.glossary, "…"], ...glossaries.map((one) => [one.id, one.name])].filter(Boolean), { value: chosen.glossary, onchange: set("glossary") })),
       toggle(t("options.itn"), { checked: chosen.itn, onchange: set("itn"), hint: t("options.itn.hint") }),
       h("details", { class: "lt-options-more", open: isOpen }, h("summary", {}, t("options.more")),
         field(t("options.hotwords"), h("textarea", { value: chosen.hotwords, rows: 3, oninput: set("hotwords"), spellcheck: "false" }), { hint: t("options.hotwords.hint") }),
@@ -74,7 +80,7 @@ export function optionsPanel(user) {
   const load = async () => {
     try {
       const [known, lists] = await Promise.all([api.get("/models"), api.get("/glossaries")]);
-      [models, glossaries, error] = [known.items, lists.items, null];
+      [models, glossaries, isKnown, error] = [known.items, lists.items, true, null];
     } catch (problem) { error = problem; }
     const controls = () => [...element.querySelectorAll("select, input, textarea, summary")];
     const at = controls().indexOf(document.activeElement);

@@ -23,7 +23,7 @@ export function field(label, control, { hint = null } = {}) {
 /** `options`: [[value, text], …] or texts. */
 export function select(options, { value = null, onchange = null, ...rest } = {}) {
   const made = h("select", { onchange, ...rest },
-    options.map((option) => { const [v, text] = [option].flat().length > 1 ? option : [option, option]; return h("option", { value: v }, text); }));
+    options.map((option) => { const [given, text] = Array.isArray(option) ? option : [option, option]; return h("option", { value: given }, text); }));
   if (value !== null) made.value = value;
   return made;
 }
@@ -31,21 +31,34 @@ export function select(options, { value = null, onchange = null, ...rest } = {})
 /** A switch with its label. */
 export function toggle(label, { checked = false, onchange = null, hint = null } = {}) {
   const id = newId();
-  return h("div", { class: "lt-toggle" }, h("input", { type: "checkbox", role: "switch", id, checked, onchange }),
-    h("label", { for: id }, label), hint && h("p", { class: "lt-hint" }, hint));
+  return h("div", { class: "lt-toggle" }, h("input", { type: "checkbox", role: "switch", id, checked, onchange, "aria-describedby": hint && `${id}-hint` }),
+    h("label", { for: id }, label), hint && h("p", { class: "lt-hint", id: `${id}-hint` }, hint));
 }
 
+/** Behind a modal dialog, or beside what fills the screen, nothing can be read or pressed. */
+const front = () => [...document.querySelectorAll("dialog[open]")].at(-1) || document.fullscreenElement || document.body;
+
 let shelf = null;
+/** Messages are where the person is. */
+function bringShelf() {
+  if (shelf && shelf.parentNode !== front()) front().append(shelf);
+}
+document.addEventListener("fullscreenchange", bringShelf);
+
 /** A message that goes by itself; `action` is `{text, run}`, for undo. Errors stay until closed. */
 export function toast(text, { kind = "info", action = null, ms = 6000 } = {}) {
-  shelf ||= document.body.appendChild(h("div", { class: "lt-toasts", role: "region", "aria-label": t("messages") }));
+  shelf ||= h("div", { class: "lt-toasts", role: "region", "aria-label": t("messages") });
+  bringShelf();
   const close = () => made.remove();
-  const made = h("div", { class: `lt-toast lt-${kind}`, role: kind === "error" ? "alert" : "status" },
+  const isError = kind === "error";
+  // What stays until it is closed is there once.
+  if (isError) for (const old of shelf.querySelectorAll(".lt-error")) if (old.firstChild.textContent === text) old.remove();
+  const made = h("div", { class: `lt-toast lt-${kind}`, role: isError ? "alert" : "status" },
     h("p", {}, text),
     action && button(action.text, () => { close(); action.run(); }, { kind: "quiet" }),
     button(null, close, { kind: "quiet", label: t("close"), glyph: "close" }));
   shelf.append(made);
-  if (kind !== "error") setTimeout(close, action ? Math.max(ms, 10_000) : ms);
+  if (!isError) setTimeout(close, action ? Math.max(ms, 10_000) : ms);
   return close;
 }
 
@@ -63,17 +76,21 @@ export function toastProblem(error) {
   if (text) toast(text, { kind: "error" });
 }
 
-/** `work` runs while `control` is disabled; what it throws is shown. Returns its value, or undefined. */
+/** `work` runs while `control` is disabled, and not twice at once; what it throws is shown. Returns its value, or undefined. */
 export async function guarded(control, work) {
+  if (control?.disabled) return undefined;
+  const hadFocus = control && control === document.activeElement;
   if (control) control.disabled = true;
   try { return await work(); } catch (error) { toastProblem(error); return undefined; } finally {
     if (control) control.disabled = false;
+    // Browsers take the focus from what is disabled.
+    if (hadFocus && document.activeElement === document.body) control.focus();
   }
 }
 
 /** Inline instead of a toast: what could not be loaded, with a way to try again. */
 export function problemBox(error, again = null) {
-  return h("div", { class: "lt-problem", role: "alert" }, icon("warn"), h("p", {}, problem(error) || ""),
+  return h("div", { class: "lt-problem", role: "alert" }, icon("warn"), h("p", {}, problem(error) || error?.message || ""),
     again && button(t("again"), again));
 }
 
@@ -83,13 +100,19 @@ export function dialog(title, build, { wide = false } = {}) {
     const headId = newId();
     let given;
     const made = h("dialog", { class: `lt-dialog${wide ? " lt-wide" : ""}`, "aria-labelledby": headId,
-      onclose: () => { made.remove(); resolve(given); } });
+      onclose: () => { made.remove(); bringShelf(); resolve(given); } });
     const close = (value) => { given = value; made.close(); };
     fill(made, h("header", {}, h("h2", { id: headId }, title),
       button(null, () => close(), { kind: "quiet", label: t("close"), glyph: "close" })), build(close));
     document.body.append(made);
     made.showModal();
+    bringShelf();
   });
+}
+
+/** Of dialogs that belong to a page which is left. */
+export function closeDialogs() {
+  for (const open of document.querySelectorAll("dialog.lt-dialog[open]")) open.close();
 }
 
 /** Asks before something that cannot be taken back. */
@@ -121,6 +144,7 @@ export function menu(text, items, { label = null, glyph = "more", kind = "" } = 
   };
   list.addEventListener("keydown", (event) => {
     const all = [...list.querySelectorAll("button")], at = all.indexOf(document.activeElement);
+    if (event.key === "Tab") { close(false); return; }
     if (event.key === "Escape") close();
     else if (event.key === "ArrowDown") all[(at + 1) % all.length].focus();
     else if (event.key === "ArrowUp") all[(at - 1 + all.length) % all.length].focus();
@@ -157,13 +181,16 @@ export function save(name, content, type = "text/plain") {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** To the clipboard, said in a message. */
+/** To the clipboard, said in a message. Without https, or a while after the click, browsers know the old way only. */
 export async function copy(text) {
+  let isCopied = true;
   try { await navigator.clipboard.writeText(text); } catch {
-    const area = document.body.appendChild(h("textarea", { value: text, class: "lt-hidden" }));
+    const held = document.activeElement, area = front().appendChild(h("textarea", { value: text, class: "lt-hidden", "aria-hidden": "true" }));
     area.select();
-    document.execCommand("copy");
+    isCopied = document.execCommand("copy");
     area.remove();
+    held?.focus();
   }
-  toast(t("copied"));
+  if (isCopied) toast(t("copied"));
+  else toast(t("notCopied"), { kind: "error" });
 }

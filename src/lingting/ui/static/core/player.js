@@ -9,7 +9,7 @@ import { learn, t } from "./words.js";
 
 learn(learned);
 
-export const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3];
+const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3];
 const STEP_S = 5, KEPT = "lingting.speed";
 
 /**
@@ -20,19 +20,19 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
   const audio = new Audio();
   audio.preload = "metadata";
   audio.preservesPitch = true;
-  let known = duration, wish = null, frame = 0, isLost = false, stopAt = null;
+  let wish = null, frame = 0, isLost = false;
 
   const play = button(null, () => toggle(), { kind: "primary", label: t("player.play"), glyph: "play", class: "lt-button lt-primary lt-icon-only lt-player-play" });
   const back = button(null, () => step(-STEP_S), { kind: "quiet", label: t("player.back"), glyph: "rewind" });
   const ahead = button(null, () => step(STEP_S), { kind: "quiet", label: t("player.ahead"), glyph: "forward" });
-  const now = h("span", { class: "lt-player-now" }, clock(0)), whole = h("span", { class: "lt-soft" }, clock(known || null));
+  const now = h("span", { class: "lt-player-now" }, clock(0)), whole = h("span", { class: "lt-soft" }, clock(duration || null));
   const speeds = menu("1×", () => SPEEDS.map((speed) => ({ text: name(speed), glyph: speed === audio.playbackRate ? "check" : undefined, run: () => setSpeed(speed) })), { label: t("player.speed"), glyph: null, kind: "quiet" });
   speeds.classList.add("lt-player-speed");
   const speedText = speeds.querySelector("button span");
   const element = h("div", { class: "lt-player", role: "group", "aria-label": t("player") }, back, play, ahead, h("span", { class: "lt-player-clock lt-number" }, now, " / ", whole), speeds);
 
   const name = (speed) => `${speed}×`;
-  const length = () => (Number.isFinite(audio.duration) && audio.duration > 0 ? audio.duration : known);
+  const length = () => (Number.isFinite(audio.duration) && audio.duration > 0 ? audio.duration : duration);
   const position = () => (wish !== null ? wish : audio.currentTime);
 
   function show() {
@@ -45,7 +45,6 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
   function tick() {
     frame = 0;
     if (audio.paused) return;
-    if (stopAt !== null && audio.currentTime >= stopAt) { audio.pause(); stopAt = null; }
     show();
     frame = requestAnimationFrame(tick);
   }
@@ -78,7 +77,6 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
 
   function seek(s) {
     const to = Math.max(0, Math.min(s, length() || s));
-    stopAt = null;
     wish = to;
     if (audio.readyState >= 1) { audio.currentTime = to; }
     else load();
@@ -117,15 +115,11 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
   if (before) setSpeed(before);
 
   return {
-    element, audio,
+    element,
     get time() { return position(); },
     get duration() { return length(); },
     get isPlaying() { return !audio.paused && !audio.ended; },
-    get speed() { return audio.playbackRate; },
-    play: start, load, pause: () => audio.pause(), toggle, seek, step, faster, setSpeed,
-    /** A stretch, and then stop. */
-    playStretch(from, to) { seek(from); stopAt = to; start(); },
-    setDuration(s) { known = s; show(); },
+    load, play: start, pause: () => audio.pause(), toggle, seek, step, faster,
     destroy() {
       cancelAnimationFrame(frame);
       audio.pause();

@@ -2,14 +2,14 @@
 
 import uploadWords from "../words/upload.js";
 import { ApiError } from "./api.js";
+import { stamp } from "./format.js";
 import { learn, t } from "./words.js";
 
 learn(uploadWords);
 
 const RATE_HZ = 16_000;
-const GATHERED = 64;
-const QUIET = 0.0005;
-const QUIET_BLOCKS = 20;
+const GATHERED = 256;
+const QUIET = 0.0005, QUIET_S = 5;
 
 const refused = (key, given) => new ApiError(400, { code: key, message: t(key, given) });
 
@@ -85,10 +85,13 @@ export class Recorder {
   get seconds() { return this._context ? this._frames / this._context.sampleRate : 0; }
 
   _take(block) {
+    // The last ones arrive when it has been stopped, and are too short to be missed.
+    if (!this._context) return;
+    const rate = this._context.sampleRate;
     let sum = 0;
     for (const value of block) sum += value * value;
     const loudness = Math.sqrt(sum / block.length);
-    this._hear(loudness);
+    this._hear(loudness, block.length / rate);
     if (!this.isPaused) {
       const made = new Int16Array(block.length);
       for (let i = 0; i < block.length; i += 1) made[i] = Math.max(-1, Math.min(1, block[i])) * 32767;
@@ -96,15 +99,15 @@ export class Recorder {
       this._frames += made.length;
       // In blobs the browser may put it on the disk: hours fit.
       if (this._gathered.length >= GATHERED) this._settle();
+      this.onblock?.(block, rate);
     }
     // From -60 dB to 0 dB as 0 to 1.
-    if (!this.isPaused) this.onblock?.(block, this._context.sampleRate);
     this.onlevel?.(Math.max(0, Math.min(1, 1 + Math.log10(Math.max(loudness, 1e-6)) / 3)), this.seconds);
   }
 
-  _hear(loudness) {
-    this._quiet = loudness < QUIET ? this._quiet + 1 : 0;
-    const is = this._quiet >= QUIET_BLOCKS;
+  _hear(loudness, seconds) {
+    this._quiet = loudness < QUIET ? this._quiet + seconds : 0;
+    const is = this._quiet >= QUIET_S;
     if (is !== this._isQuiet) { this._isQuiet = is; this.onquiet?.(is); }
   }
 
@@ -120,9 +123,7 @@ export class Recorder {
     if (!this._frames) return null;
     this._settle();
     const now = new Date();
-    const two = (value) => String(value).padStart(2, "0");
-    const time = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())} ${two(now.getHours())}.${two(now.getMinutes())}.${two(now.getSeconds())}`;
-    return new File([header(this._frames, rate), ...this._blobs], `${t("recorder.name", { time })}.wav`, { type: "audio/wav", lastModified: now.getTime() });
+    return new File([header(this._frames, rate), ...this._blobs], `${t("recorder.name", { time: stamp(now) })}.wav`, { type: "audio/wav", lastModified: now.getTime() });
   }
 
   /** The microphone is let go. */

@@ -25,7 +25,7 @@ export const ACCEPT = ["audio/*", "video/*", ...[...MEDIA].map((ending) => `.${e
 const endingOf = (name) => (name.includes(".") ? name.split(".").pop().toLowerCase() : "");
 
 /** Whether it may hold sound; for sure only the service can tell. `strictly`: unknown endings do not. */
-export function isMedia(file, strictly = false) {
+function isMedia(file, strictly = false) {
   if (/^(audio|video)\//.test(file.type) || MEDIA.has(endingOf(file.name))) return true;
   return !strictly && !OTHERS.test(file.type) && !file.name.startsWith(".");
 }
@@ -35,15 +35,11 @@ export function isMedia(file, strictly = false) {
  * `found`: [{file, path}]; of folders only what looks like a recording is taken.
  */
 export function sorted(found) {
-  const good = [], others = [], told = [];
-  for (const one of found) {
-    if (!isMedia(one.file, Boolean(one.path))) others.push(one);
-    else if (!one.file.size) told.push(t("upload.emptyFile", { name: one.file.name }));
-    else good.push(one);
-  }
-  const named = others.filter((one) => !one.path);
-  if (named.length === 1) told.push(t("upload.notMedia", { name: named[0].file.name }));
-  else if (named.length) told.push(t("upload.notMediaMany", { n: named.length }));
+  const good = [], others = [], hollow = [], told = [];
+  for (const one of found) (isMedia(one.file, Boolean(one.path)) ? one.file.size ? good : hollow : others).push(one);
+  const say = (some, key) => { if (some.length) told.push(t(some.length === 1 ? `${key}.one` : key, { n: some.length, name: some[0].file.name })); };
+  say(hollow, "upload.emptyFile");
+  say(others.filter((one) => !one.path), "upload.notMedia");
   if (!good.length && !told.length && found.length) told.push(t("upload.noFiles"));
   return { good, told };
 }
@@ -106,13 +102,13 @@ function request(method, address, { body = null, headers = {}, signal, onsent } 
 const aborted = () => new DOMException("aborted", "AbortError");
 
 /** Whether the same request may go well a little later. */
-function isPassing(error) {
+export function isPassing(error) {
   if (error.isOffline || [502, 504].includes(error.status)) return true;
   return [429, 503].includes(error.status) && (error.retryAfterS ?? 1) <= LONGEST_WAIT_S && error.code !== "limit.storage";
 }
 
 /** Until `ms` have passed, the network is back, or it is not wanted any more. */
-function pause(ms, signal) {
+export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
     const end = (settle, value) => () => {
       clearTimeout(timer);
@@ -137,7 +133,7 @@ async function persistently(work, { signal, onheld, isReadable }) {
     } catch (error) {
       if (!(error instanceof ApiError) || !isPassing(error)) throw error;
       // A file that was changed or taken away looks like a lost connection to the browser.
-      if (error.isOffline && !await isReadable()) throw new ApiError(0, { code: "upload.gone", message: t("upload.gone") });
+      if (error.isOffline && !await isReadable()) throw new ApiError(0, { code: "upload.file_gone", message: t("upload.gone") });
       onheld?.([429, 503].includes(error.status) ? "busy" : "lost");
       await pause(Math.max((error.retryAfterS || 0) * 1000, Math.min(LONGEST_PAUSE_MS, 500 * 2 ** tries)), signal);
     }
@@ -208,6 +204,7 @@ async function sendPieces(file, fields, key, how, onprogress) {
       return found;
     }, how);
   } catch (error) {
+    // Lost, or nobody is signed in any more: the same file goes on where it was.
     if (!error.isOffline && error.status !== 401) forget(file, fields);
     if (error.name === "AbortError" && place !== null) request("DELETE", place, { headers: TUS }).catch(() => {});
     throw error;
@@ -226,7 +223,7 @@ async function finished(place, signal) {
   throw new ApiError(422, error || { code: "server.unclear", message: t("error.unclear", { status: asked.status }) });
 }
 
-const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+const base64 = (text) => btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
 
 // After the page was loaded again the same file goes on where it was: the key finds the upload.
 
@@ -313,7 +310,7 @@ export class Queue {
   }
 
   cancel(item) {
-    if (["waiting", "sending", "staged"].includes(item.state)) {
+    if (["waiting", "sending"].includes(item.state)) {
       // What may have arrived becomes a job, whoever hangs up: the answer says which one to cancel.
       if (item.held || item.size * (1 - item.share) > UNDERWAY_BYTES) item.control?.abort();
       item.state = "cancelled";
@@ -323,8 +320,7 @@ export class Queue {
 
   retry(item) {
     if (!["failed", "cancelled"].includes(item.state)) return;
-    // What was never started waits to be started; a request that failed is sent as a new one.
-    if (item.fields === null) { item.state = "staged"; this._tell(item); return; }
+    // A request that failed is sent as a new one.
     this.start(item.fields, [item]);
   }
 
@@ -335,7 +331,7 @@ export class Queue {
 
   /** Take back what `remove` took away. */
   restore(...items) {
-    for (const item of items) { if (item.state === "cancelled") item.state = "staged"; this.items.set(item.id, item); }
+    for (const item of items) this.items.set(item.id, item);
     this._tell(null);
   }
 
@@ -386,7 +382,7 @@ export class Queue {
 
 const queues = new Set();
 addEventListener("beforeunload", (event) => {
-  if ([...queues].some((queue) => queue.isBusy)) { event.preventDefault(); event.returnValue = t("upload.leave"); }
+  if ([...queues].some((queue) => queue.isBusy)) event.preventDefault();
 });
 
 /** What an item's state is called. */

@@ -25,8 +25,8 @@ function pairs(peaks) {
  * `onSeek(seconds, {final})` while somebody drags and at the end of it; `onMark(mark)` for a flag.
  * See `setPeaks`, `setSpans`, `setMarks` and `setTime` below; times are in seconds.
  */
-export function createWaveform({ label, onSeek = () => {}, onMark = null, height = 96, zoom: canZoom = true } = {}) {
-  let peaks = new Float32Array(0), loudest = 1, duration = 0, time = 0, spans = [], marks = [], selection = null;
+export function createWaveform({ label, onSeek = () => {}, onMark = null, height = 96 } = {}) {
+  let peaks = new Float32Array(0), loudest = 1, duration = 0, time = 0, spans = [], marks = [];
   let zoom = 1, offset = 0, width = 0, ratio = 1, drawing = 0, isStale = true, isDragging = false, isFollowing = true, colours = null, hoverX = null;
 
   const under = h("canvas", { class: "lt-wave-canvas", "aria-hidden": "true" });
@@ -39,7 +39,7 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
   const bar = h("input", { type: "range", class: "lt-wave-scroll", min: "0", max: "1000", value: "0", "aria-label": t("waveform.scroll"), hidden: true,
     oninput: () => { isFollowing = false; offset = (bar.value / 1000) * most(); draw(); } });
   const element = h("div", { class: "lt-wave" }, h("div", { class: "lt-wave-stage" }, slider, flags, tip),
-    canZoom && h("div", { class: "lt-wave-tools" }, bar, zoomOut, zoomIn));
+    h("div", { class: "lt-wave-tools" }, bar, zoomOut, zoomIn));
 
   const shown = () => duration / zoom;
   const most = () => Math.max(0, duration - shown());
@@ -51,7 +51,7 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     const get = (name) => style.getPropertyValue(name).trim() || "#888";
     return {
       ahead: get("--lt-wave-ahead"), played: get("--lt-wave-played"), head: get("--lt-wave-head"), soft: get("--lt-soft"), line: get("--lt-line"),
-      speech: get("--lt-accent-soft"), doubt: get("--lt-warn-soft"), busy: get("--lt-busy-soft"), gap: get("--lt-sunken"), select: get("--lt-mark"),
+      speech: get("--lt-accent-soft"), doubt: get("--lt-warn-soft"), busy: get("--lt-busy-soft"), gap: get("--lt-sunken"),
       font: `11px ${get("--lt-font")}`, ...Object.fromEntries(COLOURS.map((name, n) => [`c${n}`, get(name)])),
     };
   }
@@ -111,10 +111,6 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       pen.fillStyle = colours[span.kind] || colours.speech;
       if (isSpeaker) pen.fillRect(from, tall - 4, Math.max(1, to - from), 4);
       else pen.fillRect(from, 0, Math.max(1, to - from), tall);
-    }
-    if (selection) {
-      pen.fillStyle = colours.select;
-      pen.fillRect(x(selection[0]), 0, Math.max(2, x(selection[1]) - x(selection[0])), tall);
     }
     bars(pen, colours.ahead, 0, width, middle);
     ruler(pen, tall);
@@ -254,7 +250,7 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
   slider.addEventListener("pointercancel", release);
   slider.addEventListener("pointerleave", () => { hoverX = null; tip.hidden = true; drawTime(); });
   slider.addEventListener("wheel", (event) => {
-    if (!canZoom || !(event.ctrlKey || event.metaKey || (zoom > 1 && event.shiftKey))) return;
+    if (!(event.ctrlKey || event.metaKey || (zoom > 1 && event.shiftKey))) return;
     event.preventDefault();
     if (event.shiftKey) { isFollowing = false; offset = Math.min(most(), Math.max(0, offset + (event.deltaY / width) * shown())); tools(); draw(); return; }
     setZoom(zoom * (event.deltaY < 0 ? 1.25 : 0.8), at(event.clientX - slider.getBoundingClientRect().left));
@@ -264,8 +260,8 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     const step = event.shiftKey ? 1 : 5;
     const to = { ArrowLeft: time - step, ArrowDown: time - step, ArrowRight: time + step, ArrowUp: time + step, Home: 0, End: duration, PageUp: time + 30, PageDown: time - 30 }[event.key];
     if (to !== undefined) seek(to, true);
-    else if (canZoom && (event.key === "+" || event.key === "=")) setZoom(zoom * 2);
-    else if (canZoom && event.key === "-") setZoom(zoom / 2);
+    else if (event.key === "+" || event.key === "=") setZoom(zoom * 2);
+    else if (event.key === "-") setZoom(zoom / 2);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -304,7 +300,6 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
         onclick: () => (onMark ? onMark(mark) : seek(mark.at_s, true)) })));
       draw();
     },
-    setSelection(given) { selection = given; draw(); },
     setTime(s) {
       if (isDragging || s === time) return;
       time = s;
@@ -312,11 +307,6 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       if (follow()) draw();
       else drawTime();
     },
-    get zoom() { return zoom; },
-    set zoom(wish) { setZoom(wish); },
-    get isFollowing() { return isFollowing; },
-    scrollTo(s) { offset = Math.min(most(), Math.max(0, s - shown() / 2)); isFollowing = false; tools(); draw(); },
-    refresh: themed,
     destroy() {
       sized.disconnect();
       theme.disconnect();

@@ -41,10 +41,10 @@ export class Window {
       if (!element) {
         element = this.make(key);
         element.setAttribute("role", "listitem");
-        element.setAttribute("aria-setsize", String(this.keys.length));
         this.made.set(key, element);
       }
       element.style.transform = `translateY(${i * this.height}px)`;
+      element.setAttribute("aria-setsize", String(this.keys.length));
       element.setAttribute("aria-posinset", String(i + 1));
       this.draw(element, key);
       if (this.space.children[i - first] !== element) this.space.insertBefore(element, this.space.children[i - first] || null);

@@ -41,15 +41,15 @@ function picker(taken) {
     if (good.length) taken(good);
   };
   const input = (label, more) => h("input", { type: "file", hidden: true, tabindex: -1, "aria-label": label, ...more, onchange: ({ target }) => { take(chosen(target)); target.value = ""; } });
-  const files = input(t("batch.choose"), { multiple: true, accept: ACCEPT }), folder = input(t("batch.folder"), { webkitdirectory: true });
-  const told = h("p", { role: "status" }, t("batch.drop"));
+  const files = input(t("upload.choose"), { multiple: true, accept: ACCEPT }), folder = input(t("upload.folder"), { webkitdirectory: true });
+  const told = h("p", { role: "status" }, t("upload.drop"));
   const element = h("div", {
     class: "lt-drop",
     ondragover: (event) => { event.preventDefault(); element.classList.add("lt-over"); },
-    ondragleave: () => element.classList.remove("lt-over"),
+    ondragleave: (event) => element.classList.toggle("lt-over", element.contains(event.relatedTarget)),
     ondrop: (event) => { event.preventDefault(); element.classList.remove("lt-over"); dropped(event.dataTransfer).then(take, toastProblem); },
   }, icon("layers"), told, h("div", { class: "lt-row" },
-    button(t("batch.choose"), () => files.click(), { glyph: "plus" }), button(t("batch.folder"), () => folder.click(), { glyph: "folder" })), files, folder);
+    button(t("upload.choose"), () => files.click(), { glyph: "plus" }), button(t("upload.folder"), () => folder.click(), { glyph: "folder" })), files, folder);
   return { element, say: (text) => { told.textContent = text; }, choose: () => files.click() };
 }
 
@@ -92,9 +92,10 @@ class AllBatches {
   async refresh() {
     const ids = [...this.changed].slice(0, 8);
     for (const id of ids) this.changed.delete(id);
-    try {
-      for (const one of await Promise.all(ids.map((id) => api.get(`/batches/${id}`)))) this.batches.set(one.id, one);
-    } catch { return; }  // the next event brings it
+    await Promise.all(ids.map((id) => api.get(`/batches/${id}`).then(
+      (one) => this.batches.set(id, one),
+      // Perhaps nothing more happens to it: it is asked for until it is known.
+      (error) => { if (error.status !== 404) this.changed.add(id); })));
     if (ids.length && !this.isClosed) this.draw();
   }
 
@@ -130,7 +131,8 @@ class AllBatches {
     const who = await me.catch(() => null);
     if (!who || this.form.firstChild) return;
     const options = optionsPanel(who.user);
-    const name = h("input", { type: "text", value: t("batch.name.default", { day: day(new Date().toISOString()) }), maxlength: 500, required: true });
+    const title = t("batch.name.default", { day: day(new Date().toISOString()) });
+    const name = h("input", { type: "text", value: title, maxlength: 500 });
     let files = [];
     const pick = picker((found) => {
       files = [...files, ...found];
@@ -138,13 +140,13 @@ class AllBatches {
       pick.say(t(files.length === 1 ? "batch.chosen.one" : "batch.chosen", { n: files.length, size: bytes }));
       clear.hidden = false;
     });
-    const clear = button(t("batch.clear"), () => { files = []; clear.hidden = true; pick.say(t("batch.drop")); }, { kind: "quiet", hidden: true });
+    const clear = button(t("batch.clear"), () => { files = []; clear.hidden = true; pick.say(t("upload.drop")); }, { kind: "quiet", hidden: true });
     pick.element.append(clear);
     const behind = toggle(t("batch.behind"), { checked: true, hint: t("batch.behind.hint") });
     const start = async () => {
       if (!files.length) { toast(t("batch.noFiles"), { kind: "error" }); return; }
       const priority = behind.querySelector("input").checked ? "low" : "normal";
-      const batch = await api.post("/batches", { name: name.value.trim() || name.defaultValue || t("batch.new"), priority }, { headers: { "Idempotency-Key": key } });
+      const batch = await api.post("/batches", { name: name.value.trim() || title, priority }, { headers: { "Idempotency-Key": key } });
       const queue = queueOf(batch.id);
       queue.add(files);
       queue.start({ ...options.value(), batch: batch.id, priority });
@@ -169,7 +171,7 @@ class AllBatches {
 
 class OneBatch {
   constructor(into, id) {
-    Object.assign(this, { into, id, queue: queueOf(id), filter: "all", batch: null, orderDirty: true });
+    Object.assign(this, { into, id, queue: queueOf(id), filter: "all", batch: null });
     this.live = new LiveJobs(() => this.later(), { batch: id });
     fill(into, h("h1", { class: "lt-batch-title" }, t("page.batch")), spinner());
     this.load();
@@ -179,6 +181,8 @@ class OneBatch {
     try {
       this.batch = await api.get(`/batches/${this.id}`);
       if (this.isClosed) return;
+      this.window?.close();
+      this.unlisten?.();
       this.build();
       this.live.start();
       this.unlisten = this.queue.listen((item) => this.heard(item));
@@ -225,7 +229,7 @@ class OneBatch {
       h("div", { class: "lt-top" }, h("div", {}, h("h1", { class: "lt-batch-title" }, this.batch.name), h("p", {}, when(this.batch.created_at))), this.state),
       h("section", { class: "lt-card lt-batch-all", "aria-label": t("batch.column.progress") }, this.bar, this.facts),
       h("div", { class: "lt-batch-tools" }, this.halt, this.stop, this.again,
-        menu(t("batch.download"), () => [
+        menu(t("upload.download"), () => [
           { text: t("batch.csv"), run: () => this.table("csv") }, { text: t("batch.json"), run: () => this.table("json") },
           { text: t("batch.zip"), run: () => this.zip() },
         ], { glyph: "download" }),
@@ -257,12 +261,8 @@ class OneBatch {
 
   entries() {
     const jobs = [...this.live.jobs.values()].filter((job) => job.batch_id === this.id);
-    if (this.sortedCount !== jobs.length) {
-      jobs.sort((a, b) => (a.created_at < b.created_at ? -1 : a.created_at > b.created_at ? 1 : a.id < b.id ? -1 : 1));
-      this.order = jobs.map((job) => job.id);
-      this.sortedCount = jobs.length;
-    }
-    return { jobs: this.order.map((id) => this.live.jobs.get(id)), items: this.queue.all("waiting", "sending", "failed", "cancelled") };
+    jobs.sort((a, b) => (a.created_at < b.created_at ? -1 : a.created_at > b.created_at ? 1 : a.id < b.id ? -1 : 1));
+    return { jobs, items: this.queue.all("waiting", "sending", "failed", "cancelled") };
   }
 
   render() {
@@ -290,7 +290,7 @@ class OneBatch {
       h("strong", {}, t("batch.counts", { done: counts.done, n: count })),
       ["running", "queued", "paused", "unsent", "cancelled"].map((one) => counts[one] > 0 && h("span", {}, t(`batch.count.${one}`, { n: counts[one] }))),
       counts.failed > 0 && h("span", { class: "lt-bad" }, t("batch.count.failed", { n: counts.failed })),
-      eta ? h("span", {}, t("batch.left", { time: about(eta) })) : null,
+      eta ? h("span", {}, t("upload.left", { time: about(eta) })) : null,
       sound > 0 && h("span", {}, t("batch.audio", { time: clock(sound) })));
     this.halt.hidden = isOver || !count;
     const halt = t(this.isPaused ? "batch.resume" : "batch.pause");
@@ -332,7 +332,7 @@ class OneBatch {
     fill(element.meta,
       job ? stateBadge(job.state) : badge(stateText(item, this.queue), { sending: "busy", failed: "bad" }[item.state]),
       job?.state === "running" && share !== null && h("span", {}, percent(share)),
-      job?.state === "running" && job.eta_s ? h("span", {}, t("batch.left", { time: about(job.eta_s) })) : null,
+      job?.state === "running" && job.eta_s ? h("span", {}, t("upload.left", { time: about(job.eta_s) })) : null,
       error ? h("span", { title: error }, error) : h("span", {}, job ? (job.total_s ? clock(job.total_s) : "") : size(item.size)));
     element.bar.style.visibility = isMoving ? "visible" : "hidden";
     element.bar.setAttribute("aria-label", t("batch.progress", { name: one.name }));
@@ -347,15 +347,15 @@ class OneBatch {
   actionsOfJob(job) {
     const { id, name } = job;
     const change = (what) => ({ currentTarget }) => guarded(currentTarget, async () => this.live.put(await api.post(`/jobs/${id}/${what}`)));
-    if (job.state === "done") return h("a", { class: "lt-button lt-quiet", href: `/app/recordings?id=${encodeURIComponent(job.recording_id)}`, "aria-label": t("batch.openOne", { name }) }, t("batch.open"));
-    if (!isFinished(job)) return button(null, change("cancel"), { kind: "quiet", label: t("batch.cancelOne", { name }), glyph: "close" });
-    return [job.state === "failed" && this.whyButton(name, () => this.live.jobs.get(id)?.error && new ApiError(422, this.live.jobs.get(id).error)), button(null, change("retry"), { kind: "quiet", label: t("batch.retryOne", { name }), glyph: "refresh" })];
+    if (job.state === "done") return h("a", { class: "lt-button lt-quiet", href: `/app/recordings?id=${encodeURIComponent(job.recording_id)}`, "aria-label": t("upload.openOne", { name }) }, t("upload.open"));
+    if (!isFinished(job)) return button(null, change("cancel"), { kind: "quiet", label: t("upload.cancelOne", { name }), glyph: "close" });
+    return [job.state === "failed" && this.whyButton(name, () => this.live.jobs.get(id)?.error && new ApiError(422, this.live.jobs.get(id).error)), button(null, change("retry"), { kind: "quiet", label: t("upload.retryOne", { name }), glyph: "refresh" })];
   }
 
   actionsOfItem(item) {
     const { name } = item;
-    if (["failed", "cancelled"].includes(item.state)) return [item.error && this.whyButton(name, () => item.error), button(null, () => this.queue.retry(item), { kind: "quiet", label: t("batch.retryOne", { name }), glyph: "refresh" })];
-    return button(null, () => this.queue.cancel(item), { kind: "quiet", label: t("batch.cancelOne", { name }), glyph: "close" });
+    if (["failed", "cancelled"].includes(item.state)) return [item.error && this.whyButton(name, () => item.error), button(null, () => this.queue.retry(item), { kind: "quiet", label: t("upload.retryOne", { name }), glyph: "refresh" })];
+    return button(null, () => this.queue.cancel(item), { kind: "quiet", label: t("upload.cancelOne", { name }), glyph: "close" });
   }
 
   /** The whole sentence, for which a row has no room. */
@@ -399,10 +399,10 @@ class OneBatch {
   zip() {
     let stored = ["txt", "docx"];
     try { stored = JSON.parse(localStorage.getItem(ZIP)) || stored; } catch { /* as it is */ }
+    const until = new AbortController();
     return dialog(t("batch.zip.title"), (close) => {
       const boxes = FORMATS.map(([format, text]) => toggle(text, { checked: stored.includes(format) }));
       const words = toggle(t("batch.zip.words"));
-      const until = new AbortController();
       const get = ({ currentTarget }) => guarded(currentTarget, async () => {
         const formats = FORMATS.map(([format]) => format).filter((_, i) => boxes[i].querySelector("input").checked);
         if (!formats.length) { toast(t("batch.zip.none"), { kind: "error" }); return; }
@@ -411,8 +411,8 @@ class OneBatch {
         close();
       });
       return [h("p", {}, t("batch.zip.text")), h("div", { class: "lt-batch-formats" }, boxes), words,
-        h("footer", {}, button(t("cancel"), () => { until.abort(); close(); }), button(t("batch.zip.go"), get, { kind: "primary", glyph: "download" }))];
-    });
+        h("footer", {}, button(t("cancel"), () => close()), button(t("batch.zip.go"), get, { kind: "primary", glyph: "download" }))];
+    }).then(() => until.abort());
   }
 }
 

@@ -3,13 +3,13 @@
 import { api, listen } from "../core/api.js";
 import { createClipChooser } from "../core/clip.js";
 import { fill, h } from "../core/dom.js";
-import { clock, languageName } from "../core/format.js";
+import { LANGUAGES, clock, languageName } from "../core/format.js";
 import { hear } from "../core/hear.js";
 import { differences, occurrences } from "../core/hotwords.js";
 import { badge, button, field, problem, progress, select, spinner, stateBadge } from "../core/parts.js";
 import { t } from "../core/words.js";
 
-const LANGUAGES = ["zh", "yue", "en", "ja", "ko", "de", "fr", "es"], LONG_S = 300;
+const LONG_S = 300;
 
 /** `words()` are those to test. {element, release()} */
 export function createTrial(words) {
@@ -17,7 +17,7 @@ export function createTrial(words) {
   const chooser = createClipChooser({ onchange: took });
   const player = h("audio", { controls: true, class: "lt-glossaries-player", "aria-label": t("glossaries.test.listen"), hidden: true, preload: "metadata", onerror: () => { player.hidden = true; } });
   const long = h("p", { class: "lt-hint" });
-  const language = select([["", t("glossaries.test.auto")], ...LANGUAGES.map((code) => [code, languageName(code)])]);
+  const language = select([["", t("options.language.auto")], ...LANGUAGES.map((code) => [code, languageName(code)])]);
   const run = button(t("glossaries.test.run"), () => (running ? stop() : start()), { kind: "primary", glyph: "play", disabled: true });
   const told = h("div", { class: "lt-glossaries-summary", role: "status" });
   const sides = { without: side("without"), with: side("with") };
@@ -25,7 +25,7 @@ export function createTrial(words) {
   const element = h("section", { class: "lt-card", "aria-label": t("glossaries.test") },
     h("h2", {}, t("glossaries.test")), h("p", { class: "lt-soft" }, t("glossaries.test.about")),
     chooser.element, player, long,
-    h("div", { class: "lt-row lt-glossaries-run" }, field(t("glossaries.test.language"), language), run), told, result);
+    h("div", { class: "lt-row lt-glossaries-run" }, field(t("options.language"), language), run), told, result);
 
   function took(clip) {
     stop();

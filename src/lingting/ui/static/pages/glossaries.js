@@ -40,10 +40,7 @@ customElements.define("lt-glossaries", class extends HTMLElement {
 
   disconnectedCallback() { this.trial.release(); }
 
-  addressChanged() {
-    document.title = `${t("page.glossaries")} · ${t("product")}`;
-    if (this.#items) this.#show();
-  }
+  addressChanged() { if (this.#items) this.#show(); }
 
   get #wanted() { return new URLSearchParams(location.search).get("id"); }
 
@@ -146,19 +143,11 @@ customElements.define("lt-glossaries", class extends HTMLElement {
     this.typed = typed;
     this.fields = { name, audience };
 
-    const items = () => [
-      may && { text: t("glossaries.add"), glyph: "plus", run: () => this.#pick((file) => this.#add(file)) },
-      { text: t("glossaries.copy"), glyph: "copy", run: () => this.#copy(found) },
-      { text: t("glossaries.exportTxt"), glyph: "download", run: () => save(`${found.name || name.value || "glossary"}.txt`, toText(this.#words())) },
-      { text: t("glossaries.exportCsv"), glyph: "download", run: () => save(`${found.name || name.value || "glossary"}.csv`, toCsv(this.#words()), "text/csv") },
-      may && { text: t("delete"), glyph: "trash", danger: true, run: () => this.#delete(found) },
-    ].filter(Boolean);
-
     fill(this.place,
       h("a", { class: "lt-glossaries-back", href: "/app/glossaries" }, t("glossaries.back")),
       h("section", { class: "lt-card", "aria-label": found.name || t("glossaries.new") },
         h("div", { class: "lt-row lt-spread lt-glossaries-title" }, h("div", {}, h("h2", {}, found.name || t("glossaries.new")), !isNew && h("p", { class: "lt-soft lt-small" }, t("glossaries.changed", { when: when(found.changed_at), revision: found.revision }))),
-          menu(null, items, { label: t("more") })),
+          menu(null, () => this.#actions(found, may), { label: t("more") })),
         isNew && h("div", { class: "lt-grid" }, field(t("glossaries.name"), name), this.#audiences().length > 1 && field(t("glossaries.audience"), audience)),
         !may && h("p", { class: "lt-note" }, t("glossaries.readOnly")),
         field(t("glossaries.editor"), area), told,
@@ -168,34 +157,54 @@ customElements.define("lt-glossaries", class extends HTMLElement {
     if (isNew && !name.value) name.focus();
   }
 
+  #actions(found, may) {
+    const stem = found.name || this.fields.name.value || "glossary";
+    return [
+      may && { text: t("glossaries.add"), glyph: "plus", run: () => this.#pick((file) => this.#add(file)) },
+      { text: t("glossaries.copy"), glyph: "copy", run: () => this.#copy(found) },
+      { text: t("glossaries.exportTxt"), glyph: "download", run: () => save(`${stem}.txt`, toText(this.#words())) },
+      { text: t("glossaries.exportCsv"), glyph: "download", run: () => save(`${stem}.csv`, toCsv(this.#words()), "text/csv") },
+      may && { text: t("delete"), glyph: "trash", danger: true, run: () => this.#delete(found) },
+    ].filter(Boolean);
+  }
+
   #words() { return this.area ? wordsOf(this.area.value) : []; }
 
   async #save(control) {
-    const found = this.#open, isNew = found.id === NEW, given = this.#words();
+    const found = this.#open, isNew = found.id === NEW, given = this.#words(), text = this.area.value;
     const name = isNew ? this.fields.name.value.trim() : found.name;
     if (!name) { toast(t("glossaries.noName"), { kind: "warn" }); this.fields.name.focus(); return; }
+    if (name.startsWith(".") || name.includes("/")) { toast(t("glossaries.badName"), { kind: "warn" }); this.fields.name.focus(); return; }
     if (!given.length) { toast(t("glossaries.noWords"), { kind: "warn" }); this.area.focus(); return; }
     const where = isNew ? this.#where(this.fields.audience.value) : { for_all: found.owner === null && found.department === null, department: found.department };
     await guarded(control, async () => {
       try {
         const made = await put(name, given, isNew ? 0 : drafts.get(found.id)?.revision ?? found.revision, where);
-        this.#kept(found, made, where);
+        this.#kept(found, made, where, text);
       } catch (error) {
         if (error.code !== "store.revision_conflict") throw error;
-        if (isNew) { toast(t("glossaries.taken"), { kind: "warn" }); this.fields.name.focus(); } else await this.#settle(found, given, where);
+        if (isNew) { toast(t("glossaries.taken"), { kind: "warn" }); this.fields.name.focus(); } else await this.#settle(found, given, where, text);
       }
     });
   }
 
   #where(audience) { return { for_all: audience === "all", department: audience === "department" ? this.#who.department : null }; }
 
-  #kept(before, made, where) {
+  /** `text` is what was sent: what was typed since then is not saved yet. */
+  #kept(before, made, where, text) {
+    const left = drafts.get(before.id);
     drafts.delete(before.id);
+    if (left && left.text !== text) drafts.set(made.id, { ...left, base: made.words, revision: made.revision });
     const action = before.id === NEW ? null : { text: t("undo"), run: () => this.#take(made, before.words, where) };
     toast(t("glossaries.saved", { words: counted(made.count) }), { action });
     this.#relist().catch(toastProblem);
-    if (before.id === NEW) go(`glossaries?id=${encodeURIComponent(made.id)}`, { replace: true });
+    if (before.id === NEW) this.#follow(NEW, made.id);
     else if (this.#open?.id === made.id) this.#edit(made);
+  }
+
+  /** To where a list is now, unless somebody has gone elsewhere meanwhile. */
+  #follow(from, to) {
+    if (this.isConnected && this.#wanted === from) go(to ? `glossaries?id=${encodeURIComponent(to)}` : "glossaries", { replace: Boolean(to) });
   }
 
   /** What was saved last is as it was before. */
@@ -209,7 +218,7 @@ customElements.define("lt-glossaries", class extends HTMLElement {
   }
 
   /** Somebody else was quicker: theirs, mine, or both. */
-  async #settle(found, mine, where) {
+  async #settle(found, mine, where, text) {
     let theirs;
     try { theirs = await api.get(`/glossaries/${encodeURIComponent(found.id)}`); } catch (error) {
       if (error.code !== "store.glossary_not_found") throw error;
@@ -217,8 +226,8 @@ customElements.define("lt-glossaries", class extends HTMLElement {
         h("footer", {}, button(t("cancel"), () => close(false)), button(t("glossaries.conflict.again"), () => close(true), { kind: "primary" }))]);
       if (!isWanted) return;
       const made = await put(found.name, mine, 0, where);
-      this.#kept({ ...found, id: found.id }, made, where);
-      go(`glossaries?id=${encodeURIComponent(made.id)}`, { replace: true });
+      this.#kept(found, made, where, text);
+      this.#follow(found.id, made.id);
       return;
     }
     const base = drafts.get(found.id)?.base ?? found.words;
@@ -230,7 +239,7 @@ customElements.define("lt-glossaries", class extends HTMLElement {
     if (!choice) return;
     if (choice === "theirs") { drafts.delete(found.id); this.#edit(theirs); return; }
     const made = await put(found.name, choice === "mine" ? mine : merged(base, mine, theirs.words), theirs.revision, where);
-    this.#kept(theirs, made, where);
+    this.#kept(theirs, made, where, text);
   }
 
   async #delete(found) {
@@ -239,9 +248,9 @@ customElements.define("lt-glossaries", class extends HTMLElement {
     try {
       const was = await api.delete(`/glossaries/${encodeURIComponent(found.id)}`, where.for_all ? { for_all: true } : { department: where.department });
       drafts.delete(found.id);
-      go("glossaries");
+      this.#follow(found.id, null);
       await this.#relist();
-      await this.#show();
+      if (!this.#wanted) await this.#show();
       toast(t("glossaries.deleted", { name: found.name }), { action: { text: t("undo"), run: async () => {
         try {
           const made = await put(was.name, was.words, 0, where);
@@ -257,8 +266,14 @@ customElements.define("lt-glossaries", class extends HTMLElement {
 
   /** A new list that is not saved yet. */
   #begin(name, given) {
+    const before = drafts.get(NEW);
+    if (before && !isEmpty(before)) toast(t("glossaries.replaced"), { action: { text: t("undo"), run: () => { drafts.set(NEW, before); this.#new(); } } });
     drafts.set(NEW, { name: name.slice(0, 100), text: given.join("\n"), audience: "own" });
-    if (this.#wanted === NEW) this.#show();
+    this.#new();
+  }
+
+  #new() {
+    if (this.isConnected && this.#wanted === NEW) this.#show();
     else go(`glossaries?id=${NEW}`);
   }
 
@@ -271,7 +286,9 @@ customElements.define("lt-glossaries", class extends HTMLElement {
 
   async #read(file) {
     if (file.size > FILE_BYTES) { toast(t("glossaries.bigFile"), { kind: "warn" }); return null; }
-    const found = fromFile(file.name, await file.arrayBuffer());
+    const bytes = await file.arrayBuffer().catch(() => null);
+    if (!bytes) { toast(t("upload.gone"), { kind: "warn" }); return null; }
+    const found = fromFile(file.name, bytes);
     if (!found.length) { toast(t("glossaries.noFileWords"), { kind: "warn" }); return null; }
     return found;
   }

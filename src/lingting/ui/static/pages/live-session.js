@@ -5,16 +5,18 @@ import { hear } from "../core/hear.js";
 import { isFinished, LiveJobs } from "../core/jobs.js";
 import { Pauses } from "../core/pauses.js";
 import { header, Recorder } from "../core/recorder.js";
-import { newKey, send } from "../core/upload.js";
+import { isPassing, newKey, pause, send } from "../core/upload.js";
 
 const AT_ONCE = 2, LONGEST_PAUSE_MS = 10_000, ASKED_MS = 5000;
-const PASSING = new Set([429, 502, 503, 504]);
 
 /** States: asking, on, stopped, saving, saved, failed. A piece: {at_s, text, state, error}; heard, waiting, failed. */
 export class Session {
-  /** `options` are fields of the forms: language, glossary. `changed(piece)` for each change, of a piece or of all. */
-  constructor({ options, changed, leveled, ended }) {
-    Object.assign(this, { options, changed, ended });
+  /**
+   * `options` are fields of the forms: language, glossary. Whoever looks on sets `changed(piece)`, for each
+   * change, of a piece or of all; `leveled(level)`; and `ended()`, when the microphone is taken away.
+   */
+  constructor({ options }) {
+    Object.assign(this, { options, changed: () => {}, leveled: () => {}, ended: () => {} });
     this.pieces = [];
     this.state = "asking";
     this.file = null;
@@ -23,21 +25,18 @@ export class Session {
     this.job = null;
     this.error = null;
     this.startedAt = new Date();
-    this._key = newKey();
     this._asking = 0;
     this._control = new AbortController();
     this._recorder = new Recorder({
-      onlevel: leveled,
+      onlevel: (level) => this.leveled(level),
       onquiet: (is) => { this.isQuiet = is; this._tell(); },
-      onended: () => { this.stop(); this.ended(); },
+      onended: () => this.ended(),
       onblock: (block, rate) => this._block(block, rate),
     });
   }
 
   get seconds() { return this._seconds ?? this._recorder.seconds; }
   get isUnsaved() { return ["on", "stopped", "saving", "failed"].includes(this.state); }
-  get isBehind() { return this.pieces.some((one) => one.state === "waiting"); }
-  get deviceId() { return this._recorder.deviceId; }
   get text() { return this.pieces.map((one) => one.text).filter(Boolean).join("\n"); }
 
   _tell(piece = null) { this.changed(piece); }
@@ -84,7 +83,7 @@ export class Session {
       this.isLost = false;
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (error.isOffline || PASSING.has(error.status)) {
+      if (isPassing(error)) {
         this.isLost = error.isOffline;
         wait_ms = Math.max(1000 * (error.retryAfterS || 0), Math.min(LONGEST_PAUSE_MS, 500 * 2 ** piece.tries));
         piece.tries += 1;
@@ -93,7 +92,7 @@ export class Session {
         Object.assign(piece, { state: "failed", error });
       }
     }
-    if (wait_ms) await new Promise((resolve) => { setTimeout(resolve, wait_ms); addEventListener("online", resolve, { once: true }); });
+    if (wait_ms) await pause(wait_ms, this._control.signal).catch(() => {});
     this._asking -= 1;
     piece.isAsked = false;
     this._tell(piece);
@@ -119,13 +118,16 @@ export class Session {
     this._tell();
   }
 
-  /** Keeps it as a recording; goes on by itself after a lost connection. `job` is its job then. */
+  /** Keeps what was heard as a recording; goes on by itself after a lost connection. `job` is its job then. */
   async save(name) {
-    this.stop();
     if (this.state !== "stopped" && this.state !== "failed") return;
     Object.assign(this, { state: "saving", share: 0, error: null });
     this._tell();
-    this._named ||= new File([this.file], name, { type: "audio/wav", lastModified: this.startedAt.getTime() });
+    // Under the same name what arrived is not sent again; under another one it is another request.
+    if (this._named?.name !== name) {
+      this._named = new File([this.file], name, { type: "audio/wav", lastModified: this.startedAt.getTime() });
+      this._key = newKey();
+    }
     try {
       const job = await send(this._named, {
         fields: { ...this.options, priority: "high", words: "true" }, key: this._key, signal: this._control.signal,

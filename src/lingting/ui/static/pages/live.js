@@ -2,11 +2,11 @@
 
 import words from "../words/live.js";
 import { api } from "../core/api.js";
-import { fill, h, newId } from "../core/dom.js";
-import { clock, languageName, percent } from "../core/format.js";
+import { fill, h } from "../core/dom.js";
+import { LANGUAGES, clock, languageName, percent, stamp } from "../core/format.js";
 import { icon } from "../core/icons.js";
 import { go } from "../core/main.js";
-import { button, field, menu, problem, problemBox, progress, save, select, toast } from "../core/parts.js";
+import { button, field, menu, problem, problemBox, progress, save, select, toast, toastProblem } from "../core/parts.js";
 import { microphones } from "../core/recorder.js";
 import { learn, t } from "../core/words.js";
 import { Session } from "./live-session.js";
@@ -14,7 +14,6 @@ import { Session } from "./live-session.js";
 learn(words);
 
 const SIZES = [20, 24, 28, 34, 40, 48, 58, 70, 84, 100], LOOKS = ["page", "dark", "yellow", "light"];
-const LANGUAGES = ["zh", "yue", "en", "ja", "ko", "de", "fr", "es"];
 const PLACE = "lingting.live", SHOWN = 400;
 
 const chosen = (() => {
@@ -27,9 +26,20 @@ let session = null;
 
 addEventListener("beforeunload", (event) => { if (session?.isUnsaved) event.preventDefault(); });
 
-/** Nobody looks at it any more: a message says when it is done. */
+/** The microphone is off; a session in which nothing was heard is none. */
+function stop() {
+  session.stop();
+  if (session.file) return;
+  session.end();
+  session = null;
+}
+
+/** Nobody looks at it any more: a message says when it is done, or that it could not be saved. */
 function aside(left) {
+  let told = left.error;
   left.changed = () => {
+    if (left.error && left.error !== told) toastProblem(left.error);
+    told = left.error;
     if (left.job?.state !== "done") return;
     left.changed = () => {};
     if (session === left) session = null;
@@ -37,14 +47,12 @@ function aside(left) {
   };
 }
 
-const two = (value) => String(value).padStart(2, "0");
-const stampOf = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}.${two(at.getMinutes())}`;
-
 customElements.define("lt-live", class extends HTMLElement {
   #lines = new Map();
   #isAtEnd = true;
   #awake = null;
   #drawn = null;
+  #kept = null;
   #full = () => this.#drawFull();
   #seen = () => { if (document.visibilityState === "visible" && session?.state === "on") this.#stayAwake(); };
 
@@ -54,7 +62,7 @@ customElements.define("lt-live", class extends HTMLElement {
     this.now = h("p", { class: "lt-live-now" });
     this.trouble = h("div", {});
     this.controls = h("div", { class: "lt-row" });
-    this.meter = h("meter", { class: "lt-live-meter", min: 0, max: 1, low: 0.15, "aria-label": t("live.level") });
+    this.meter = h("meter", { class: "lt-live-meter", min: 0, max: 1, low: 0.15, "aria-label": t("recorder.level") });
     this.time = h("span", { class: "lt-number lt-live-time", role: "timer", "aria-label": t("live.time") });
     this.sizes = h("input", { type: "range", class: "lt-live-size", min: 0, max: SIZES.length - 1, step: 1, "aria-label": t("live.size"), oninput: () => this.#size(Number(this.sizes.value)) });
     this.fullButton = button(null, () => this.#toggleFull(), { kind: "quiet", glyph: "expand", label: t("live.full"), class: "lt-button lt-quiet lt-icon-only" });
@@ -79,9 +87,14 @@ customElements.define("lt-live", class extends HTMLElement {
     document.removeEventListener("visibilitychange", this.#seen);
     this.#awake?.release().catch(() => {});
     if (!session) return;
-    if (session.state === "on") { session.stop(); toast(t("live.left"), { kind: "warn" }); }
-    if (session.state === "asking") { session.stop(); session = null; return; }
-    aside(session);
+    if (session.state === "on") {
+      stop();
+      if (session) toast(t("live.left"), { kind: "warn" });
+    } else if (session.state === "asking") {
+      session.stop();
+      session = null;
+    }
+    if (session) aside(session);
   }
 
   // The session.
@@ -89,8 +102,8 @@ customElements.define("lt-live", class extends HTMLElement {
   #listen() {
     if (!session) return;
     session.changed = (piece) => (piece ? this.#drawPiece(piece) : this.#draw());
-    session.ended = () => toast(t("recorder.ended"), { kind: "warn" });
-    session._recorder.onlevel = (level) => this.#level(level);
+    session.ended = () => { toast(t("recorder.ended"), { kind: "warn" }); this.#stop(); };
+    session.leveled = (level) => this.#level(level);
   }
 
   async #start() {
@@ -104,7 +117,8 @@ customElements.define("lt-live", class extends HTMLElement {
       this.#stayAwake();
       this.#drawOptions();
     } catch (error) {
-      if (session === mine) session = null;
+      if (session !== mine) return;
+      session = null;
       this.#drawAll();
       fill(this.trouble, problemBox(error, () => this.#start()));
     }
@@ -112,17 +126,19 @@ customElements.define("lt-live", class extends HTMLElement {
 
   async #stayAwake() {
     try { this.#awake = await navigator.wakeLock?.request("screen"); } catch { /* the screen may go dark then */ }
+    if (session?.state !== "on") this.#awake?.release().catch(() => {});
   }
 
   #stop() {
-    session.stop();
+    stop();
     this.#awake?.release().catch(() => {});
-    if (!session.file) { session.end(); session = null; }
     this.#drawAll();
   }
 
   #discard() {
     const left = session;
+    // Captions that are still on their way belong to nothing that is shown.
+    left.changed = () => {};
     session = null;
     this.#drawAll();
     toast(t("live.discarded"), { action: { text: t("undo"), run: () => {
@@ -133,8 +149,9 @@ customElements.define("lt-live", class extends HTMLElement {
   }
 
   #save() {
-    const name = (this.name?.value.trim() || t("live.nameOf", { time: stampOf(session.startedAt) })).replace(/[/\\]/g, "-");
-    this.#awake?.release().catch(() => {});
+    if (session.state === "on") this.#stop();
+    if (!session) return;
+    const name = (this.name?.value.trim() || t("live.nameOf", { time: stamp(session.startedAt) })).replace(/[/\\]/g, "-");
     session.save(`${name.replace(/\.wav$/i, "")}.wav`);
   }
 
@@ -172,12 +189,12 @@ customElements.define("lt-live", class extends HTMLElement {
       state === "on" && [button(t("live.stop"), () => this.#stop(), { kind: "primary", glyph: "stop" }), button(t("live.save"), () => this.#save(), { glyph: "check" })],
       state === "saved" && button(t("live.new"), () => { aside(session); session = null; this.#drawAll(); }, { glyph: "mic" }),
       ["stopped", "failed"].includes(state) && [button(t(state === "failed" ? "live.saveAgain" : "live.save"), () => this.#save(), { kind: "primary", glyph: "check" }),
-        menu(t("live.files"), () => this.#files(), { glyph: "download" }), button(t("live.discard"), () => this.#discard(), { kind: "quiet", glyph: "trash" })]);
+        menu(t("live.files"), () => this.#files(), { glyph: "download" }), button(t("recorder.discard"), () => this.#discard(), { kind: "quiet", glyph: "trash" })]);
     if (had) this.controls.querySelector("button")?.focus();
   }
 
   #files() {
-    const stem = t("live.nameOf", { time: stampOf(session.startedAt) });
+    const stem = t("live.nameOf", { time: stamp(session.startedAt) });
     return [{ text: t("live.audioFile"), glyph: "download", run: () => save(`${stem}.wav`, session.file, "audio/wav") },
       session.text && { text: t("live.textFile"), glyph: "download", run: () => save(`${stem}.txt`, `${session.text}\n`) }].filter(Boolean);
   }
@@ -186,17 +203,19 @@ customElements.define("lt-live", class extends HTMLElement {
   #drawNow(state) {
     const isBare = !session?.pieces.some((piece) => piece.text || piece.state !== "heard");
     if (state === "idle") return fill(this.now, h("span", { class: "lt-live-ready" }, icon("captions"), h("strong", {}, t("live.ready")), h("span", {}, t("live.ready.text"))));
-    const said = { asking: () => t("live.asking"), on: () => (session.isLost ? t("live.lost") : session.isQuiet ? t("recorder.quiet") : t(session.isHearing ? "live.hearing" : "live.listening")) }[state];
+    const said = { asking: () => t("recorder.asking"), on: () => (session.isLost ? t("live.lost") : session.isQuiet ? t("recorder.quiet") : t(session.isHearing ? "live.hearing" : "live.listening")) }[state];
     fill(this.now, said ? said() : isBare && t("live.nothing"));
     this.now.classList.toggle("lt-live-warn", state === "on" && (session.isLost || session.isQuiet));
     return null;
   }
 
   #drawKept(state) {
+    const had = this.#kept;
+    this.#kept = state;
     if (!["stopped", "saving", "saved", "failed"].includes(state)) { this.name = null; return fill(this.kept); }
     if (state === "stopped" || state === "failed") {
-      if (this.name?.isConnected && state === "stopped") return null;
-      const given = this.name?.value || t("live.nameOf", { time: stampOf(session.startedAt) });
+      if (this.name?.isConnected && had === state) return null;
+      const given = this.name?.value || t("live.nameOf", { time: stamp(session.startedAt) });
       this.name = h("input", { type: "text", maxlength: "200", value: given });
       return fill(this.kept, state === "failed" && problemBox(session.error, () => this.#save()),
         h("section", { class: "lt-card lt-live-keep", "aria-label": t("live.save") }, h("p", {}, h("strong", {}, t("live.stopped", { time: clock(session.seconds) })), " ", h("span", { class: "lt-soft" }, t("live.again"))), field(t("live.name"), this.name)));
@@ -276,16 +295,17 @@ customElements.define("lt-live", class extends HTMLElement {
   // What is chosen before.
 
   async #drawOptions() {
-    const isFixed = Boolean(session) && session.state !== "stopped";
     const draw = (glossaries, devices) => {
+      const isFixed = Boolean(session) && session.state !== "stopped";
       const set = (name) => ({ target }) => { chosen[name] = target.value; keep(); };
       if (glossaries && !glossaries.some((one) => one.id === chosen.glossary)) chosen.glossary = "";
-      if (!devices.some((one) => one.deviceId === chosen.device)) chosen.device = "";
+      // Without a permission browsers name none.
+      if (devices.length && !devices.some((one) => one.deviceId === chosen.device)) chosen.device = "";
       const own = (name, options) => select(options, { value: chosen[name], disabled: isFixed, onchange: set(name) });
       fill(this.options, h("div", { class: "lt-grid" },
-        field(t("live.language"), own("language", [["", t("live.auto")], ...LANGUAGES.map((code) => [code, languageName(code)])])),
-        field(t("live.glossary"), own("glossary", [["", t("live.noGlossary")], ...(glossaries || []).map((one) => [one.id, one.name])])),
-        devices.length > 0 && field(t("live.microphone"), own("device", [["", t("live.anyMicrophone")], ...devices.map((one) => [one.deviceId, one.label])]))),
+        field(t("options.language"), own("language", [["", t("options.language.auto")], ...LANGUAGES.map((code) => [code, languageName(code)])])),
+        field(t("options.glossary"), own("glossary", [["", t("options.glossary.none")], ...(glossaries || []).map((one) => [one.id, one.name])])),
+        devices.length > 0 && field(t("recorder.device"), own("device", [["", t("live.anyMicrophone")], ...devices.map((one) => [one.deviceId, one.label])]))),
       isFixed && h("p", { class: "lt-hint" }, t("live.fixed")));
     };
     try {

@@ -24,6 +24,13 @@ const sideBySide = matchMedia("(min-width: 901px)");
 
 // Sending goes on while another page is looked at.
 const queue = new Queue();
+/** Files that are nowhere else: what was said into the microphone. */
+const spoken = new WeakSet();
+let isRecording = false;
+
+addEventListener("beforeunload", (event) => {
+  if (isRecording || queue.all().some((item) => spoken.has(item.file))) event.preventDefault();
+});
 
 /** What the text of a job is, beneath its row. */
 class Text {
@@ -54,7 +61,7 @@ class Row {
   constructor(page, key) {
     Object.assign(this, { page, key, drawn: "" });
     this.line = h("div", { class: "lt-transcribe-line" });
-    this.bar = h("div", { hidden: true });
+    this.bar = progress(0, "");
     this.why = h("p", { class: "lt-transcribe-why", hidden: true });
     this.element = h("li", { class: "lt-transcribe-row", dataset: { key } }, this.line, this.bar, this.why);
     this.text = null;
@@ -84,21 +91,17 @@ class Row {
   }
 
   showBar(item, job, name) {
-    const isMoving = job ? ["running", "paused"].includes(job.state) : item.state === "sending";
-    const label = t(job ? "transcribe.progress" : "transcribe.sending", { name });
     const share = job ? shareOf(job) : item.share;
-    let bar = this.bar;
-    if (!isMoving) { bar = this.bar.localName === "div" ? bar : h("div", { hidden: true }); }
-    else if (bar.localName !== "progress" || bar.getAttribute("aria-label") !== label || (share === null) === bar.hasAttribute("value")) bar = progress(share, label);
-    else if (share !== null) bar.value = share;
-    if (bar !== this.bar) { this.bar.replaceWith(bar); this.bar = bar; }
+    this.bar.hidden = !(job ? ["running", "paused"].includes(job.state) : item.state === "sending");
+    this.bar.setAttribute("aria-label", t(job ? "transcribe.progress" : "transcribe.sending", { name }));
+    if (share === null) this.bar.removeAttribute("value"); else this.bar.value = share;
   }
 
   ofItem(item) {
     const { name } = item;
-    if (["waiting", "sending"].includes(item.state)) return button(null, () => queue.cancel(item), { kind: "quiet", label: t("transcribe.cancelOne", { name }), glyph: "close" });
+    if (["waiting", "sending"].includes(item.state)) return button(null, () => queue.cancel(item), { kind: "quiet", label: t("upload.cancelOne", { name }), glyph: "close" });
     return [
-      ["failed", "cancelled"].includes(item.state) && button(t("again"), () => queue.retry(item), { label: t("transcribe.retryOne", { name }), glyph: "refresh" }),
+      ["failed", "cancelled"].includes(item.state) && button(t("again"), () => queue.retry(item), { label: t("upload.retryOne", { name }), glyph: "refresh" }),
       button(null, () => this.page.remove(item), { kind: "quiet", label: t("transcribe.removeOne", { name }), glyph: "close" }),
     ];
   }
@@ -107,8 +110,8 @@ class Row {
     const { name } = job;
     const change = (what) => ({ currentTarget }) => guarded(currentTarget, async () => this.page.live.put(await api.post(`/jobs/${job.id}/${what}`)));
     if (job.state === "done") return this.ofDone(job);
-    if (!isFinished(job)) return button(null, change("cancel"), { kind: "quiet", label: t("transcribe.cancelOne", { name }), glyph: "close" });
-    return button(t("again"), change("retry"), { label: t("transcribe.retryOne", { name }), glyph: "refresh" });
+    if (!isFinished(job)) return button(null, change("cancel"), { kind: "quiet", label: t("upload.cancelOne", { name }), glyph: "close" });
+    return button(t("again"), change("retry"), { label: t("upload.retryOne", { name }), glyph: "refresh" });
   }
 
   ofDone(job) {
@@ -116,8 +119,8 @@ class Row {
     return [
       button(shown ? t("transcribe.hide") : t("transcribe.show"), () => this.toggle(), { kind: "quiet", "aria-expanded": String(shown) }),
       button(null, ({ currentTarget }) => guarded(currentTarget, async () => copy(await (await ask("GET", `/exports/${job.recording_id}/txt`)).text())), { kind: "quiet", label: t("transcribe.copy"), glyph: "copy" }),
-      menu(null, () => FORMATS.map(([format, text]) => ({ text, run: () => download(`/exports/${job.recording_id}/${format}`, { name: `${job.name}.${format}` }).catch(toastProblem) })), { label: t("transcribe.download"), glyph: "download", kind: "quiet" }),
-      h("a", { class: "lt-button", href: `/app/recordings?id=${encodeURIComponent(job.recording_id)}`, "aria-label": t("transcribe.openOne", { name: job.name }) }, t("transcribe.open")),
+      menu(null, () => FORMATS.map(([format, text]) => ({ text, run: () => download(`/exports/${job.recording_id}/${format}`, { name: `${job.name}.${format}` }).catch(toastProblem) })), { label: t("upload.download"), glyph: "download", kind: "quiet" }),
+      h("a", { class: "lt-button", href: `/app/recordings?id=${encodeURIComponent(job.recording_id)}`, "aria-label": t("upload.openOne", { name: job.name }) }, t("upload.open")),
     ];
   }
 
@@ -134,7 +137,7 @@ function metaOfJob(job) {
   const parts = [stateBadge(job.state)];
   const share = shareOf(job);
   if (job.state === "running" && share !== null) parts.push(h("span", {}, percent(share)));
-  if (job.state === "running" && job.eta_s) parts.push(h("span", {}, t("transcribe.left", { time: about(job.eta_s) })));
+  if (job.state === "running" && job.eta_s) parts.push(h("span", {}, t("upload.left", { time: about(job.eta_s) })));
   if (job.total_s) parts.push(h("span", {}, clock(job.total_s)));
   if (isFinished(job)) parts.push(h("span", {}, when(job.created_at)));
   return parts;
@@ -171,20 +174,24 @@ customElements.define("lt-transcribe", class extends HTMLElement {
   }
 
   build() {
-    const files = h("input", { type: "file", multiple: true, accept: ACCEPT, hidden: true, tabindex: -1, "aria-label": t("transcribe.choose"), onchange: (event) => this.picked(event.target) });
-    const folder = h("input", { type: "file", webkitdirectory: true, hidden: true, tabindex: -1, "aria-label": t("transcribe.folder"), onchange: (event) => this.picked(event.target) });
+    const files = h("input", { type: "file", multiple: true, accept: ACCEPT, hidden: true, tabindex: -1, "aria-label": t("upload.choose"), onchange: (event) => this.picked(event.target) });
+    const folder = h("input", { type: "file", webkitdirectory: true, hidden: true, tabindex: -1, "aria-label": t("upload.folder"), onchange: (event) => this.picked(event.target) });
     this.give = [
-      icon("upload"), h("h2", {}, t("transcribe.drop")), h("p", { class: "lt-soft" }, t("transcribe.drop.hint")),
+      icon("upload"), h("h2", {}, t("upload.drop")), h("p", { class: "lt-soft" }, t("transcribe.drop.hint")),
       h("div", { class: "lt-row" },
-        button(t("transcribe.choose"), () => files.click(), { kind: "primary", glyph: "plus" }),
-        button(t("transcribe.folder"), () => folder.click(), { glyph: "folder" }),
+        button(t("upload.choose"), () => files.click(), { kind: "primary", glyph: "plus" }),
+        button(t("upload.folder"), () => folder.click(), { glyph: "folder" }),
         button(t("transcribe.record"), ({ currentTarget }) => this.record(currentTarget), { glyph: "mic" })),
       files, folder,
     ];
-    this.drop = h("section", { class: "lt-drop lt-transcribe-drop", "aria-label": t("transcribe.drop") }, this.give);
+    this.drop = h("section", { class: "lt-drop lt-transcribe-drop", "aria-label": t("upload.drop") }, this.give);
     this.starter = h("div", { class: "lt-transcribe-start" });
     this.side = h("details", { open: sideBySide.matches }, h("summary", {}, t("options.title")));
-    this.head = h("div", { class: "lt-transcribe-head", hidden: true });
+    this.summary = h("span", { class: "lt-soft lt-number", role: "status" });
+    this.failures = h("span", {});
+    this.share = progress(0, t("transcribe.files"));
+    this.clearer = button(t("transcribe.clearFinished"), () => this.clear(), { kind: "quiet" });
+    this.head = h("div", { class: "lt-transcribe-head", hidden: true }, h("h2", {}, t("transcribe.files")), this.summary, this.failures, this.share, this.clearer);
     this.list = h("ul", { class: "lt-transcribe-list", "aria-label": t("transcribe.files") });
     this.rest = h("div", {});
     this.earlier = h("section", {});
@@ -287,11 +294,13 @@ customElements.define("lt-transcribe", class extends HTMLElement {
       const failed = jobs.filter((job, i) => job?.state === "failed" || items[i].state === "failed").length;
       const over = jobs.filter((job, i) => (job ? isFinished(job) : ["failed", "cancelled"].includes(items[i].state))).length;
       const share = items.reduce((sum, item, i) => sum + (jobs[i] ? (isFinished(jobs[i]) ? 1 : 0.2 + 0.8 * (shareOf(jobs[i]) || 0)) : 0.2 * item.share), 0) / items.length;
-      fill(this.head, h("h2", {}, t("transcribe.files")),
-        h("span", { class: "lt-soft lt-number", role: "status" }, t("transcribe.summary", { done, n: items.length })),
-        failed > 0 && badge(t("transcribe.failed", { n: failed }), "bad"),
-        items.length > 1 && over < items.length && staged.length < items.length && progress(share, t("transcribe.files")),
-        over > 0 && button(t("transcribe.clearFinished"), () => this.clear(), { kind: "quiet" }));
+      // What is pressed or read stays the same element while it changes.
+      const told = t("transcribe.summary", { done, n: items.length });
+      if (this.summary.textContent !== told) this.summary.textContent = told;
+      fill(this.failures, failed > 0 && badge(t("transcribe.failed", { n: failed }), "bad"));
+      this.share.hidden = items.length < 2 || over === items.length || staged.length === items.length;
+      this.share.value = share;
+      this.clearer.hidden = !over;
     });
   }
 
@@ -327,7 +336,7 @@ customElements.define("lt-transcribe", class extends HTMLElement {
     input.value = "";
   }
 
-  start() { if (this.options && queue.all("staged").length) queue.start(this.options.value()); }
+  start() { me.then(() => { if (queue.all("staged").length) queue.start(this.options.value()); }, toastProblem); }
 
   remove(...items) {
     queue.remove(...items);
@@ -337,7 +346,7 @@ customElements.define("lt-transcribe", class extends HTMLElement {
   clear() {
     const over = queue.all().filter((item) => { const job = this.jobOf(item.id); return job ? isFinished(job) : ["failed", "cancelled"].includes(item.state); });
     this.lately = [...over.map((item) => item.job?.id).filter(Boolean).reverse(), ...this.lately].slice(0, LATELY);
-    queue.remove(...over);
+    this.remove(...over);
   }
 
   pressed(event) {
@@ -371,7 +380,7 @@ customElements.define("lt-transcribe", class extends HTMLElement {
   async record(opener, deviceId = null) {
     const level = h("div", {});
     const time = h("div", { class: "lt-transcribe-clock", "aria-live": "off" }, clock(0));
-    const note = h("p", { class: "lt-soft", role: "status" }, t("recorder.asking"));
+    const note = h("p", { class: "lt-soft", role: "status" });
     let second = -1;
     const recorder = new Recorder({
       onlevel: (share, seconds) => {
@@ -381,13 +390,23 @@ customElements.define("lt-transcribe", class extends HTMLElement {
       onquiet: (is) => { note.textContent = is ? t("recorder.quiet") : ""; },
       onended: () => { if (this.recorder === recorder) { toast(t("recorder.ended"), { kind: "warn" }); this.keepRecording(); } },
     });
-    const asking = setTimeout(() => toast(t("recorder.asking")), 700);
+    let asked = () => {};
+    const asking = setTimeout(() => { asked = toast(t("recorder.asking"), { ms: 60_000 }); }, 700);
     const began = await guarded(opener, () => recorder.start(deviceId));
     clearTimeout(asking);
+    asked();
     if (!began) return;
-    if (!this.isConnected) { recorder.discard(); return; }
+    if (!this.isConnected || this.recorder) { recorder.discard(); return; }
     this.recorder = recorder;
-    note.textContent = "";
+    isRecording = true;
+    this.showRecorder(recorder, { level, time, note });
+    const found = await microphones();
+    if (found.length > 1 && this.recorder === recorder) {
+      this.drop.firstChild.append(field(t("recorder.device"), select(found.map((one) => [one.deviceId, one.label]), { value: recorder.deviceId, onchange: ({ target }) => this.changeMicrophone(target) })));
+    }
+  }
+
+  showRecorder(recorder, { level, time, note }) {
     const dot = h("span", { class: "lt-transcribe-dot" }), state = h("span", {}, t("recorder.title"));
     const halt = button(t("recorder.pause"), () => {
       recorder.isPaused = !recorder.isPaused;
@@ -396,42 +415,42 @@ customElements.define("lt-transcribe", class extends HTMLElement {
       fill(halt, icon(recorder.isPaused ? "play" : "pause"), h("span", {}, t(recorder.isPaused ? "recorder.resume" : "recorder.pause")));
     }, { glyph: "pause" });
     const stop = button(t("recorder.stop"), () => this.keepRecording(), { kind: "primary", glyph: "stop" });
-    const devices = h("div", { class: "lt-field", hidden: true });
     fill(this.drop, h("div", { class: "lt-transcribe-recorder" },
       h("div", {}, dot, state), time,
       h("div", { class: "lt-transcribe-level", role: "img", "aria-label": t("recorder.level") }, level), note,
-      h("div", { class: "lt-row" }, stop, halt, button(t("recorder.discard"), () => this.discardRecording(), { kind: "quiet" })), devices));
+      h("div", { class: "lt-row" }, stop, halt, button(t("recorder.discard"), () => this.discardRecording(), { kind: "quiet" }))));
     stop.focus();
-    const found = await microphones();
-    if (found.length > 1 && this.recorder === recorder) {
-      const made = field(t("recorder.device"), select(found.map((one) => [one.deviceId, one.label]), { value: recorder.deviceId, onchange: ({ target }) => this.changeMicrophone(target) }));
-      devices.replaceWith(made);
-    }
   }
 
   /** From the next word on another one: what was said so far is kept as a file of its own. */
   async changeMicrophone(control) {
     const deviceId = control.value;
-    if (this.recorder.seconds > 2) this.keepRecording(); else { this.recorder.discard(); this.recorder = null; fill(this.drop, this.give); }
+    if (this.recorder.seconds > 2) this.keepRecording(); else this.endRecording();
     await this.record(null, deviceId);
   }
 
   endRecording() {
     const file = this.recorder?.stop() || null;
     this.recorder = null;
+    isRecording = false;
     fill(this.drop, this.give);
     return file;
   }
 
+  takeSpoken(file) {
+    spoken.add(file);
+    this.take([{ file, path: "" }]);
+  }
+
   keepRecording() {
     const file = this.endRecording();
-    if (file) this.take([{ file, path: "" }]);
+    if (file) this.takeSpoken(file);
     if (this.isConnected) (this.starter.querySelector("button") || this.drop.querySelector("button"))?.focus();
   }
 
   discardRecording() {
     const file = this.endRecording();
-    if (file) toast(t("recorder.discarded"), { action: { text: t("undo"), run: () => { this.take([{ file, path: "" }]); if (!this.isConnected) go(""); } } });
+    if (file) toast(t("recorder.discarded"), { action: { text: t("undo"), run: () => { this.takeSpoken(file); if (!this.isConnected) go(""); } } });
     this.drop.querySelector("button")?.focus();
   }
 });

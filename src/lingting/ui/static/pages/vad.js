@@ -31,6 +31,7 @@ customElements.define("lt-vad", class extends HTMLElement {
   #rows = ROWS;
   #playing = null;
   #frame = 0;
+  #marked = null;
   #later = debounced(() => this.#find(), SETTLED_MS);
 
   connectedCallback() {
@@ -70,7 +71,7 @@ customElements.define("lt-vad", class extends HTMLElement {
     if (!id || this.chooser.clip?.recording === id) return;
     try {
       const found = await api.get(`/recordings/${encodeURIComponent(id)}`);
-      this.chooser.choose({ recording: found.id, name: found.name, duration_s: found.duration_s });
+      if (this.isConnected && new URLSearchParams(location.search).get("recording") === id) this.chooser.choose({ recording: found.id, name: found.name, duration_s: found.duration_s });
     } catch (error) {
       toastProblem(error);
     }
@@ -171,6 +172,7 @@ customElements.define("lt-vad", class extends HTMLElement {
 
   #drawTable() {
     const found = this.#found;
+    this.#marked = null;
     if (!found) return;
     if (!found.spans.length) {
       fill(this.table, h("div", { class: "lt-empty" }, icon("wave"), h("h2", {}, t("vad.none")), h("p", {}, t("vad.none.text")), h("div", { class: "lt-row" }, button(t("vad.reset"), () => this.#reset(), { glyph: "undo" }))));
@@ -182,7 +184,6 @@ customElements.define("lt-vad", class extends HTMLElement {
     const bar = h("div", { class: "lt-tabs", role: "tablist", "aria-label": t("vad.result"), onkeydown: (event) => {
       if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
       this.#show(this.#tab === "spans" ? "clips" : "spans");
-      document.getElementById(`lt-vad-tab-${this.#tab}`)?.focus();
     } }, tabs);
     const all = found[this.#tab], last = this.#tab === "spans" ? "score" : "inClip";
     const head = ["number", "start", "end", "length", last].map((key) => h("th", { scope: "col", title: key === "score" ? t("vad.scoreHint") : null }, t(`vad.${key}`)));
@@ -210,6 +211,7 @@ customElements.define("lt-vad", class extends HTMLElement {
     this.#tab = name;
     this.#rows = ROWS;
     this.#drawTable();
+    document.getElementById(`lt-vad-tab-${name}`)?.focus();
   }
 
   #export(what) {
@@ -262,10 +264,12 @@ customElements.define("lt-vad", class extends HTMLElement {
     const now = this.audio.currentTime;
     this.wave.setTime(now);
     if (this.#playing && now >= this.#playing.end_s && !this.audio.paused) { this.audio.pause(); this.#playing = null; }
-    if (!this.audio.paused) this.#mark(this.#found?.[this.#tab].find((one) => one.start_s <= now && now < one.end_s));
+    if (!this.audio.paused) this.#mark(this.#found?.[this.#tab].find((one) => one.start_s <= now && now < one.end_s) ?? null);
   }
 
   #mark(span) {
+    if (span === this.#marked) return;
+    this.#marked = span;
     for (const row of this.table.querySelectorAll("tr[data-start]")) {
       row.classList.toggle("lt-vad-now", Boolean(span) && Number(row.dataset.start) === span.start_s);
     }
@@ -291,7 +295,9 @@ customElements.define("lt-vad", class extends HTMLElement {
 
   #reset() {
     for (const name of Object.keys(chosen)) delete chosen[name];
+    const held = this.panel.contains(document.activeElement);
     this.#drawParameters();
+    if (held) this.panel.querySelector("button").focus();
     this.#later();
   }
 
