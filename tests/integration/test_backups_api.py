@@ -5,6 +5,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -159,11 +160,11 @@ def test_what_could_not_begin_is_not_told_as_being_made(
     assert listed["folder_free_bytes"] > 0
     (tmp_path / "saved").unlink()
 
-    def no_thread(_: threading.Thread) -> None:
+    def no_thread(**_: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lingting.server.backups.threading.Thread.start", no_thread)
+        patch.setattr("lingting.server.backups.threading", SimpleNamespace(Thread=no_thread))
         with pytest.raises(RuntimeError):
             service.service.backups.make(Actor("admin", "local"))
     assert client.get("/backups").json()["items"] == []

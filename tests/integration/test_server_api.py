@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from store_parts import plain_transcript, rich_transcript
 from lingting.server.accounts import Accounts
 from lingting.server.guard import HEADERS, Patience
 from lingting.store import audit, work
+from lingting.store.schema import JobGroupRow
 from lingting.text.writers import FORMATS
 from lingting.transcript import Transcript
 
@@ -44,8 +46,6 @@ def noise(seed: str, size: int = 1_000) -> bytes:
 
 
 def keep(service: Running, transcript: Transcript, name: str = "talk.mp3") -> str:
-    import io
-
     audio = io.BytesIO(noise(name))
     return service.service.store.keep(audio, transcript, name=name, owner="admin").recording.id
 
@@ -422,11 +422,11 @@ def test_who_moved_on_hears_no_more_of_a_recording(service: Running) -> None:
     with service.client("read", "write", user="boss") as boss:
         job = boss.post(f"/recordings/{id}/jobs", json={}).json()["id"]
         with store.database.write() as session:
-            (claim,) = work.claim(session, "w1", 1)
-        with store.database.write() as session:
-            work.save_group(
-                session, job, claim.epoch, number=0, clips=1, end_s=2.0, total_s=4.0,
-                segments=said.as_dict()["segments"], state={},
+            session.add(
+                JobGroupRow(
+                    job_id=job, number=0, epoch=0, clips=1, end_s=2.0, state={},
+                    segments=said.as_dict()["segments"], written_at=datetime.now(UTC),
+                )
             )  # fmt: skip
         assert boss.get(f"/jobs/{job}/segments").json()["total"] == 1
         accounts.change_user("boss", department="new")
