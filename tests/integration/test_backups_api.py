@@ -5,6 +5,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from lingting.errors import BackupInvalid
 from lingting.store import open_store
 from lingting.store.backup import back_up, restore, verify
 from lingting.store.figures import BACKUP_SETTING
+from lingting.store.records import Actor
 
 
 @pytest.fixture
@@ -145,6 +147,37 @@ def test_a_failure_is_told_and_leaves_nothing(
     assert made(client)["state"] == "done"
     assert not leftover.exists()
     assert other.exists()
+
+
+def test_what_could_not_begin_is_not_told_as_being_made(
+    service: Running, client: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "saved").write_bytes(b"in the way of the folder")
+    answer = client.post("/backups")
+    assert answer.json()["error"]["code"] == "output.unwritable"
+    listed = client.get("/backups").json()
+    assert listed["items"] == []
+    assert listed["folder_free_bytes"] > 0
+    (tmp_path / "saved").unlink()
+
+    def no_thread(**_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lingting.server.backups.threading", SimpleNamespace(Thread=no_thread))
+        with pytest.raises(RuntimeError):
+            service.service.backups.make(Actor("admin", "local"))
+    assert client.get("/backups").json()["items"] == []
+    assert made(client)["state"] == "done"
+
+
+def test_a_backup_without_some_audio_does_not_count(service: Running, client: httpx.Client) -> None:
+    store = service.service.store
+    digest = next(iter(service.blobs()))
+    store.blobs.remove(digest)
+    backup = made(client)
+    assert (backup["lost_blobs"], backup["verified"]) == (1, True)
+    assert store.setting(BACKUP_SETTING) is None, "the alert for old backups comes"
 
 
 @pytest.mark.parametrize("name", ["..%2Fdata%2Flingting.db", "lingting.db", "lingting-x.tar"])

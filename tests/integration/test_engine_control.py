@@ -13,7 +13,7 @@ import pytest
 import tiny_models
 from server_parts import Running, running, wait_until
 from small_host import Gated, Hosted, hear, hosting
-from small_server import clip
+from small_server import Reply, clip, serving
 from tiny_models import CONTENTS, HUGGINGFACE, Hub, make_model
 
 from lingting.engines.base import Engine
@@ -164,6 +164,18 @@ def test_hosts_that_ask_for_a_key_get_it(tmp_path: Path) -> None:
         assert "tiny" in [one["id"] for one in names]
 
 
+def test_hosts_of_another_make_take_no_orders(tmp_path: Path) -> None:
+    """They were told as done."""
+    with (
+        serving(lambda asked: Reply()) as (address, _),
+        running(tmp_path / "data", engines=(address,)) as service,
+        service.client("admin") as client,
+    ):
+        assert client.get("/models").json()["hosts_answering"] == 1
+        assert code_of(client.post("/engines/clear")) == (409, "request.conflict")
+        assert ("engine.cleared", "all") not in trail(service)
+
+
 def test_nobody_answers(tmp_path: Path) -> None:
     with (
         running(tmp_path / "data", engines=(f"unix:{tmp_path}/none.sock",)) as service,
@@ -219,6 +231,10 @@ def test_a_download_that_fails_says_so(client: httpx.Client, tiny_catalogue: Hub
     wait_until(lambda: model(client, "tiny")["pull"]["state"] == "failed", within_s=30)
     assert model(client, "tiny")["pull"]["error"] == "model.source_unreachable"
     assert code_of(client.post("/models/none/pull")) == (404, "model.unknown")
+    asked = len(tiny_catalogue.requests)
+    assert code_of(client.post("/models/TINY/pull")) == (404, "model.unknown")
+    assert model(client, "tiny")["pull"]["state"] == "failed"
+    assert len(tiny_catalogue.requests) == asked, "what is refused is not begun"
 
 
 def test_offline_nothing_is_fetched(tmp_path: Path, tiny_catalogue: Hub) -> None:
@@ -262,6 +278,15 @@ def test_a_choice_waits_for_the_process_to_start(
     told = setting(client, "engine_batch_s")
     assert (told["stored"], told["is_set_here"]) == (None, False)
     assert ("setting.changed", "chosen") in trail(service)
+
+
+def test_settings_are_written_in_one_order(service: Running, client: httpx.Client) -> None:
+    """Else two who change some wait for one another on Postgres."""
+    given = {"worker_slots": 5, "readers": 1, "threads": 2, "device": "cpu", "compute": "int8"}
+    assert client.patch("/settings", json=given).status_code == 200
+    with service.client("admin") as other:
+        rows = other.get("/audit", params={"action": "setting.changed"}).json()["items"]
+    assert rows[0]["details"]["names"] == "device,compute,threads,worker_slots,readers"
 
 
 @pytest.mark.parametrize(

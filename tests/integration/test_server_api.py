@@ -1,6 +1,7 @@
 """The API over real HTTP: pages, transcripts, exports, audio, errors, health."""
 
 import contextlib
+import io
 import json
 import random
 import socket
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ import pytest
 from server_parts import Running, head, raw, running, wait_until
 from store_parts import plain_transcript, rich_transcript
 
+from lingting.server.accounts import Accounts
 from lingting.server.guard import HEADERS, Patience
-from lingting.store import work
+from lingting.store import audit, work
+from lingting.store.schema import JobGroupRow
 from lingting.text.writers import FORMATS
 from lingting.transcript import Transcript
 
@@ -42,8 +46,6 @@ def noise(seed: str, size: int = 1_000) -> bytes:
 
 
 def keep(service: Running, transcript: Transcript, name: str = "talk.mp3") -> str:
-    import io
-
     audio = io.BytesIO(noise(name))
     return service.service.store.keep(audio, transcript, name=name, owner="admin").recording.id
 
@@ -342,8 +344,6 @@ def test_nothing_is_served_that_a_browser_would_run(
 
 
 def test_a_client_that_does_not_read_is_let_go(tmp_path: Path) -> None:
-    import io
-
     size = 40 << 20
     with running(tmp_path / "other", patience=Patience(reading_s=1.0)) as service:
         audio, said = io.BytesIO(bytes(size)), plain_transcript(1)
@@ -359,6 +359,29 @@ def test_a_client_that_does_not_read_is_let_go(tmp_path: Path) -> None:
         assert 0 < received < size
         with service.client() as client:  # others were served meanwhile, and are now
             assert len(client.get(f"/recordings/{id}/audio").content) == size
+
+
+def test_many_who_verify_the_trail_do_not_keep_the_others_out(
+    service: Running, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each held one of the threads of all routes while it waited for its turn."""
+    begun, go, real = threading.Event(), threading.Event(), audit.verify
+
+    def slowly(*arguments: Any) -> Any:
+        begun.set()
+        assert go.wait(30)
+        return real(*arguments)
+
+    monkeypatch.setattr("lingting.store.audit.verify", slowly)
+    with service.client() as admin, ThreadPoolExecutor(10) as pool:
+        asked = [pool.submit(admin.get, "/audit/verify") for _ in range(10)]
+        try:
+            assert begun.wait(10)
+            time.sleep(0.2)  # the others are there by now
+            assert client.get("/recordings", timeout=5).status_code == 200
+        finally:
+            go.set()
+        assert all(one.result().json()["is_whole"] for one in asked)
 
 
 # Jobs --------------------------------------------------------------------------------------------
@@ -386,6 +409,31 @@ def test_what_a_job_has_heard_so_far(service: Running, client: httpx.Client) -> 
         work.finish(session, id, claim.epoch, plain_transcript(4), None)
     assert client.get(path).json()["total"] == 0
     assert refusal(client.get("/jobs/x/segments")) == (404, "job.not_found")
+
+
+def test_who_moved_on_hears_no_more_of_a_recording(service: Running) -> None:
+    """The job stays theirs, as do jobs of batches; what was said is the department's."""
+    store, accounts = service.service.store, Accounts(service.service.store)
+    for name in ("old", "new"):
+        accounts.add_department(name)
+    accounts.add_user("boss", role="manager", department="old")
+    audio, said = io.BytesIO(noise("moved")), plain_transcript(1)
+    id = store.keep(audio, said, name="x", owner="anna", department="old").recording.id
+    with service.client("read", "write", user="boss") as boss:
+        job = boss.post(f"/recordings/{id}/jobs", json={}).json()["id"]
+        with store.database.write() as session:
+            session.add(
+                JobGroupRow(
+                    job_id=job, number=0, epoch=0, clips=1, end_s=2.0, state={},
+                    segments=said.as_dict()["segments"], written_at=datetime.now(UTC),
+                )
+            )  # fmt: skip
+        assert boss.get(f"/jobs/{job}/segments").json()["total"] == 1
+        accounts.change_user("boss", department="new")
+        service.service.access._remembered.clear()
+        assert boss.get(f"/jobs/{job}").status_code == 200
+        assert refusal(boss.get(f"/jobs/{job}/segments")) == (404, "store.recording_not_found")
+    service.service.desk.cancel(job)
 
 
 def test_jobs_and_batches(client: httpx.Client) -> None:

@@ -194,7 +194,7 @@ def test_a_process_that_dies_is_replaced(
 def test_too_many_are_told_to_wait(
     service: Running, client: httpx.Client, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lingting.server.hearing.QUEUED", 0)
+    monkeypatch.setattr(service.service.hearing._turns, "_queued", 0)
     answer = client.post("/speech", files={"file": ("a.mp3", clip)})
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) >= 1

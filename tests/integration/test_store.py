@@ -18,7 +18,7 @@ from lingting.errors import (
     RevisionNotFound,
     StoreDamaged,
 )
-from lingting.store import Blob, Search, Store, all_recordings, cursor_of, open_store
+from lingting.store import Blob, Search, Store, all_recordings, changes, cursor_of, open_store
 from lingting.store.blobs import FolderBlobs
 from lingting.store.schema import BlobRow, RevisionSegmentRow, SegmentRow, WordsRow
 from lingting.transcript import Segment
@@ -179,6 +179,16 @@ def test_tags(store: Store) -> None:
     for wrong in ("", " ", "x" * 101):
         with pytest.raises(OptionInvalid):
             store.tag(id, add=[wrong])
+
+
+def test_tags_are_not_without_end(store: Store) -> None:
+    id = keep(store)
+    store.tag(id, add=[str(at) for at in range(changes.MAX_TAGS)])
+    with pytest.raises(OptionInvalid, match="at most 100"):
+        store.tag(id, add=["more"])
+    store.tag(id, add=["0"])  # is there
+    store.tag(id, add=["more"], remove=["0"])
+    assert len(store.recording(id).tags) == changes.MAX_TAGS
 
 
 def test_deleting_can_be_undone(store: Store) -> None:

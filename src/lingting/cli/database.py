@@ -131,7 +131,8 @@ def _backup(output: Output, file: Path, force: bool) -> int:
         raise OptionInvalid("The backup file exists already.", "Name another, or give --force.")
     with open_store() as store:
         report = back_up(store, file)
-        store.set_setting(BACKUP_SETTING, round(time.time()))
+        if not report.lost_blobs:  # else the alert for old backups comes
+            store.set_setting(BACKUP_SETTING, round(time.time()))
     output.note(
         f"{report.recordings} recordings, {report.blobs} pieces of audio, "
         f"{size(report.size_bytes)} are in {shown(str(file))}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -147,21 +148,25 @@ def _serve(output: Output, given: dict[str, Any]) -> int:
         def remember(children: Any) -> None:
             place.write_state(now, {**state, "processes": children})
 
-        commands = _commands(has_own_engine=not now.engines)
+        commands = _commands(overrides, has_own_engine=not now.engines)
         return Supervisor(commands, book, on_change=remember, environment=environment).run()
 
 
-def _commands(*, has_own_engine: bool) -> list[Any]:
-    """In the order they are stopped."""
+def _commands(given: Mapping[str, Any], *, has_own_engine: bool) -> list[Any]:
+    """In the order they are stopped. What was given here goes before what the API chose."""
     from lingting.server.supervisor import Command
+
+    def options(*names: str) -> list[str]:
+        return [f"--{name}={given[name]}" for name in names if name in given]
 
     program = (sys.executable, "-m", "lingting")
     commands = [
         Command("web", (*program, "web", "--supervised"), _WEB_STOP_S, is_fatal=True),
-        Command("worker", (*program, "worker"), _WORKER_STOP_S),
+        Command("worker", (*program, "worker", *options("model")), _WORKER_STOP_S),
     ]
     if has_own_engine:
-        commands.append(Command("engine", (*program, "engine"), _ENGINE_STOP_S))
+        arguments = (*program, "engine", *options("model", "device"))
+        commands.append(Command("engine", arguments, _ENGINE_STOP_S))
     return commands
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,6 +42,7 @@ def worker(
             help="Processes that read recordings; LINGTING_READERS.",
         ),
     ] = None,
+    model: Annotated[str | None, typer.Option("--model", hidden=True)] = None,
     verbose: Verbose = False,
 ) -> None:
     """Run a worker alone: it takes up submitted recordings and asks the engine hosts.
@@ -54,10 +56,11 @@ def worker(
       lingting worker --slots 96
     """
     out = Output(verbose=verbose)
-    raise typer.Exit(exit_code_of(out, lambda: _worker(slots, readers)))
+    given = {"worker_slots": slots, "readers": readers, "model": model}
+    raise typer.Exit(exit_code_of(out, lambda: _worker(given)))
 
 
-def _worker(slots: int | None, readers: int | None) -> int:
+def _worker(given: Mapping[str, Any]) -> int:
     from lingting import models, tracing
     from lingting.jobs.folders import scan_watched
     from lingting.jobs.worker import Chore, Worker, WorkerOptions
@@ -65,7 +68,6 @@ def _worker(slots: int | None, readers: int | None) -> int:
     from lingting.store import open_store
     from lingting.store.chosen import in_force
 
-    given = {"worker_slots": slots, "readers": readers}
     now = in_force("worker", {name: one for name, one in given.items() if one is not None})
     configure(now.log_level, now.log_format)
     tracing.configure(now.otel_endpoint, "worker")

@@ -183,10 +183,11 @@ class Desk:
         with self.store.database.read() as session:
             return jobs.job(session, job_id)
 
-    def heard(self, job_id: str) -> list[Segment]:
-        """The segments of a job that is not done, as far as it went, in order."""
+    def heard(self, job_id: str, *, start: int, limit: int) -> tuple[int, list[Segment]]:
+        """How many segments a job that is not done has, and those from ``start``, in order."""
         with self.store.database.read() as session:
-            return [segment_from(row) for row in work.group_segments(session, job_id)]
+            rows = work.group_segments(session, job_id)
+        return len(rows), list(map(segment_from, rows[start : start + limit]))
 
     def made_for(self, idempotency_key: str, *, owner: str | None = None) -> Job:
         """What ``submit`` made for this key. Raises JobNotFound."""

@@ -87,13 +87,9 @@ class Backups:
         name = f"lingting-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%f')}Z.tar"
         begun = Backup(name, datetime.now(UTC), 0, "making", None, None, None, None, None, None)
         with self._turn:
-            self._begin(begun)
-            try:
-                self._prepare_folder()
-            except BaseException:
-                self._is_busy = False
-                raise
-            self._run(lambda: self._make(begun, actor))
+            self._refuse_second()
+            self._prepare_folder()
+            self._begin(begun, lambda: self._make(begun, actor))
         return begun
 
     def check(self, name: str) -> Backup:
@@ -101,8 +97,8 @@ class Backups:
         path = self.path(name)
         found = replace(self.one(name), state="verifying", verified=None, verified_at=None)
         with self._turn:
-            self._begin(found)
-            self._run(lambda: self._verify(found, path))
+            self._refuse_second()
+            self._begin(found, lambda: self._verified(found, path))
         return found
 
     def delete(self, name: str, actor: Actor) -> None:
@@ -134,62 +130,64 @@ class Backups:
 
     # One at a time -----------------------------------------------------------------------------
 
-    def _begin(self, begun: Backup) -> None:
-        """Holds the turn."""
+    def _refuse_second(self) -> None:
         if self._is_busy:
             raise RequestConflict(
                 "A backup is being made or read already.", "Wait until its state is done."
             )
+
+    def _begin(self, begun: Backup, work: Callable[[], Backup]) -> None:
+        """Holds the turn; what cannot begin is not told as if it had."""
+        before = self._current
         self._is_busy, self._current = True, begun
-
-    def _run(self, work: Callable[[], None]) -> None:
-        # A daemon: the web process ends without it, and the half file is removed by the next one.
-        threading.Thread(target=self._guarded, args=(work,), name="backup", daemon=True).start()
-
-    def _guarded(self, work: Callable[[], None]) -> None:
         try:
-            work()
+            # A daemon: the web process ends without it, and the next one removes the half file.
+            threading.Thread(target=self._guarded, args=(work,), name="backup", daemon=True).start()
+        except BaseException:
+            self._is_busy, self._current = False, before
+            raise
+
+    def _guarded(self, work: Callable[[], Backup]) -> None:
+        assert self._current is not None
+        try:
+            ended = work()
         except LingtingError as error:
             log.error("backup failed", extra={"code": error.code})
-            self._fail(error.code)
+            ended = replace(self._current, state="failed", error=error.code)
         except Exception as exc:
             log.error("backup failed", extra={"error": type(exc).__name__})
-            self._fail("fault.unknown")
-        finally:
-            self._is_busy = False
+            ended = replace(self._current, state="failed", error="fault.unknown")
+        with self._turn:  # who is told that it has ended may begin the next
+            self._is_busy, self._current = False, ended
 
-    def _fail(self, code: str) -> None:
-        if self._current is not None:
-            self._current = replace(self._current, state="failed", error=code)
-
-    def _make(self, begun: Backup, actor: Actor) -> None:
+    def _make(self, begun: Backup, actor: Actor) -> Backup:
         from lingting.store import audit
         from lingting.store.backup import back_up
         from lingting.store.figures import BACKUP_SETTING
 
         store, path = self._service.store, self.folder / begun.name
         report = back_up(store, path)
-        store.set_setting(BACKUP_SETTING, round(begun.created_at.timestamp()))
         with store.database.write() as session:
             audit.note(
                 session, actor, "backup.made", "backup", begun.name,
                 recordings=report.recordings, lost=len(report.lost_blobs),
             )  # fmt: skip
-        made = replace(begun, state="verifying", **_counts(report))
-        self._current = made
-        self._verify(made, path)
+        self._current = replace(begun, state="verifying", **_counts(report))
+        checked = self._verified(self._current, path)
+        if checked.verified and not report.lost_blobs:  # else the alert for old backups comes
+            store.set_setting(BACKUP_SETTING, round(begun.created_at.timestamp()))
+        return checked
 
-    def _verify(self, found: Backup, path: Path) -> None:
+    def _verified(self, found: Backup, path: Path) -> Backup:
         from lingting.store.backup import verify
 
-        self._current = found
         try:
             checked = replace(found, verified=True, error=None, **_counts(verify(path)))
         except BackupInvalid as error:
             checked = replace(found, verified=False, error=error.code)
         checked = replace(checked, state="done", verified_at=datetime.now(UTC))
         self._remember(checked, path)
-        self._current = checked
+        return checked
 
     # The folder and what is known of it --------------------------------------------------------
 
@@ -228,10 +226,10 @@ class Backups:
                 one.unlink()
 
     def _free_bytes(self) -> int:
-        place = self.folder
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        return shutil.disk_usage(place).free
+        for place in (self.folder, *self.folder.parents):
+            with suppress(OSError):
+                return shutil.disk_usage(place).free
+        return 0
 
     def _remember(self, checked: Backup, path: Path) -> None:
         stat = path.stat()

@@ -34,7 +34,7 @@ def parse_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
         if matched[2] and int(matched[2]) < start:
             return None
     if start >= end:
-        raise RangeInvalid(f"The recording has {size_bytes} bytes; the part lies outside.")
+        raise RangeInvalid(f"The file has {size_bytes} bytes; the part lies outside.")
     return start, end
 
 

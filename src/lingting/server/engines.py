@@ -17,6 +17,7 @@ from lingting.errors import (
     LingtingError,
     ModelUnknown,
     OptionInvalid,
+    RequestConflict,
     by_code,
 )
 from lingting.server.health import engine_addresses, engine_client, remote_key
@@ -105,8 +106,8 @@ class Engines:
         """Load or unload a model on the host named, or on all that have it; their names.
 
         Returns soon: loading goes on. Raises ModelUnknown where no host has it, OptionInvalid for a
-        host that is none, EngineBusy where none answers, and what a host refuses. Why a model could
-        not be loaded is in its state.
+        host that is none, RequestConflict for hosts of another make, EngineBusy where none answers,
+        and what a host refuses. Why a model could not be loaded is in its state.
         """
         seen = _chosen(await self.look(), engine)
         able = [one for one in seen if model in one.hosted()]
@@ -116,16 +117,18 @@ class Engines:
                 f"No engine host has this model; they have {known or 'none'}.",
                 "Start an engine host with --model, or change the setting model.",
             )
-        await self._all(able, f"/models/{model}/{what}")
-        return [one.name for one in able]
+        return await self._all(able, f"/models/{model}/{what}")
 
     async def clear(self, engine: str | None = None) -> list[str]:
         """Hosts give back what caches hold without using it; their names."""
-        seen = _chosen(await self.look(), engine)
-        await self._all(seen, "/cache/clear")
-        return [one.name for one in seen]
+        return await self._all(_chosen(await self.look(), engine), "/cache/clear")
 
-    async def _all(self, hosts: Iterable[Seen], path: str) -> None:
+    async def _all(self, seen: Iterable[Seen], path: str) -> list[str]:
+        hosts = [one for one in seen if one.status]
+        if not hosts:
+            raise RequestConflict(
+                "Engine hosts of another make take no orders.", "Order them by their own means."
+            )
         tasks = [asyncio.create_task(self._ordered(one.address, path)) for one in hosts]
         self._orders.update(tasks)
         for task in tasks:
@@ -134,6 +137,7 @@ class Engines:
         for task in done:
             with contextlib.suppress(FaultError):  # the host's, not ours
                 await task  # raises what it was refused for
+        return [one.name for one in hosts]
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._orders.discard(task)
@@ -181,7 +185,9 @@ def _refusal(answer: httpx.Response) -> LingtingError:
         kind, sentence = by_code(str(told["code"])), str(told["sentence"])
         step = str(told["next_step"])
     except (ValueError, KeyError, TypeError):
-        return FaultError(f"An engine host answered with the status {answer.status_code}.")
+        return EngineBusy(
+            f"An engine host answered with the status {answer.status_code}.", retry_after_s=5.0
+        )
     return FaultError(sentence, step) if kind is None else kind(sentence, step)
 
 

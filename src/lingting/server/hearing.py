@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from lingting.errors import AudioCrashes, BusyError
 from lingting.server.turns import Turns
@@ -109,20 +110,28 @@ class Hearing:
         Ends when the client hangs up. Raises what is wrong with the audio, BusyError,
         ModelNotInstalled.
         """
+        request = {"options": dict(options), "max_duration_s": max_s}
         with stream:
-            async with self._turns.one(), self._process() as process:
-                request = {"options": dict(options), "max_duration_s": max_s}
-                loop = asyncio.get_running_loop()
-                asked = loop.run_in_executor(self._threads, process.ask, stream, request)
-                try:
-                    while not (await asyncio.wait([asked], timeout=_LOOK_S))[0]:
-                        if await client.is_disconnected():
-                            process.kill()
-                    return await asked
-                except asyncio.CancelledError:
+            async with self._turns.one():
+                if await client.is_disconnected():  # no warm process is ended for who went
+                    raise ClientDisconnect
+                async with self._process() as process:
+                    return await self._asked(process, client, stream, request)
+
+    async def _asked(
+        self, process: _Process, client: Request, stream: IO[bytes], request: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        asked = loop.run_in_executor(self._threads, process.ask, stream, request)
+        try:
+            while not (await asyncio.wait([asked], timeout=_LOOK_S))[0]:
+                if await client.is_disconnected():
                     process.kill()
-                    await asyncio.wait([asked])
-                    raise
+            return await asked
+        except asyncio.CancelledError:
+            process.kill()
+            await asyncio.wait([asked])
+            raise
 
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator[_Process]:

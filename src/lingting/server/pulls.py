@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lingting.answers import Pull
-from lingting.errors import BusyError, LingtingError
+from lingting.errors import BusyError, LingtingError, ModelUnknown
 
 if TYPE_CHECKING:
     from lingting.config import Settings
+    from lingting.models import Library
     from lingting.models.progress import Progress
 
 log = logging.getLogger("lingting.server")
@@ -35,35 +35,36 @@ class Pulls:
         with self._turn:
             return self._known.get(name)
 
-    def start(self, name: str, on_done: Callable[[], object]) -> Pull:
-        """Begin, or be told of the one under way. Blocks for a moment.
+    def start(self, name: str) -> bool:
+        """Begin; False when one is under way. Blocks for a moment.
 
         Raises ModelUnknown, ModelNotInstalled where LINGTING_OFFLINE forbids it, and BusyError
-        when many wait already. ``on_done`` is called from a thread.
+        when many wait already.
         """
         from lingting.models import Library, Status, catalogue, install
 
         library = Library(catalogue(), self._settings.models_dir)
         model = library.model(name)
+        if model.id != name:  # which other routes would not find
+            raise ModelUnknown("There is no such model.", "GET /api/v1/models lists them.")
         if self._settings.offline and library.status(model) is not Status.INSTALLED:
             install.pull(library, model.id, offline=True)  # raises, with the way out
         with self._turn:
             known = self._known.get(model.id)
             if known is not None and known.state == "running":
-                return known
+                return False
             running = sum(one.state == "running" for one in self._known.values())
             if running >= _QUEUED or self._is_closed:
                 raise BusyError("Many models are being fetched already.", retry_after_s=60.0)
             total_bytes = model.size_bytes or None
             begun = Pull("running", None, 0, total_bytes, _now(), None, None)
+            self._threads.submit(self._pull, library, model.id)
             self._known[model.id] = begun
-            self._threads.submit(self._pull, library, model.id, on_done)
-            return begun
+            return True
 
-    def _pull(self, library: object, name: str, on_done: Callable[[], object]) -> None:
-        from lingting.models import Library, install
+    def _pull(self, library: Library, name: str) -> None:
+        from lingting.models import install
 
-        assert isinstance(library, Library)
         try:
             install.pull(
                 library, name, offline=self._settings.offline,
@@ -79,7 +80,6 @@ class Pulls:
             self._end(name, "failed", "fault.unknown")
         else:
             self._end(name, "done", None)
-            on_done()
 
     def _note(self, name: str, told: Progress) -> None:
         """In the thread of the download, which ends here when the web process does."""

@@ -82,6 +82,8 @@ class Service:
         self.pulls = Pulls(settings)
         self.backups = Backups(self)
         self.observer = Observer(self)
+        self.fetching_samples = asyncio.Lock()
+        self.verifying = asyncio.Lock()
         self.exporting = asyncio.Semaphore(_EXPORTS)
         self.signing_in = asyncio.Semaphore(_SIGN_INS)
         self._opening = threading.Lock()

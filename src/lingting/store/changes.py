@@ -53,6 +53,8 @@ _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _ID_CHARS = 12
 _BATCH = 2_000
 _MAX_TAG_CHARS = 100
+MAX_TAGS = 100
+"""Of one recording: each page of the history tells them all."""
 _ONE_BY_ONE = 50
 """So many segments are rather asked for apart than read with all others."""
 SegmentChange = Callable[[Segment], Segment]
@@ -160,11 +162,15 @@ def parse_name(given: str) -> str:
 
 
 def change_tags(session: Session, row: RecordingRow, add: set[str], remove: set[str]) -> None:
+    """Raises OptionInvalid for too many."""
     ours = TagRow.recording_id == row.id
     session.execute(delete(TagRow).where(ours, TagRow.tag.in_(remove)))
     there = set(session.scalars(select(TagRow.tag).where(ours)))
+    fresh = add - there
+    if fresh and len(there) + len(fresh) > MAX_TAGS:
+        raise OptionInvalid(f"A recording has at most {MAX_TAGS} tags.", "Remove some first.")
     session.add_all(
-        TagRow(recording_id=row.id, tag=one, created_at=row.created_at) for one in add - there
+        TagRow(recording_id=row.id, tag=one, created_at=row.created_at) for one in fresh
     )
     session.flush()
 

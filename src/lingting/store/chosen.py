@@ -41,7 +41,7 @@ PROCESSES: Final[Mapping[str, tuple[str, ...]]] = {
 """What may be chosen, and the processes that work by it once they start again."""
 _PREFIX = "chosen."
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,2})?")
-_COMPUTE = frozenset({"auto", "int8", "float32", "bfloat16", "float16"})
+_COMPUTE = ("auto", "int8", "float32", "bfloat16", "float16")
 
 
 def parse(given: Mapping[str, Any]) -> dict[str, Any]:

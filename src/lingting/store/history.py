@@ -232,7 +232,7 @@ class _Question:
             *tests.of_length(given),
         ]
         if isinstance(self._sight, SharedWith):
-            found.append(deleted.is_(None))  # what is deleted is there for those who may undo it
+            found.append(queries.is_for(self._sight))
         if given.owner is not None:
             found.append(RecordingRow.owner == given.owner)
         if given.department is not None:

@@ -67,7 +67,7 @@ def ways_to_see(
     if isinstance(sight, SharedWith):
         share = RecordingShareRow
         ours = select(share.recording_id).where(or_(*named_by(sight)), is_in_force())
-        return [and_(RecordingRow.id.in_(ours), RecordingRow.deleted_at.is_(None))]
+        return [and_(RecordingRow.id.in_(ours), is_for(sight))]
     return [
         rows.owner == sight.user,
         *(rows.department == one for one in sorted(sight.departments)),
@@ -83,6 +83,12 @@ def named_by(who: SharedWith) -> list[ColumnElement[bool]]:
         if who.department is not None:
             ways.append(and_(share.to_kind == "department", share.to_name == who.department))
     return ways
+
+
+def is_for(who: SharedWith) -> ColumnElement[bool]:
+    """The where-clause of recordings that a share shows them: not deleted, and of others."""
+    row = RecordingRow
+    return and_(row.deleted_at.is_(None), row.owner.is_distinct_from(who.user))
 
 
 def is_in_force() -> ColumnElement[bool]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
 
 from lingting.answers import AuditPage, Verdict
 from lingting.errors import NotAllowed
 from lingting.server.asking import Auditor, TheService
+from lingting.server.service import Service
 from lingting.server.views import Limit
 
 router = APIRouter(tags=["audit"])
-
-_ONE_AT_A_TIME = threading.Lock()
 
 
 @router.get("/audit")
@@ -38,17 +37,22 @@ def list_audit(
 
 
 @router.get("/audit/verify")
-def verify_audit(
+async def verify_audit(
     service: TheService,
     who: Auditor,
     anchor: Annotated[str | None, Query(max_length=100, description="An earlier one.")] = None,
 ) -> Verdict:
     """Read every row: the first that was changed, removed or moved is named."""
-    from lingting.store import audit
-
     if not _sees_all(who):
         raise NotAllowed("This is for administrators.")
-    with _ONE_AT_A_TIME, service.store.database.read() as session:
+    async with service.verifying:  # the others wait here, and not in the threads of the routes
+        return await run_in_threadpool(_verified, service, anchor)
+
+
+def _verified(service: Service, anchor: str | None) -> Verdict:
+    from lingting.store import audit
+
+    with service.store.database.read() as session:
         found = audit.verify(session, anchor)
     return Verdict(found.bad_id is None, found.rows, found.anchor, found.bad_id, found.reason)
 

@@ -16,7 +16,7 @@ from lingting.server.principal import Principal
 from lingting.server.readings import note_read
 from lingting.server.service import Service
 from lingting.server.views import After, BatchPage, JobPage, Limit
-from lingting.server.visible import check_seen
+from lingting.server.visible import check_seen, recording_of
 
 router = APIRouter(tags=["jobs"])
 
@@ -93,12 +93,12 @@ def list_heard(
     Empty when the job is done. What a failed job heard stays until it is retried or removed.
     """
     job = job_of(service, who, id)
-    heard = service.desk.heard(id)
-    found = heard[start : start + limit]
+    recording_of(service, who, job.recording_id)  # who moved on keeps the job, and not its text
+    total, found = service.desk.heard(id, start=start, limit=limit)
     if found:
         note_read(service, who, "transcript.read", job.recording_id, revision=0)
     behind = start + len(found)
-    return SegmentPage(0, len(heard), found, behind if found and behind < len(heard) else None)
+    return SegmentPage(0, total, found, behind if found and behind < total else None)
 
 
 @router.post("/jobs/{id}/{action}")

@@ -81,9 +81,7 @@ async def _ordered(
 
 
 def _begin_pull(service: Service, who: Principal, id: str) -> None:
-    before = service.pulls.state(id)
-    found = service.pulls.start(id, lambda: None)
-    if found != before:
+    if service.pulls.start(id):
         _note(service, who, "model.pulled", "model", id)
 
 

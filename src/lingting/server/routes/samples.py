@@ -58,8 +58,11 @@ async def take_sample(service: TheService, who: Writer, body: FromSample, key: K
     """
     options = JobOptions.from_dict(body.options)
     await asyncio.to_thread(_check, service, who, options, key)
+    async with service.fetching_samples:  # the others wait here, without a thread or a place
+        folder = await asyncio.to_thread(_folder, service)
     async with service.uploads.turn():
-        return await service.uploads.run(_take, service, who, body, options, key)
+        file = folder / _FILES[body.sample]
+        return await service.uploads.run(_take, service, who, body, options, key, file)
 
 
 def _check(service: Service, who: Principal, options: JobOptions, key: str | None) -> None:
@@ -70,9 +73,13 @@ def _check(service: Service, who: Principal, options: JobOptions, key: str | Non
 
 
 def _take(
-    service: Service, who: Principal, body: FromSample, options: JobOptions, key: str | None
+    service: Service,
+    who: Principal,
+    body: FromSample,
+    options: JobOptions,
+    key: str | None,
+    file: Path,
 ) -> Job:
-    file = _folder(service) / _FILES[body.sample]
     with file.open("rb") as stream:
         blob = service.store.blobs.put(stream, max_bytes=service.settings.max_upload_bytes)
     try:
