@@ -10,23 +10,32 @@ export class ApiError extends Error {
     super(sentence(told));
     this.status = status;
     this.code = told.code;
-    this.nextStep = has(`error.${told.code}.next`) ? t(`error.${told.code}.next`, { next: told.next_step || "" }) : told.next_step || "";
+    this.nextStep = has(`error.${told.code}.next`)
+      ? t(`error.${told.code}.next`, { next: told.next_step || "" })
+      : told.next_step || "";
     this.incident = told.incident || null;
     this.retryAfterS = retryAfterS;
   }
-  get isOffline() { return this.status === 0; }
-  get isSignedOut() { return this.status === 401; }
+  get isOffline() {
+    return this.status === 0;
+  }
+  get isSignedOut() {
+    return this.status === 401;
+  }
 }
 
 /** In English the service's own words; in Chinese those of the code, with the service's where they say more. */
-const sentence = (told) => (has(`error.${told.code}`) ? t(`error.${told.code}`, { message: told.message || "" }) : told.message || told.code);
+const sentence = (told) =>
+  has(`error.${told.code}`) ? t(`error.${told.code}`, { message: told.message || "" }) : told.message || told.code;
 
 /** What a response that is no success says. */
 export async function errorOf(response) {
   let told = unclear(response.status);
   try {
     told = (await response.json()).error || told;
-  } catch { /* a proxy's page */ }
+  } catch {
+    /* a proxy's page */
+  }
   const after = Number(response.headers.get("Retry-After"));
   const error = new ApiError(response.status, told, after > 0 ? after : null);
   if (error.isSignedOut) document.dispatchEvent(new CustomEvent("lt-signed-out"));
@@ -73,7 +82,9 @@ const unclear = (status) => ({ code: "server.unclear", message: t("error.unclear
 
 /** What a response holds: the connection may be lost on the way, or a proxy answer in the service's place. */
 export async function body(response, kind) {
-  try { return await response[kind](); } catch (cause) {
+  try {
+    return await response[kind]();
+  } catch (cause) {
     if (cause.name === "AbortError") throw cause;
     throw cause.name === "SyntaxError" ? new ApiError(response.status, unclear(response.status)) : offline();
   }
@@ -106,15 +117,24 @@ export async function* pages(path, query) {
 }
 
 const EVENT_KINDS = [
-  "job.queued", "job.started", "job.progress", "job.paused", "job.resumed", "job.done", "job.failed",
-  "job.cancelled", "batch.done",
+  "job.queued",
+  "job.started",
+  "job.progress",
+  "job.paused",
+  "job.resumed",
+  "job.done",
+  "job.failed",
+  "job.cancelled",
+  "batch.done",
 ];
 
 const REOPEN_MS = 5000;
 
 // One stream of events for all that is on the page; it goes on behind the last one that was heard.
 const listeners = new Set();
-let source = null, last = null, reopening = 0;
+let source = null;
+let last = null;
+let reopening = 0;
 
 /** `heard(event)` for everything that happens to one's jobs; returns how to stop. */
 export function listen(heard) {
@@ -142,13 +162,19 @@ function open() {
   source.onerror = () => {
     document.dispatchEvent(new CustomEvent("lt-connection", { detail: false }));
     // A browser asks again after a lost connection, but never after a refusal: of a service that starts or is busy.
-    if (source?.readyState === EventSource.CLOSED) { clearTimeout(reopening); reopening = setTimeout(reopen, REOPEN_MS); }
+    if (source?.readyState === EventSource.CLOSED) {
+      clearTimeout(reopening);
+      reopening = setTimeout(reopen, REOPEN_MS);
+    }
   };
 }
 
 /** Not while nobody is signed in: whoever comes back has perhaps signed in elsewhere. */
 async function reopen() {
-  const error = await api.get("/users/me").then(() => null, (cause) => cause);
+  const error = await api.get("/users/me").then(
+    () => null,
+    (cause) => cause,
+  );
   if (!listeners.size) return;
   if (error?.isSignedOut) addEventListener("focus", open, { once: true });
   else if (error) reopening = setTimeout(reopen, REOPEN_MS);
@@ -157,7 +183,11 @@ async function reopen() {
 
 function tell(message) {
   let event;
-  try { event = JSON.parse(message.data); } catch { return; }
+  try {
+    event = JSON.parse(message.data);
+  } catch {
+    return;
+  }
   last = event.id ?? last;
   for (const heard of [...listeners]) heard(event);
 }

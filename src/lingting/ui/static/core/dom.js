@@ -42,7 +42,10 @@ export function debounced(work, ms) {
   let timer = 0;
   const later = (...given) => {
     clearTimeout(timer);
-    timer = setTimeout(() => { timer = 0; work(...given); }, ms);
+    timer = setTimeout(() => {
+      timer = 0;
+      work(...given);
+    }, ms);
   };
   later.cancel = () => clearTimeout(timer);
   return later;

@@ -7,8 +7,21 @@ import { save } from "./parts.js";
 export async function download(path, { query, body, signal, name = "download" } = {}) {
   const response = await ask(body === undefined ? "GET" : "POST", path, { query, body, signal });
   const told = response.headers.get("Content-Disposition") || "";
-  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(told)?.[1], plain = /filename="([^"]*)"/.exec(told)?.[1];
-  save(encoded ? decodeURIComponent(encoded) : plain || name, await content(response, "blob"), response.headers.get("Content-Type") || "");
+  const encoded = /filename\*=UTF-8''([^;]+)/i.exec(told)?.[1];
+  const plain = /filename="([^"]*)"/.exec(told)?.[1];
+  save(
+    encoded ? decodeURIComponent(encoded) : plain || name,
+    await content(response, "blob"),
+    response.headers.get("Content-Type") || "",
+  );
 }
 
-export const FORMATS = [["txt", "TXT"], ["srt", "SRT"], ["vtt", "WebVTT"], ["docx", "Word (DOCX)"], ["md", "Markdown"], ["csv", "CSV"], ["json", "JSON"]];
+export const FORMATS = [
+  ["txt", "TXT"],
+  ["srt", "SRT"],
+  ["vtt", "WebVTT"],
+  ["docx", "Word (DOCX)"],
+  ["md", "Markdown"],
+  ["csv", "CSV"],
+  ["json", "JSON"],
+];

@@ -13,7 +13,8 @@ const numbers = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
 export function clock(seconds, { tenths = false } = {}) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const whole = Math.max(0, tenths ? Math.floor(seconds * 10) / 10 : Math.floor(seconds));
-  const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
   const rest = (whole % 60).toFixed(tenths ? 1 : 0).padStart(tenths ? 4 : 2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
@@ -29,8 +30,12 @@ export function about(seconds) {
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return "–";
   const units = ["B", "KB", "MB", "GB", "TB"];
-  let at = 0, left = bytes;
-  while (left >= 1000 && at < units.length - 1) { left /= 1000; at += 1; }
+  let at = 0;
+  let left = bytes;
+  while (left >= 1000 && at < units.length - 1) {
+    left /= 1000;
+    at += 1;
+  }
   return `${numbers.format(left)} ${units[at]}`;
 }
 
@@ -46,10 +51,19 @@ export const percent = (share) => `${Math.round(100 * share)}%`;
 
 const two = (value) => String(value).padStart(2, "0");
 /** For names: sorts by time, and is good in names of files. */
-export const stamp = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}.${two(at.getMinutes())}.${two(at.getSeconds())}`;
+export function stamp(at) {
+  const day = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(two).join("-");
+  return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(".")}`;
+}
 
 const names = new Intl.DisplayNames([locale], { type: "language" });
-const OWN = { yue: { en: "Cantonese", zh: "粤语" }, wuu: { en: "Wu", zh: "吴语" }, nan: { en: "Southern Min", zh: "闽南语" }, hak: { en: "Hakka", zh: "客家话" }, hsn: { en: "Xiang", zh: "湘语" } };
+const OWN = {
+  yue: { en: "Cantonese", zh: "粤语" },
+  wuu: { en: "Wu", zh: "吴语" },
+  nan: { en: "Southern Min", zh: "闽南语" },
+  hak: { en: "Hakka", zh: "客家话" },
+  hsn: { en: "Xiang", zh: "湘语" },
+};
 
 /** Those that are asked for most, in this order. */
 export const LANGUAGES = ["zh", "en", "yue", "ja", "ko", "de", "fr", "es"];
@@ -58,5 +72,9 @@ export const LANGUAGES = ["zh", "en", "yue", "ja", "ko", "de", "fr", "es"];
 export function languageName(code) {
   if (!code) return "–";
   if (OWN[code]) return OWN[code][language];
-  try { return names.of(code) || code; } catch { return code; }
+  try {
+    return names.of(code) || code;
+  } catch {
+    return code;
+  }
 }

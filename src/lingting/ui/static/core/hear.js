@@ -15,7 +15,9 @@ export async function hear(audio, { name = "clip", options = {}, signal, onText,
   const form = new FormData();
   for (const [field, value] of Object.entries({ model: "auto", stream: "true", store: "false", ...options })) {
     if (value === null || value === undefined || value === "") continue;
-    if (Array.isArray(value)) { if (value.length) form.append(field, value.join("\n")); } else form.append(field, value);
+    if (Array.isArray(value)) {
+      if (value.length) form.append(field, value.join("\n"));
+    } else form.append(field, value);
   }
   form.append("file", audio, name);
   let response;
@@ -29,10 +31,13 @@ export async function hear(audio, { name = "clip", options = {}, signal, onText,
   let text = "";
   for await (const { kind, data } of events(response)) {
     if (kind === "error") throw new ApiError(500, data.error || { code: "server.unclear", message: "" });
-    if (data.type === "transcript.text.delta") { text += data.delta; onText?.(text); }
+    if (data.type === "transcript.text.delta") {
+      text += data.delta;
+      onText?.(text);
+    }
     if (data.type === "transcript.text.done") return data.text;
   }
-  throw offline();  // it ended before it was done
+  throw offline(); // it ended before it was done
 }
 
 const lost = (cause) => (cause.name === "AbortError" ? cause : offline());
@@ -43,15 +48,24 @@ async function* events(response) {
   let held = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read().catch((cause) => { throw lost(cause); });
+      const { done, value } = await reader.read().catch((cause) => {
+        throw lost(cause);
+      });
       if (done) return;
       held += value;
       const whole = held.split("\n\n");
       held = whole.pop();
       for (const one of whole) {
         const lines = one.split("\n");
-        const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6)).join("\n");
-        if (data) yield { kind: lines.find((line) => line.startsWith("event: "))?.slice(7) || "message", data: JSON.parse(data) };
+        const data = lines
+          .filter((line) => line.startsWith("data: "))
+          .map((line) => line.slice(6))
+          .join("\n");
+        if (data)
+          yield {
+            kind: lines.find((line) => line.startsWith("event: "))?.slice(7) || "message",
+            data: JSON.parse(data),
+          };
       }
     }
   } finally {

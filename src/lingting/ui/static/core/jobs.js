@@ -5,7 +5,13 @@ import { api, listen, pages } from "./api.js";
 const FETCHES = 4;
 const MANY = 10;
 const STATES = {
-  "job.queued": "queued", "job.started": "running", "job.paused": "paused", "job.resumed": "queued", "job.done": "done", "job.failed": "failed", "job.cancelled": "cancelled",
+  "job.queued": "queued",
+  "job.started": "running",
+  "job.paused": "paused",
+  "job.resumed": "queued",
+  "job.done": "done",
+  "job.failed": "failed",
+  "job.cancelled": "cancelled",
 };
 const UNCLAIMED = 500;
 
@@ -33,7 +39,9 @@ export class LiveJobs {
     this._events = 0;
     this._heardAt = new Map();
     this._stop = null;
-    this._back = ({ detail }) => { if (detail) this.refresh(); };
+    this._back = ({ detail }) => {
+      if (detail) this.refresh();
+    };
   }
 
   start() {
@@ -61,7 +69,9 @@ export class LiveJobs {
   }
 
   /** Those that are not finished, once more. */
-  refresh() { for (const job of this.jobs.values()) if (!isFinished(job)) this.want(job.id); }
+  refresh() {
+    for (const job of this.jobs.values()) if (!isFinished(job)) this.want(job.id);
+  }
 
   _heard(event) {
     if (!event.job_id) return;
@@ -74,7 +84,15 @@ export class LiveJobs {
     }
     this._heardAt.set(job.id, ++this._events);
     if (event.kind === "job.progress") Object.assign(job, event.data, { state: "running", eta_s: etaOf(job, event) });
-    else if (event.kind === "job.done") Object.assign(job, { state: "done", revision: event.data.revision, done_s: event.data.duration_s, total_s: event.data.duration_s, eta_s: null, error: null });
+    else if (event.kind === "job.done")
+      Object.assign(job, {
+        state: "done",
+        revision: event.data.revision,
+        done_s: event.data.duration_s,
+        total_s: event.data.duration_s,
+        eta_s: null,
+        error: null,
+      });
     else if (event.kind in STATES) Object.assign(job, { state: STATES[event.kind], eta_s: null });
     if (["job.started", "job.queued"].includes(event.kind)) job.error = null;
     if (event.kind === "job.started") job.started_at = event.at;
@@ -85,18 +103,34 @@ export class LiveJobs {
   /** Fetch it soon. */
   want(id) {
     this._wanted.add(id);
-    this._timer ||= setTimeout(() => { this._timer = 0; this._fetch(); }, 100);
+    this._timer ||= setTimeout(() => {
+      this._timer = 0;
+      this._fetch();
+    }, 100);
   }
 
   _fetch() {
-    if (this._wanted.size > MANY) { this._fetchPages(); return; }
+    if (this._wanted.size > MANY) {
+      this._fetchPages();
+      return;
+    }
     while (this._fetching < FETCHES && this._wanted.size) {
       const id = this._wanted.values().next().value;
       this._wanted.delete(id);
       this._fetching += 1;
       const asked = this._events;
-      api.get(`/jobs/${id}`).then((job) => this._take(job, asked), (error) => { if (error.status === 404) this.jobs.delete(id); })
-        .finally(() => { this._fetching -= 1; if (this._wanted.size) this._fetch(); });
+      api
+        .get(`/jobs/${id}`)
+        .then(
+          (job) => this._take(job, asked),
+          (error) => {
+            if (error.status === 404) this.jobs.delete(id);
+          },
+        )
+        .finally(() => {
+          this._fetching -= 1;
+          if (this._wanted.size) this._fetch();
+        });
     }
   }
 
@@ -114,7 +148,9 @@ export class LiveJobs {
         if (!missing.size || !this._stop || page.items.at(-1)?.created_at < oldest) break;
         asked = this._events;
       }
-    } catch { /* when the connection is back, all that is not finished is asked for again */ }
+    } catch {
+      /* when the connection is back, all that is not finished is asked for again */
+    }
     this._isReading = false;
     if (this._wanted.size) this.want(this._wanted.values().next().value);
   }
@@ -135,5 +171,5 @@ export class LiveJobs {
 function etaOf(job, event) {
   const { done_s: done, total_s: total } = event.data;
   const took = (Date.parse(event.at) - Date.parse(job.started_at)) / 1000;
-  return done > 0 && total > 0 && took > 0 ? Math.max(0, (total - done) * took / done) : null;
+  return done > 0 && total > 0 && took > 0 ? Math.max(0, ((total - done) * took) / done) : null;
 }

@@ -13,8 +13,12 @@ learn(frameWords, errorWords);
 const ROOT = "/app";
 /** Name, path, icon. */
 const PAGES = [
-  ["transcribe", "", "upload"], ["recordings", "recordings", "list"], ["batch", "batch", "layers"],
-  ["live", "live", "captions"], ["vad", "vad", "wave"], ["glossaries", "glossaries", "book"],
+  ["transcribe", "", "upload"],
+  ["recordings", "recordings", "list"],
+  ["batch", "batch", "layers"],
+  ["live", "live", "captions"],
+  ["vad", "vad", "wave"],
+  ["glossaries", "glossaries", "book"],
   ["settings", "settings", "gear"],
 ];
 
@@ -23,14 +27,20 @@ export const me = whoIs();
 me.catch(() => {});
 
 async function whoIs(wait_ms = 1000) {
-  try { return await api.get("/users/me"); } catch (error) {
+  try {
+    return await api.get("/users/me");
+  } catch (error) {
     if (!(error instanceof ApiError) || (!error.isOffline && error.status !== 429 && error.status < 500)) throw error;
   }
-  await new Promise((resolve) => { setTimeout(resolve, wait_ms); });
+  await new Promise((resolve) => {
+    setTimeout(resolve, wait_ms);
+  });
   return whoIs(Math.min(2 * wait_ms, 15_000));
 }
 
-let place = null, head = null, shown = null;
+let place = null;
+let head = null;
+let shown = null;
 
 /** Go to a page without loading everything again; `path` is below /app and may hold a query. */
 export function go(path, { replace = false } = {}) {
@@ -62,7 +72,11 @@ async function show() {
     fill(place, shown);
   } catch (error) {
     await unloaded(error);
-    if (pageOfAddress()[0] === name) fill(place, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
+    if (pageOfAddress()[0] === name)
+      fill(
+        place,
+        problemBox({ code: "page", message: t("error.load") }, () => location.reload()),
+      );
   } finally {
     clearTimeout(waiting);
   }
@@ -70,7 +84,10 @@ async function show() {
 
 /** A module did not come. Files ask for a session too: if it has ended, the frame says so. */
 export async function unloaded(error) {
-  const isSignedOut = await api.get("/users/me").then(() => false, (why) => Boolean(why.isSignedOut));
+  const isSignedOut = await api.get("/users/me").then(
+    () => false,
+    (why) => Boolean(why.isSignedOut),
+  );
   if (!isSignedOut && !error.code) console.warn("the page did not load", error);
 }
 
@@ -80,32 +97,81 @@ export function style(name, folder = "pages") {
   if (document.querySelector(`link[href="${address}"]`)) return null;
   return new Promise((resolve) => {
     // One that did not come is asked for again by the next who needs it.
-    const link = h("link", { rel: "stylesheet", href: address, onload: resolve, onerror: () => { link.remove(); resolve(); } });
+    const link = h("link", {
+      rel: "stylesheet",
+      href: address,
+      onload: resolve,
+      onerror: () => {
+        link.remove();
+        resolve();
+      },
+    });
     document.head.append(link);
   });
 }
 
 function header() {
-  const nav = h("nav", { "aria-label": t("navigation"), id: "lt-nav" }, PAGES.map(([name, path, glyph]) =>
-    h("a", { href: `${ROOT}/${path}`, dataset: { page: name } }, icon(glyph), h("span", {}, t(`page.${name}`)))));
+  const nav = h(
+    "nav",
+    { "aria-label": t("navigation"), id: "lt-nav" },
+    PAGES.map(([name, path, glyph]) =>
+      h("a", { href: `${ROOT}/${path}`, dataset: { page: name } }, icon(glyph), h("span", {}, t(`page.${name}`))),
+    ),
+  );
   const account = h("div", { class: "lt-account" });
-  me.then((who) => {
-    fill(account, menu(who.user, () => [
-      { text: t("docs"), glyph: "book", run: () => location.assign("/api/v1/docs") },
-      { text: t("signOut"), glyph: "back", run: signOut },
-    ], { glyph: "user", kind: "quiet", label: t("account", { user: who.user }) }));
-  }, () => {});
-  const opener = button(null, () => {
-    const isOpen = made.classList.toggle("lt-open");
-    opener.setAttribute("aria-expanded", String(isOpen));
-  }, { kind: "quiet", label: t("navigation"), glyph: "menu", class: "lt-button lt-quiet lt-icon-only lt-opener", "aria-expanded": "false", "aria-controls": "lt-nav" });
-  const made = h("header", { class: "lt-head" },
-    h("a", { class: "lt-brand", href: `${ROOT}/` }, h("img", { src: `${document.documentElement.dataset.base}/icon.svg`, alt: "", width: 28, height: 28 }), h("span", {}, t("product"))),
-    opener, nav,
-    h("div", { class: "lt-tools" },
-      button(language === "zh" ? "EN" : "中", changeLanguage, { kind: "quiet", label: language === "zh" ? "English" : "中文" }),
+  me.then(
+    (who) => {
+      fill(
+        account,
+        menu(
+          who.user,
+          () => [
+            { text: t("docs"), glyph: "book", run: () => location.assign("/api/v1/docs") },
+            { text: t("signOut"), glyph: "back", run: signOut },
+          ],
+          { glyph: "user", kind: "quiet", label: t("account", { user: who.user }) },
+        ),
+      );
+    },
+    () => {},
+  );
+  const opener = button(
+    null,
+    () => {
+      const isOpen = made.classList.toggle("lt-open");
+      opener.setAttribute("aria-expanded", String(isOpen));
+    },
+    {
+      kind: "quiet",
+      label: t("navigation"),
+      glyph: "menu",
+      class: "lt-button lt-quiet lt-icon-only lt-opener",
+      "aria-expanded": "false",
+      "aria-controls": "lt-nav",
+    },
+  );
+  const made = h(
+    "header",
+    { class: "lt-head" },
+    h(
+      "a",
+      { class: "lt-brand", href: `${ROOT}/` },
+      h("img", { src: `${document.documentElement.dataset.base}/icon.svg`, alt: "", width: 28, height: 28 }),
+      h("span", {}, t("product")),
+    ),
+    opener,
+    nav,
+    h(
+      "div",
+      { class: "lt-tools" },
+      button(language === "zh" ? "EN" : "中", changeLanguage, {
+        kind: "quiet",
+        label: language === "zh" ? "English" : "中文",
+      }),
       button(null, changeTheme, { kind: "quiet", label: t("theme"), glyph: isDark() ? "sun" : "moon", id: "lt-theme" }),
-      account));
+      account,
+    ),
+  );
   return made;
 }
 
@@ -117,7 +183,8 @@ async function signOut() {
 
 function changeLanguage() {
   const other = language === "zh" ? "en" : "zh";
-  document.cookie = `lingting_language=${other};path=/;max-age=31536000;samesite=lax${location.protocol === "https:" ? ";secure" : ""}`;
+  const secure = location.protocol === "https:" ? ";secure" : "";
+  document.cookie = `lingting_language=${other};path=/;max-age=31536000;samesite=lax${secure}`;
   location.reload();
 }
 
@@ -129,13 +196,18 @@ function isDark() {
 function changeTheme() {
   const next = isDark() ? "light" : "dark";
   document.documentElement.dataset.theme = next;
-  try { localStorage.setItem("lingting.theme", next); } catch { /* for this page only */ }
+  try {
+    localStorage.setItem("lingting.theme", next);
+  } catch {
+    /* for this page only */
+  }
   fill(document.getElementById("lt-theme"), icon(isDark() ? "sun" : "moon"));
 }
 
 /** Links within the pages do not load everything again. */
 function followed(event) {
-  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
   const link = event.target.closest?.("a[href]");
   if (!link || link.target || link.hasAttribute("download")) return;
   const to = new URL(link.href);
@@ -156,7 +228,12 @@ async function signedOut() {
   const here = encodeURIComponent(location.pathname + location.search);
   await dialog(t("signedOut.title"), (close) => [
     h("p", {}, t("signedOut.text")),
-    h("footer", {}, button(t("signedOut.stay"), () => close()), button(t("signedOut.go"), () => location.assign(`/login?next=${here}`), { kind: "primary", autofocus: true })),
+    h(
+      "footer",
+      {},
+      button(t("signedOut.stay"), () => close()),
+      button(t("signedOut.go"), () => location.assign(`/login?next=${here}`), { kind: "primary", autofocus: true }),
+    ),
   ]);
   isAsking = false;
 }
@@ -166,7 +243,11 @@ let sayLost = 0;
 /** Only what lasts is told: a browser opens the stream again within two seconds, and fails as often. */
 function connection({ detail }) {
   if (!detail) {
-    if (isConnected) sayLost ||= setTimeout(() => { isConnected = false; toast(t("connection.lost"), { kind: "warn" }); }, 4000);
+    if (isConnected)
+      sayLost ||= setTimeout(() => {
+        isConnected = false;
+        toast(t("connection.lost"), { kind: "warn" });
+      }, 4000);
     return;
   }
   clearTimeout(sayLost);
@@ -177,7 +258,12 @@ function connection({ detail }) {
 
 /** A file that misses its place must not take the place of the page. */
 function missed(event) {
-  if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files") || event.target.closest?.("input[type=file]")) return;
+  if (
+    event.defaultPrevented
+    || !event.dataTransfer?.types.includes("Files")
+    || event.target.closest?.("input[type=file]")
+  )
+    return;
   event.preventDefault();
   event.dataTransfer.dropEffect = "none";
 }
@@ -197,7 +283,10 @@ function start(into) {
   document.addEventListener("lt-signed-out", signedOut);
   document.addEventListener("lt-connection", connection);
   for (const kind of ["dragover", "drop"]) addEventListener(kind, missed);
-  addEventListener("popstate", () => { closeDialogs(); show(); });
+  addEventListener("popstate", () => {
+    closeDialogs();
+    show();
+  });
   show();
 }
 
@@ -207,7 +296,10 @@ function whenThere() {
   if (into) return start(into);
   const watching = new MutationObserver(() => {
     const found = document.getElementById("lt-page");
-    if (found) { watching.disconnect(); start(found); }
+    if (found) {
+      watching.disconnect();
+      start(found);
+    }
   });
   watching.observe(document.documentElement, { childList: true, subtree: true });
 }

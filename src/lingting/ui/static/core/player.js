@@ -10,26 +10,59 @@ import { learn, t } from "./words.js";
 learn(learned);
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3];
-const STEP_S = 5, KEPT = "lingting.speed";
+const STEP_S = 5;
+const KEPT = "lingting.speed";
 
 /**
- * `onDuration(s)` when the file says it, `onTime(s)` at every frame while it plays and at every seek, `onState({isPlaying})`,
- * `onProblem(key)` with a key of words when the audio cannot be played.
+ * `onDuration(s)` when the file says it, `onTime(s)` at every frame while it plays and at every seek,
+ * `onState({isPlaying})`, and `onProblem(key)` with a key of words when the audio cannot be played.
  */
-export function createPlayer({ src, duration = 0, onTime = () => {}, onState = () => {}, onDuration = () => {}, onProblem = () => {} }) {
+export function createPlayer({
+  src,
+  duration = 0,
+  onTime = () => {},
+  onState = () => {},
+  onDuration = () => {},
+  onProblem = () => {},
+}) {
   const audio = new Audio();
   audio.preload = "metadata";
   audio.preservesPitch = true;
-  let wish = null, frame = 0, isLost = false;
+  let wish = null;
+  let frame = 0;
+  let isLost = false;
 
-  const play = button(null, () => toggle(), { kind: "primary", label: t("player.play"), glyph: "play", class: "lt-button lt-primary lt-icon-only lt-player-play" });
+  const play = button(null, () => toggle(), {
+    kind: "primary",
+    label: t("player.play"),
+    glyph: "play",
+    class: "lt-button lt-primary lt-icon-only lt-player-play",
+  });
   const back = button(null, () => step(-STEP_S), { kind: "quiet", label: t("player.back"), glyph: "rewind" });
   const ahead = button(null, () => step(STEP_S), { kind: "quiet", label: t("player.ahead"), glyph: "forward" });
-  const now = h("span", { class: "lt-player-now" }, clock(0)), whole = h("span", { class: "lt-soft" }, clock(duration || null));
-  const speeds = menu("1×", () => SPEEDS.map((speed) => ({ text: name(speed), glyph: speed === audio.playbackRate ? "check" : undefined, run: () => setSpeed(speed) })), { label: t("player.speed"), glyph: null, kind: "quiet" });
+  const now = h("span", { class: "lt-player-now" }, clock(0));
+  const whole = h("span", { class: "lt-soft" }, clock(duration || null));
+  const speeds = menu(
+    "1×",
+    () =>
+      SPEEDS.map((speed) => ({
+        text: name(speed),
+        glyph: speed === audio.playbackRate ? "check" : undefined,
+        run: () => setSpeed(speed),
+      })),
+    { label: t("player.speed"), glyph: null, kind: "quiet" },
+  );
   speeds.classList.add("lt-player-speed");
   const speedText = speeds.querySelector("button span");
-  const element = h("div", { class: "lt-player", role: "group", "aria-label": t("player") }, back, play, ahead, h("span", { class: "lt-player-clock lt-number" }, now, " / ", whole), speeds);
+  const element = h(
+    "div",
+    { class: "lt-player", role: "group", "aria-label": t("player") },
+    back,
+    play,
+    ahead,
+    h("span", { class: "lt-player-clock lt-number" }, now, " / ", whole),
+    speeds,
+  );
 
   const name = (speed) => `${speed}×`;
   const length = () => (Number.isFinite(audio.duration) && audio.duration > 0 ? audio.duration : duration);
@@ -66,20 +99,30 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
 
   async function start() {
     load();
-    if (isLost) { isLost = false; wish = position(); audio.load(); }
-    try { await audio.play(); } catch (cause) {
+    if (isLost) {
+      isLost = false;
+      wish = position();
+      audio.load();
+    }
+    try {
+      await audio.play();
+    } catch (cause) {
       if (cause.name === "NotAllowedError") onProblem("player.problem.blocked");
       else if (cause.name !== "AbortError" && !isLost) onProblem("player.problem.format");
     }
   }
 
-  function toggle() { if (audio.paused) start(); else audio.pause(); }
+  function toggle() {
+    if (audio.paused) start();
+    else audio.pause();
+  }
 
   function seek(s) {
     const to = Math.max(0, Math.min(s, length() || s));
     wish = to;
-    if (audio.readyState >= 1) { audio.currentTime = to; }
-    else load();
+    if (audio.readyState >= 1) {
+      audio.currentTime = to;
+    } else load();
     show();
   }
 
@@ -90,7 +133,11 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
     audio.playbackRate = found;
     audio.defaultPlaybackRate = found;
     speedText.textContent = name(found);
-    try { localStorage.setItem(KEPT, String(found)); } catch { /* not kept */ }
+    try {
+      localStorage.setItem(KEPT, String(found));
+    } catch {
+      /* not kept */
+    }
   }
 
   const faster = (by) => {
@@ -98,12 +145,21 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
     setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, at + by))]);
   };
 
-  audio.addEventListener("loadedmetadata", () => { if (wish !== null) audio.currentTime = wish; show(); });
-  audio.addEventListener("seeked", () => { wish = null; show(); });
+  audio.addEventListener("loadedmetadata", () => {
+    if (wish !== null) audio.currentTime = wish;
+    show();
+  });
+  audio.addEventListener("seeked", () => {
+    wish = null;
+    show();
+  });
   audio.addEventListener("play", state);
   audio.addEventListener("pause", state);
   audio.addEventListener("ended", state);
-  audio.addEventListener("durationchange", () => { if (Number.isFinite(audio.duration)) onDuration(audio.duration); show(); });
+  audio.addEventListener("durationchange", () => {
+    if (Number.isFinite(audio.duration)) onDuration(audio.duration);
+    show();
+  });
   audio.addEventListener("error", () => {
     if (!audio.src || isLost) return;
     isLost = true;
@@ -116,10 +172,22 @@ export function createPlayer({ src, duration = 0, onTime = () => {}, onState = (
 
   return {
     element,
-    get time() { return position(); },
-    get duration() { return length(); },
-    get isPlaying() { return !audio.paused && !audio.ended; },
-    load, play: start, pause: () => audio.pause(), toggle, seek, step, faster,
+    get time() {
+      return position();
+    },
+    get duration() {
+      return length();
+    },
+    get isPlaying() {
+      return !audio.paused && !audio.ended;
+    },
+    load,
+    play: start,
+    pause: () => audio.pause(),
+    toggle,
+    seek,
+    step,
+    faster,
     destroy() {
       cancelAnimationFrame(frame);
       audio.pause();

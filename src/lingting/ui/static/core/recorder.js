@@ -9,7 +9,8 @@ learn(uploadWords);
 
 const RATE_HZ = 16_000;
 const GATHERED = 256;
-const QUIET = 0.0005, QUIET_S = 5;
+const QUIET = 0.0005;
+const QUIET_S = 5;
 
 const refused = (key, given) => new ApiError(400, { code: key, message: t(key, given) });
 
@@ -17,7 +18,13 @@ const refused = (key, given) => new ApiError(400, { code: key, message: t(key, g
 export async function microphone(deviceId = null) {
   if (!window.isSecureContext) throw refused("recorder.insecure");
   if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw refused("recorder.old");
-  const wanted = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: true, ...(deviceId ? { deviceId: { exact: deviceId } } : {}) };
+  const wanted = {
+    channelCount: 1,
+    echoCancellation: false,
+    noiseSuppression: false,
+    autoGainControl: true,
+    ...(deviceId ? { deviceId: { exact: deviceId } } : {}),
+  };
   try {
     return await navigator.mediaDevices.getUserMedia({ audio: wanted });
   } catch (error) {
@@ -33,7 +40,7 @@ export async function microphone(deviceId = null) {
 
 /** The microphones there are; their names are told only after permission. */
 export async function microphones() {
-  const all = await navigator.mediaDevices?.enumerateDevices?.() || [];
+  const all = (await navigator.mediaDevices?.enumerateDevices?.()) || [];
   return all.filter((one) => one.kind === "audioinput" && one.deviceId && one.label);
 }
 
@@ -82,7 +89,9 @@ export class Recorder {
     }
   }
 
-  get seconds() { return this._context ? this._frames / this._context.sampleRate : 0; }
+  get seconds() {
+    return this._context ? this._frames / this._context.sampleRate : 0;
+  }
 
   _take(block) {
     // The last ones arrive when it has been stopped, and are too short to be missed.
@@ -108,7 +117,10 @@ export class Recorder {
   _hear(loudness, seconds) {
     this._quiet = loudness < QUIET ? this._quiet + seconds : 0;
     const is = this._quiet >= QUIET_S;
-    if (is !== this._isQuiet) { this._isQuiet = is; this.onquiet?.(is); }
+    if (is !== this._isQuiet) {
+      this._isQuiet = is;
+      this.onquiet?.(is);
+    }
   }
 
   _settle() {
@@ -123,7 +135,10 @@ export class Recorder {
     if (!this._frames) return null;
     this._settle();
     const now = new Date();
-    return new File([header(this._frames, rate), ...this._blobs], `${t("recorder.name", { time: stamp(now) })}.wav`, { type: "audio/wav", lastModified: now.getTime() });
+    return new File([header(this._frames, rate), ...this._blobs], `${t("recorder.name", { time: stamp(now) })}.wav`, {
+      type: "audio/wav",
+      lastModified: now.getTime(),
+    });
   }
 
   /** The microphone is let go. */
@@ -139,9 +154,17 @@ export function header(frames, rate) {
   const view = new DataView(new ArrayBuffer(44));
   const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
   const bytes = Math.min(frames * 2, 0xffffffff - 36);
-  text(0, "RIFF"); view.setUint32(4, 36 + bytes, true); text(8, "WAVEfmt ");
-  view.setUint32(16, 16, true); view.setUint16(20, 1, true); view.setUint16(22, 1, true);
-  view.setUint32(24, rate, true); view.setUint32(28, rate * 2, true); view.setUint16(32, 2, true); view.setUint16(34, 16, true);
-  text(36, "data"); view.setUint32(40, bytes, true);
+  text(0, "RIFF");
+  view.setUint32(4, 36 + bytes, true);
+  text(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, 1, true);
+  view.setUint16(22, 1, true);
+  view.setUint32(24, rate, true);
+  view.setUint32(28, rate * 2, true);
+  view.setUint16(32, 2, true);
+  view.setUint16(34, 16, true);
+  text(36, "data");
+  view.setUint32(40, bytes, true);
   return view;
 }

@@ -16,8 +16,13 @@ const LONGEST_WAIT_S = 120;
 const MEMORY = "lingting.uploads";
 const REMEMBERED_MS = 23 * 3600_000;
 
-const MEDIA = new Set(("3g2 3gp 3gpp aac ac3 aif aifc aiff amr ape asf au avi awb caf dss dts f4v flac flv gsm it m2ts m4a m4b m4p m4v mka mkv mov mp1 mp2 mp3 mp4 mpa mpe mpeg mpg mts mxf oga ogg ogv ogx opus qcp ra ram rm rmvb s3m sln snd spx ts tta vob voc vox w64 wav wave weba webm wma wmv wv").split(" "));
-const OTHERS = /^(text|image|font|model)\/|^application\/(pdf|zip|gzip|x-tar|json|xml|msword|rtf|javascript|vnd\.(openxml|ms-|oasis)|x-7z|x-rar|x-sh|x-msdownload)/;
+const MEDIA = new Set(
+  "3g2 3gp 3gpp aac ac3 aif aifc aiff amr ape asf au avi awb caf dss dts f4v flac flv gsm it m2ts m4a m4b m4p m4v mka mkv mov mp1 mp2 mp3 mp4 mpa mpe mpeg mpg mts mxf oga ogg ogv ogx opus qcp ra ram rm rmvb s3m sln snd spx ts tta vob voc vox w64 wav wave weba webm wma wmv wv".split(
+    " ",
+  ),
+);
+const OTHERS =
+  /^(text|image|font|model)\/|^application\/(pdf|zip|gzip|x-tar|json|xml|msword|rtf|javascript|vnd\.(openxml|ms-|oasis)|x-7z|x-rar|x-sh|x-msdownload)/;
 
 /** For `<input type=file accept>`. */
 export const ACCEPT = ["audio/*", "video/*", ...[...MEDIA].map((ending) => `.${ending}`)].join(",");
@@ -35,11 +40,19 @@ function isMedia(file, strictly = false) {
  * `found`: [{file, path}]; of folders only what looks like a recording is taken.
  */
 export function sorted(found) {
-  const good = [], others = [], hollow = [], told = [];
-  for (const one of found) (isMedia(one.file, Boolean(one.path)) ? one.file.size ? good : hollow : others).push(one);
-  const say = (some, key) => { if (some.length) told.push(t(some.length === 1 ? `${key}.one` : key, { n: some.length, name: some[0].file.name })); };
+  const good = [];
+  const others = [];
+  const hollow = [];
+  const told = [];
+  for (const one of found) (isMedia(one.file, Boolean(one.path)) ? (one.file.size ? good : hollow) : others).push(one);
+  const say = (some, key) => {
+    if (some.length) told.push(t(some.length === 1 ? `${key}.one` : key, { n: some.length, name: some[0].file.name }));
+  };
   say(hollow, "upload.emptyFile");
-  say(others.filter((one) => !one.path), "upload.notMedia");
+  say(
+    others.filter((one) => !one.path),
+    "upload.notMedia",
+  );
   if (!good.length && !told.length && found.length) told.push(t("upload.noFiles"));
   return { good, told };
 }
@@ -50,7 +63,8 @@ export const chosen = (input) => [...input.files].map((file) => ({ file, path: f
 /** Of a drop, folders with all that is below them. Call it within the event. */
 export function dropped(transfer) {
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());
-  if (!entries.some((entry) => entry?.isDirectory)) return Promise.resolve([...transfer.files].map((file) => ({ file, path: "" })));
+  if (!entries.some((entry) => entry?.isDirectory))
+    return Promise.resolve([...transfer.files].map((file) => ({ file, path: "" })));
   return walked(entries.filter(Boolean), 0);
 }
 
@@ -61,7 +75,7 @@ async function walked(entries, depth) {
       const file = await new Promise((resolve, reject) => entry.file(resolve, reject)).catch(() => null);
       if (file) found.push({ file, path: depth ? entry.fullPath.slice(1) : "" });
     } else if (depth < 32) {
-      found.push(...await walked(await children(entry), depth + 1));
+      found.push(...(await walked(await children(entry), depth + 1)));
     }
   }
   return found;
@@ -69,7 +83,8 @@ async function walked(entries, depth) {
 
 /** A browser gives them a hundred at a time. */
 async function children(folder) {
-  const reader = folder.createReader(), all = [];
+  const reader = folder.createReader();
+  const all = [];
   for (;;) {
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)).catch(() => []);
     if (!some.length) return all;
@@ -83,7 +98,10 @@ function request(method, address, { body = null, headers = {}, signal, onsent } 
     const asked = new XMLHttpRequest();
     const abort = () => asked.abort();
     const end = () => signal?.removeEventListener("abort", abort);
-    if (signal?.aborted) { reject(aborted()); return; }
+    if (signal?.aborted) {
+      reject(aborted());
+      return;
+    }
     signal?.addEventListener("abort", abort);
     asked.open(method, address);
     for (const [name, value] of Object.entries(headers)) asked.setRequestHeader(name, value);
@@ -91,10 +109,24 @@ function request(method, address, { body = null, headers = {}, signal, onsent } 
     asked.onload = async () => {
       end();
       if (asked.status >= 200 && asked.status < 300) resolve(asked);
-      else reject(await errorOf(new Response(asked.responseText, { status: asked.status, headers: { "Retry-After": asked.getResponseHeader("Retry-After") || "" } })));
+      else
+        reject(
+          await errorOf(
+            new Response(asked.responseText, {
+              status: asked.status,
+              headers: { "Retry-After": asked.getResponseHeader("Retry-After") || "" },
+            }),
+          ),
+        );
     };
-    asked.onerror = () => { end(); reject(offline()); };
-    asked.onabort = () => { end(); reject(aborted()); };
+    asked.onerror = () => {
+      end();
+      reject(offline());
+    };
+    asked.onabort = () => {
+      end();
+      reject(aborted());
+    };
     asked.send(body);
   });
 }
@@ -104,7 +136,9 @@ const aborted = () => new DOMException("aborted", "AbortError");
 /** Whether the same request may go well a little later. */
 export function isPassing(error) {
   if (error.isOffline || [502, 504].includes(error.status)) return true;
-  return [429, 503].includes(error.status) && (error.retryAfterS ?? 1) <= LONGEST_WAIT_S && error.code !== "limit.storage";
+  return (
+    [429, 503].includes(error.status) && (error.retryAfterS ?? 1) <= LONGEST_WAIT_S && error.code !== "limit.storage"
+  );
 }
 
 /** Until `ms` have passed, the network is back, or it is not wanted any more. */
@@ -116,7 +150,8 @@ export function pause(ms, signal) {
       signal?.removeEventListener("abort", stop);
       settle(value);
     };
-    const back = end(resolve), stop = end(reject, aborted());
+    const back = end(resolve);
+    const stop = end(reject, aborted());
     const timer = setTimeout(back, ms);
     addEventListener("online", back);
     signal?.addEventListener("abort", stop);
@@ -127,13 +162,16 @@ export function pause(ms, signal) {
 async function persistently(work, { signal, onheld, isReadable }) {
   for (let tries = 0; ; tries += 1) {
     try {
-      const value = await work(() => { tries = 0; });
+      const value = await work(() => {
+        tries = 0;
+      });
       onheld?.(null);
       return value;
     } catch (error) {
       if (!(error instanceof ApiError) || !isPassing(error)) throw error;
       // A file that was changed or taken away looks like a lost connection to the browser.
-      if (error.isOffline && !await isReadable()) throw new ApiError(0, { code: "upload.file_gone", message: t("upload.gone") });
+      if (error.isOffline && !(await isReadable()))
+        throw new ApiError(0, { code: "upload.file_gone", message: t("upload.gone") });
       onheld?.([429, 503].includes(error.status) ? "busy" : "lost");
       await pause(Math.max((error.retryAfterS || 0) * 1000, Math.min(LONGEST_PAUSE_MS, 500 * 2 ** tries)), signal);
     }
@@ -146,7 +184,14 @@ async function persistently(work, { signal, onheld, isReadable }) {
  * hears what holds it up: "lost", no connection; "busy", the service takes no more at the moment; null, nothing.
  */
 export function send(file, { fields = {}, key, signal, onprogress, onheld } = {}) {
-  const isReadable = () => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+  const isReadable = () =>
+    file
+      .slice(0, 1)
+      .arrayBuffer()
+      .then(
+        () => true,
+        () => false,
+      );
   const how = { signal, onheld, isReadable };
   if (file.size <= PIECE_BYTES) return persistently(() => sendForm(file, fields, key, signal, onprogress), how);
   return sendPieces(file, fields, key, how, onprogress);
@@ -158,7 +203,10 @@ async function sendForm(file, fields, key, signal, onprogress) {
   form.append("name", file.name);
   form.append("file", file, file.name);
   const asked = await request("POST", api.address("/recordings"), {
-    body: form, signal, headers: { "Idempotency-Key": key }, onsent: (sent) => onprogress?.(Math.min(1, sent / file.size)),
+    body: form,
+    signal,
+    headers: { "Idempotency-Key": key },
+    onsent: (sent) => onprogress?.(Math.min(1, sent / file.size)),
   });
   return JSON.parse(asked.responseText).items[0].job;
 }
@@ -179,10 +227,14 @@ async function sendPieces(file, fields, key, how, onprogress) {
   const known = remembered(file, fields) || key;
   remember(file, fields, known);
   const { signal } = how;
-  let place = null, offset = 0;
+  let place = null;
+  let offset = 0;
   try {
     return await persistently(async (isGettingOn) => {
-      const told = place === null ? await begin(file, fields, known, signal) : await request("HEAD", place, { headers: TUS, signal });
+      const told =
+        place === null
+          ? await begin(file, fields, known, signal)
+          : await request("HEAD", place, { headers: TUS, signal });
       place ??= new URL(told.getResponseHeader("Location"), location.href).href;
       offset = Number(told.getResponseHeader("Upload-Offset")) || 0;
       let job = told.getResponseHeader("Lingting-Job");
@@ -190,7 +242,8 @@ async function sendPieces(file, fields, key, how, onprogress) {
         const start = offset;
         onprogress?.(start / file.size);
         const answer = await request("PATCH", place, {
-          body: file.slice(start, start + PIECE_BYTES), signal,
+          body: file.slice(start, start + PIECE_BYTES),
+          signal,
           headers: { ...TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": String(start) },
           onsent: (sent) => onprogress?.(Math.min(1, (start + sent) / file.size)),
         });
@@ -211,9 +264,18 @@ async function sendPieces(file, fields, key, how, onprogress) {
   }
 }
 
-const begin = (file, fields, key, signal) => request("POST", api.address("/uploads"), {
-  signal, headers: { ...TUS, "Idempotency-Key": key, "Upload-Length": String(file.size), "Upload-Metadata": [["filename", file.name], ...entriesOf(fields)].map(([name, value]) => `${name} ${base64(value)}`).join(",") },
-});
+const begin = (file, fields, key, signal) =>
+  request("POST", api.address("/uploads"), {
+    signal,
+    headers: {
+      ...TUS,
+      "Idempotency-Key": key,
+      "Upload-Length": String(file.size),
+      "Upload-Metadata": [["filename", file.name], ...entriesOf(fields)]
+        .map(([name, value]) => `${name} ${base64(value)}`)
+        .join(","),
+    },
+  });
 
 /** All bytes are there, and the answer that named the job was lost. */
 async function finished(place, signal) {
@@ -233,24 +295,38 @@ function memory() {
   try {
     const all = Object.entries(JSON.parse(localStorage.getItem(MEMORY)) || {});
     return Object.fromEntries(all.filter(([, one]) => Date.now() - one.at < REMEMBERED_MS));
-  } catch { return {}; }
+  } catch {
+    return {};
+  }
 }
 
 const remembered = (file, fields) => memory()[hashOf(printOf(file, fields))]?.key;
 
 function remember(file, fields, key) {
-  try { localStorage.setItem(MEMORY, JSON.stringify({ ...memory(), [hashOf(printOf(file, fields))]: { key, at: Date.now() } })); } catch { /* then not */ }
+  try {
+    localStorage.setItem(
+      MEMORY,
+      JSON.stringify({ ...memory(), [hashOf(printOf(file, fields))]: { key, at: Date.now() } }),
+    );
+  } catch {
+    /* then not */
+  }
 }
 
 function forget(file, fields) {
   const left = memory();
   delete left[hashOf(printOf(file, fields))];
-  try { localStorage.setItem(MEMORY, JSON.stringify(left)); } catch { /* then not */ }
+  try {
+    localStorage.setItem(MEMORY, JSON.stringify(left));
+  } catch {
+    /* then not */
+  }
 }
 
 /** Names of files and hotwords are not kept in the browser, only this of them. */
 function hashOf(text) {
-  let a = 0x811c9dc5, b = 0x1b873593;
+  let a = 0x811c9dc5;
+  let b = 0x1b873593;
   for (let i = 0; i < text.length; i += 1) {
     a = Math.imul(a ^ text.charCodeAt(i), 0x01000193);
     b = Math.imul(b ^ text.charCodeAt(i), 0x85ebca6b) ^ (b >>> 13);
@@ -288,14 +364,30 @@ export class Queue {
     return () => this._heard.delete(heard);
   }
 
-  _tell(item) { for (const heard of [...this._heard]) heard(item); }
+  _tell(item) {
+    for (const heard of [...this._heard]) heard(item);
+  }
 
-  all(...states) { return [...this.items.values()].filter((item) => !states.length || states.includes(item.state)); }
+  all(...states) {
+    return [...this.items.values()].filter((item) => !states.length || states.includes(item.state));
+  }
 
   /** Takes [{file, path}]; they wait for `start`. */
   add(found) {
     const added = found.map(({ file, path }) => ({
-      id: `u${++made}`, file, name: file.name, path, size: file.size, state: "staged", share: 0, held: null, error: null, job: null, fields: null, key: null, control: null,
+      id: `u${++made}`,
+      file,
+      name: file.name,
+      path,
+      size: file.size,
+      state: "staged",
+      share: 0,
+      held: null,
+      error: null,
+      job: null,
+      fields: null,
+      key: null,
+      control: null,
     }));
     for (const item of added) this.items.set(item.id, item);
     this._tell(null);
@@ -304,7 +396,16 @@ export class Queue {
 
   /** All that are staged, or those given, with these fields. */
   start(fields, items = this.all("staged")) {
-    for (const item of items) Object.assign(item, { fields, key: newKey(), state: "waiting", share: 0, held: null, error: null, control: null });
+    for (const item of items)
+      Object.assign(item, {
+        fields,
+        key: newKey(),
+        state: "waiting",
+        share: 0,
+        held: null,
+        error: null,
+        control: null,
+      });
     this._tell(null);
     this._pump();
   }
@@ -325,7 +426,10 @@ export class Queue {
   }
 
   remove(...items) {
-    for (const item of items) { this.cancel(item); this.items.delete(item.id); }
+    for (const item of items) {
+      this.cancel(item);
+      this.items.delete(item.id);
+    }
     this._tell(null);
   }
 
@@ -341,7 +445,9 @@ export class Queue {
     this._pump();
   }
 
-  get isBusy() { return this.all("waiting", "sending").length > 0; }
+  get isBusy() {
+    return this.all("waiting", "sending").length > 0;
+  }
 
   _pump() {
     if (this.isPaused) return;
@@ -354,16 +460,27 @@ export class Queue {
   async _send(item) {
     this._sending += 1;
     item.state = "sending";
-    const control = item.control = new AbortController();
+    const control = (item.control = new AbortController());
     const isCurrent = () => item.control === control && !control.signal.aborted;
     this._tell(item);
     try {
       const job = await send(item.file, {
-        fields: item.fields, key: item.key, signal: control.signal,
-        onprogress: (share) => { if (isCurrent()) { item.share = share; item.held = null; this._tell(item); } },
+        fields: item.fields,
+        key: item.key,
+        signal: control.signal,
+        onprogress: (share) => {
+          if (isCurrent()) {
+            item.share = share;
+            item.held = null;
+            this._tell(item);
+          }
+        },
         onheld: (why) => {
           if (why && item.state === "cancelled") control.abort();
-          else if (item.held !== why && isCurrent()) { item.held = why; this._tell(item); }
+          else if (item.held !== why && isCurrent()) {
+            item.held = why;
+            this._tell(item);
+          }
         },
       });
       if (!isCurrent() || item.state !== "sending") {
@@ -374,7 +491,10 @@ export class Queue {
       if (isCurrent() && item.state === "sending") Object.assign(item, { state: "failed", error });
     }
     this._sending -= 1;
-    if (item.control === control) { item.held = null; item.control = null; }
+    if (item.control === control) {
+      item.held = null;
+      item.control = null;
+    }
     this._tell(item);
     this._pump();
   }
@@ -387,7 +507,8 @@ addEventListener("beforeunload", (event) => {
 
 /** What an item's state is called. */
 export function stateText(item, queue) {
-  if (item.state === "sending") return item.held ? t(`upload.state.${item.held}`) : t("upload.state.sending", { share: percent(item.share) });
+  if (item.state === "sending")
+    return item.held ? t(`upload.state.${item.held}`) : t("upload.state.sending", { share: percent(item.share) });
   if (item.state === "waiting" && queue?.isPaused) return t("upload.state.held");
   return t(`upload.state.${item.state}`);
 }

@@ -8,7 +8,10 @@ import { learn, t } from "./words.js";
 
 learn(learned);
 
-const BAR_PX = 3, GAP_PX = 1, MOST_ZOOM = 400, RULER_PX = 18;
+const BAR_PX = 3;
+const GAP_PX = 1;
+const MOST_ZOOM = 400;
+const RULER_PX = 18;
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 
 /** Eight hues that stay apart in both themes; speakers and notes use the same ones. */
@@ -16,7 +19,8 @@ export const COLOURS = Array.from({ length: 8 }, (_, at) => `--lt-c${at}`);
 
 /** [min, max] pairs in -1..1 of anything that `setPeaks` takes. */
 function pairs(peaks) {
-  if (peaks instanceof Uint8Array) return Float32Array.from({ length: 2 * peaks.length }, (_, at) => (at % 2 ? 1 : -1) * peaks[at >> 1] / 255);
+  if (peaks instanceof Uint8Array)
+    return Float32Array.from({ length: 2 * peaks.length }, (_, at) => ((at % 2 ? 1 : -1) * peaks[at >> 1]) / 255);
   if (peaks instanceof Int8Array) return Float32Array.from(peaks.subarray(0, peaks.length & ~1), (one) => one / 127);
   return Float32Array.from([...peaks].flat(), (one) => one / 127);
 }
@@ -26,20 +30,68 @@ function pairs(peaks) {
  * See `setPeaks`, `setSpans`, `setMarks` and `setTime` below; times are in seconds.
  */
 export function createWaveform({ label, onSeek = () => {}, onMark = null, height = 96 } = {}) {
-  let peaks = new Float32Array(0), loudest = 1, duration = 0, time = 0, spans = [], marks = [];
-  let zoom = 1, offset = 0, width = 0, ratio = 1, drawing = 0, isStale = true, isDragging = false, isFollowing = true, colours = null, hoverX = null;
+  let peaks = new Float32Array(0);
+  let loudest = 1;
+  let duration = 0;
+  let time = 0;
+  let spans = [];
+  let marks = [];
+  let zoom = 1;
+  let offset = 0;
+  let width = 0;
+  let ratio = 1;
+  let drawing = 0;
+  let isStale = true;
+  let isDragging = false;
+  let isFollowing = true;
+  let colours = null;
+  let hoverX = null;
 
   const under = h("canvas", { class: "lt-wave-canvas", "aria-hidden": "true" });
   const over = h("canvas", { class: "lt-wave-canvas", "aria-hidden": "true" });
-  const slider = h("div", { class: "lt-wave-track", role: "slider", tabindex: "0", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0", style: { height: `${height}px` } }, under, over);
+  const slider = h(
+    "div",
+    {
+      class: "lt-wave-track",
+      role: "slider",
+      tabindex: "0",
+      "aria-label": label,
+      "aria-valuemin": "0",
+      "aria-valuemax": "0",
+      "aria-valuenow": "0",
+      style: { height: `${height}px` },
+    },
+    under,
+    over,
+  );
   const flags = h("div", { class: "lt-wave-flags" });
   const tip = h("div", { class: "lt-wave-tip", "aria-hidden": "true", hidden: true });
   const zoomIn = button(null, () => setZoom(zoom * 2), { kind: "quiet", label: t("waveform.zoomIn"), glyph: "plus" });
-  const zoomOut = button(null, () => setZoom(zoom / 2), { kind: "quiet", label: t("waveform.zoomOut"), glyph: "minus" });
-  const bar = h("input", { type: "range", class: "lt-wave-scroll", min: "0", max: "1000", value: "0", "aria-label": t("waveform.scroll"), hidden: true,
-    oninput: () => { isFollowing = false; offset = (bar.value / 1000) * most(); draw(); } });
-  const element = h("div", { class: "lt-wave" }, h("div", { class: "lt-wave-stage" }, slider, flags, tip),
-    h("div", { class: "lt-wave-tools" }, bar, zoomOut, zoomIn));
+  const zoomOut = button(null, () => setZoom(zoom / 2), {
+    kind: "quiet",
+    label: t("waveform.zoomOut"),
+    glyph: "minus",
+  });
+  const bar = h("input", {
+    type: "range",
+    class: "lt-wave-scroll",
+    min: "0",
+    max: "1000",
+    value: "0",
+    "aria-label": t("waveform.scroll"),
+    hidden: true,
+    oninput: () => {
+      isFollowing = false;
+      offset = (bar.value / 1000) * most();
+      draw();
+    },
+  });
+  const element = h(
+    "div",
+    { class: "lt-wave" },
+    h("div", { class: "lt-wave-stage" }, slider, flags, tip),
+    h("div", { class: "lt-wave-tools" }, bar, zoomOut, zoomIn),
+  );
 
   const shown = () => duration / zoom;
   const most = () => Math.max(0, duration - shown());
@@ -50,9 +102,17 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     const style = getComputedStyle(element);
     const get = (name) => style.getPropertyValue(name).trim() || "#888";
     return {
-      ahead: get("--lt-wave-ahead"), played: get("--lt-wave-played"), head: get("--lt-wave-head"), soft: get("--lt-soft"), line: get("--lt-line"),
-      speech: get("--lt-accent-soft"), doubt: get("--lt-warn-soft"), busy: get("--lt-busy-soft"), gap: get("--lt-sunken"),
-      font: `11px ${get("--lt-font")}`, ...Object.fromEntries(COLOURS.map((name, n) => [`c${n}`, get(name)])),
+      ahead: get("--lt-wave-ahead"),
+      played: get("--lt-wave-played"),
+      head: get("--lt-wave-head"),
+      soft: get("--lt-soft"),
+      line: get("--lt-line"),
+      speech: get("--lt-accent-soft"),
+      doubt: get("--lt-warn-soft"),
+      busy: get("--lt-busy-soft"),
+      gap: get("--lt-sunken"),
+      font: `11px ${get("--lt-font")}`,
+      ...Object.fromEntries(COLOURS.map((name, n) => [`c${n}`, get(name)])),
     };
   }
 
@@ -62,7 +122,8 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     ratio = window.devicePixelRatio || 1;
     width = box.width;
     for (const canvas of [under, over]) {
-      const w = Math.round(box.width * ratio), tall = Math.round(height * ratio);
+      const w = Math.round(box.width * ratio);
+      const tall = Math.round(height * ratio);
       if (canvas.width === w && canvas.height === tall) continue;
       canvas.width = w;
       canvas.height = tall;
@@ -82,7 +143,10 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       drawing = 0;
       if (!element.isConnected || !measure()) return;
       colours ||= colour();
-      if (isStale) { drawUnder(); drawFlags(); }
+      if (isStale) {
+        drawUnder();
+        drawFlags();
+      }
       isStale = false;
       drawOver();
     });
@@ -93,19 +157,25 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     const count = peaks.length / 2;
     const first = Math.max(0, Math.min(count - 1, Math.floor((from / duration) * count)));
     const last = Math.max(first + 1, Math.min(count, Math.ceil((to / duration) * count)));
-    let low = 0, high = 0;
-    for (let n = first; n < last; n += 1) { low = Math.min(low, peaks[2 * n]); high = Math.max(high, peaks[2 * n + 1]); }
+    let low = 0;
+    let high = 0;
+    for (let n = first; n < last; n += 1) {
+      low = Math.min(low, peaks[2 * n]);
+      high = Math.max(high, peaks[2 * n + 1]);
+    }
     return [low / loudest, high / loudest];
   }
 
   function drawUnder() {
     const pen = under.getContext("2d");
-    const tall = height - RULER_PX, middle = tall / 2;
+    const tall = height - RULER_PX;
+    const middle = tall / 2;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     if (!duration) return;
     for (const span of spans) {
-      const from = x(span.start_s), to = x(span.end_s);
+      const from = x(span.start_s);
+      const to = x(span.end_s);
       if (to < 0 || from > width) continue;
       const isSpeaker = /^c\d$/.test(span.kind);
       pen.fillStyle = colours[span.kind] || colours.speech;
@@ -119,7 +189,10 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
   function bars(pen, fillStyle, from, to, middle) {
     pen.fillStyle = fillStyle;
     const step = BAR_PX + GAP_PX;
-    if (!peaks.length) { pen.fillRect(from, middle - 0.5, Math.max(0, to - from), 1); return; }
+    if (!peaks.length) {
+      pen.fillRect(from, middle - 0.5, Math.max(0, to - from), 1);
+      return;
+    }
     // Bars keep their place in the recording while it is scrolled.
     const perBar = (step / width) * shown();
     const firstBar = Math.floor(offset / perBar);
@@ -129,7 +202,8 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       if (left > to || n * perBar >= duration) break;
       if (left + BAR_PX < from) continue;
       const [low, high] = extremes(n * perBar, (n + 1) * perBar);
-      const up = Math.max(1, high * (middle - 4)), down = Math.max(1, -low * (middle - 4));
+      const up = Math.max(1, high * (middle - 4));
+      const down = Math.max(1, -low * (middle - 4));
       pen.roundRect(left, middle - up, BAR_PX, up + down, 1.5);
     }
     pen.fill();
@@ -166,7 +240,10 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       bars(pen, colours.played, 0, now, tall / 2);
       pen.restore();
     }
-    if (hoverX !== null) { pen.fillStyle = colours.soft; pen.fillRect(hoverX, 0, 1, tall); }
+    if (hoverX !== null) {
+      pen.fillStyle = colours.soft;
+      pen.fillRect(hoverX, 0, 1, tall);
+    }
     if (now >= 0 && now <= width) {
       pen.fillStyle = colours.head;
       pen.fillRect(Math.min(width - 2, Math.max(0, now - 1)), 0, 2, tall);
@@ -248,17 +325,40 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
   };
   slider.addEventListener("pointerup", release);
   slider.addEventListener("pointercancel", release);
-  slider.addEventListener("pointerleave", () => { hoverX = null; tip.hidden = true; drawTime(); });
-  slider.addEventListener("wheel", (event) => {
-    if (!(event.ctrlKey || event.metaKey || (zoom > 1 && event.shiftKey))) return;
-    event.preventDefault();
-    if (event.shiftKey) { isFollowing = false; offset = Math.min(most(), Math.max(0, offset + (event.deltaY / width) * shown())); tools(); draw(); return; }
-    setZoom(zoom * (event.deltaY < 0 ? 1.25 : 0.8), at(event.clientX - slider.getBoundingClientRect().left));
-  }, { passive: false });
+  slider.addEventListener("pointerleave", () => {
+    hoverX = null;
+    tip.hidden = true;
+    drawTime();
+  });
+  slider.addEventListener(
+    "wheel",
+    (event) => {
+      if (!(event.ctrlKey || event.metaKey || (zoom > 1 && event.shiftKey))) return;
+      event.preventDefault();
+      if (event.shiftKey) {
+        isFollowing = false;
+        offset = Math.min(most(), Math.max(0, offset + (event.deltaY / width) * shown()));
+        tools();
+        draw();
+        return;
+      }
+      setZoom(zoom * (event.deltaY < 0 ? 1.25 : 0.8), at(event.clientX - slider.getBoundingClientRect().left));
+    },
+    { passive: false },
+  );
   slider.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = event.shiftKey ? 1 : 5;
-    const to = { ArrowLeft: time - step, ArrowDown: time - step, ArrowRight: time + step, ArrowUp: time + step, Home: 0, End: duration, PageUp: time + 30, PageDown: time - 30 }[event.key];
+    const to = {
+      ArrowLeft: time - step,
+      ArrowDown: time - step,
+      ArrowRight: time + step,
+      ArrowUp: time + step,
+      Home: 0,
+      End: duration,
+      PageUp: time + 30,
+      PageDown: time - 30,
+    }[event.key];
     if (to !== undefined) seek(to, true);
     else if (event.key === "+" || event.key === "=") setZoom(zoom * 2);
     else if (event.key === "-") setZoom(zoom / 2);
@@ -267,7 +367,10 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     event.stopPropagation();
   });
 
-  const themed = () => { colours = null; draw(); };
+  const themed = () => {
+    colours = null;
+    draw();
+  };
   const sized = new ResizeObserver(draw);
   sized.observe(slider);
   const theme = new MutationObserver(themed);
@@ -283,7 +386,10 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     setPeaks(given, duration_s = duration) {
       peaks = pairs(given);
       // A quiet recording is drawn large enough to be seen, silence stays flat.
-      loudest = Math.max(0.08, peaks.reduce((high, one) => Math.max(high, Math.abs(one)), 0));
+      loudest = Math.max(
+        0.08,
+        peaks.reduce((high, one) => Math.max(high, Math.abs(one)), 0),
+      );
       this.setDuration(duration_s);
     },
     setDuration(s) {
@@ -293,11 +399,25 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
       told();
       draw();
     },
-    setSpans(given) { spans = given; draw(); },
+    setSpans(given) {
+      spans = given;
+      draw();
+    },
     setMarks(given) {
       marks = given;
-      fill(flags, marks.map((mark, n) => h("button", { type: "button", class: "lt-wave-flag", dataset: { at: n }, title: mark.label, "aria-label": t("waveform.mark", { time: clock(mark.at_s), label: mark.label || "" }),
-        onclick: () => (onMark ? onMark(mark) : seek(mark.at_s, true)) })));
+      fill(
+        flags,
+        marks.map((mark, n) =>
+          h("button", {
+            type: "button",
+            class: "lt-wave-flag",
+            dataset: { at: n },
+            title: mark.label,
+            "aria-label": t("waveform.mark", { time: clock(mark.at_s), label: mark.label || "" }),
+            onclick: () => (onMark ? onMark(mark) : seek(mark.at_s, true)),
+          }),
+        ),
+      );
       draw();
     },
     setTime(s) {

@@ -12,7 +12,11 @@ export class Window {
   constructor({ height, label, make, draw }) {
     Object.assign(this, { height, make, draw, keys: [], made: new Map() });
     this.space = h("div", { class: "lt-window-space", role: "list", "aria-label": label });
-    this.element = h("div", { class: "lt-window", tabindex: "0", role: "group", "aria-label": label, onscroll: () => this.later() }, this.space);
+    this.element = h(
+      "div",
+      { class: "lt-window", tabindex: "0", role: "group", "aria-label": label, onscroll: () => this.later() },
+      this.space,
+    );
     this.watching = new ResizeObserver(() => this.later());
     this.watching.observe(this.element);
   }
@@ -24,16 +28,27 @@ export class Window {
     this.later();
   }
 
-  later() { this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.render(); }); }
+  later() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.render();
+    });
+  }
 
   render() {
     const first = Math.max(0, Math.floor(this.element.scrollTop / this.height) - BEYOND);
-    const last = Math.min(this.keys.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.height) + BEYOND);
+    const last = Math.min(
+      this.keys.length,
+      Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.height) + BEYOND,
+    );
     const inView = new Set(this.keys.slice(first, last));
     const all = new Set(this.made.size ? this.keys : []);
     for (const [key, element] of this.made) {
       // The one with the focus stays, so that Tab goes on from there.
-      if (!inView.has(key) && !(element.contains(document.activeElement) && all.has(key))) { element.remove(); this.made.delete(key); }
+      if (!inView.has(key) && !(element.contains(document.activeElement) && all.has(key))) {
+        element.remove();
+        this.made.delete(key);
+      }
     }
     for (let i = first; i < last; i += 1) {
       const key = this.keys[i];
@@ -47,7 +62,8 @@ export class Window {
       element.setAttribute("aria-setsize", String(this.keys.length));
       element.setAttribute("aria-posinset", String(i + 1));
       this.draw(element, key);
-      if (this.space.children[i - first] !== element) this.space.insertBefore(element, this.space.children[i - first] || null);
+      if (this.space.children[i - first] !== element)
+        this.space.insertBefore(element, this.space.children[i - first] || null);
     }
   }
 

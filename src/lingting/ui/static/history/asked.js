@@ -18,7 +18,8 @@ const isMinutes = (text) => text !== "" && Number(text) >= 0 && Number.isFinite(
 
 /** From an address; whatever is not understood is left out. */
 export function readAsked() {
-  const open = new URLSearchParams(location.search), quiet = new URLSearchParams(location.hash.slice(1));
+  const open = new URLSearchParams(location.search);
+  const quiet = new URLSearchParams(location.hash.slice(1));
   const found = {
     view: VIEWS.includes(open.get("view")) ? open.get("view") : "all",
     order: ORDERS.includes(open.get("order")) ? open.get("order") : "newest",
@@ -34,21 +35,27 @@ export function readAsked() {
 
 /** The address below /app of what is asked. */
 export function pathOf(asked) {
-  const open = new URLSearchParams(), quiet = new URLSearchParams();
+  const open = new URLSearchParams();
+  const quiet = new URLSearchParams();
   if (asked.view !== "all") open.set("view", asked.view);
   if (asked.order !== "newest") open.set("order", asked.order);
   for (const name of [...DAYS, ...TEXTS, ...MINUTES]) if (asked[name]) open.set(name, asked[name]);
   for (const one of asked.state) open.append("state", one);
   if (asked.q) quiet.set("q", asked.q);
   if (asked.q && asked.match === "sound") quiet.set("match", "sound");
-  const before = open.toString(), behind = quiet.toString();
+  const before = open.toString();
+  const behind = quiet.toString();
   return `recordings${before && `?${before}`}${behind && `#${behind}`}`;
 }
 
 /** The names of the filters that are set; a search looks at no state. */
-export const filtersIn = (asked) => FILTERS.filter((name) => (name === "state" ? asked.state.length && !asked.q : asked[name]));
+export const filtersIn = (asked) =>
+  FILTERS.filter((name) => (name === "state" ? asked.state.length && !asked.q : asked[name]));
 
-export const without = (asked, names) => ({ ...asked, ...Object.fromEntries(names.map((name) => [name, name === "state" ? [] : ""])) });
+export const without = (asked, names) => ({
+  ...asked,
+  ...Object.fromEntries(names.map((name) => [name, name === "state" ? [] : ""])),
+});
 
 const startOf = (day, later = 0) => {
   const at = new Date(`${day}T00:00`);
@@ -69,14 +76,23 @@ function common(asked) {
 }
 
 /** For GET /recordings. */
-export const listOf = (asked) => ({ ...common(asked), order: asked.order, state: asked.state, ...(asked.view === "deleted" && { deleted: true }) });
+export const listOf = (asked) => ({
+  ...common(asked),
+  order: asked.order,
+  state: asked.state,
+  ...(asked.view === "deleted" && { deleted: true }),
+});
 
 /** For POST /search. */
 export const searchOf = (asked) => ({ ...common(asked), query: asked.q, match: asked.match });
 
 /** A filter in words. */
 export function told(name, asked) {
-  const value = name === "state" ? asked.state.map((one) => t(`recordings.state.${one}`)).join(t("recordings.or"))
-    : name === "language" ? languageName(asked[name]) : asked[name];
+  const value =
+    name === "state"
+      ? asked.state.map((one) => t(`recordings.state.${one}`)).join(t("recordings.or"))
+      : name === "language"
+        ? languageName(asked[name])
+        : asked[name];
   return t(`recordings.filter.${name}`, { value });
 }

@@ -16,24 +16,56 @@ export function filterPanel(ask) {
   const change = (given) => ask({ ...asked, ...given });
   const since = h("input", { type: "date", onchange: () => change({ since: since.value }) });
   const until = h("input", { type: "date", onchange: () => change({ until: until.value }) });
-  const shortest = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", onchange: () => change({ min: shortest.value }) });
-  const longest = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", onchange: () => change({ max: longest.value }) });
+  const shortest = h("input", {
+    type: "number",
+    min: 0,
+    step: "any",
+    inputmode: "decimal",
+    onchange: () => change({ min: shortest.value }),
+  });
+  const longest = h("input", {
+    type: "number",
+    min: 0,
+    step: "any",
+    inputmode: "decimal",
+    onchange: () => change({ max: longest.value }),
+  });
   const states = STATES.map((state) => {
-    const box = h("input", { type: "checkbox", value: state, onchange: () => change({ state: states.filter((one) => one.box.checked).map((one) => one.state) }) });
+    const box = h("input", {
+      type: "checkbox",
+      value: state,
+      onchange: () => change({ state: states.filter((one) => one.box.checked).map((one) => one.state) }),
+    });
     return { state, box, element: h("label", { class: "lt-recordings-check" }, box, t(`recordings.state.${state}`)) };
   });
   const choices = Object.keys(KINDS).map((name) => choice(name, (value) => change({ [name]: value })));
-  const ofStates = h("fieldset", { class: "lt-recordings-states" }, h("legend", { class: "lt-legend" }, t("recordings.state")), states.map((one) => one.element));
-  const element = h("div", { class: "lt-card lt-recordings-filters" },
-    h("div", { class: "lt-recordings-controls" },
-      field(t("recordings.since"), since), field(t("recordings.until"), until),
-      choices.map((one) => one.element), field(t("recordings.min"), shortest), field(t("recordings.max"), longest)),
-    ofStates);
+  const ofStates = h(
+    "fieldset",
+    { class: "lt-recordings-states" },
+    h("legend", { class: "lt-legend" }, t("recordings.state")),
+    states.map((one) => one.element),
+  );
+  const element = h(
+    "div",
+    { class: "lt-card lt-recordings-filters" },
+    h(
+      "div",
+      { class: "lt-recordings-controls" },
+      field(t("recordings.since"), since),
+      field(t("recordings.until"), until),
+      choices.map((one) => one.element),
+      field(t("recordings.min"), shortest),
+      field(t("recordings.max"), longest),
+    ),
+    ofStates,
+  );
   return {
     element,
     show(given, facets) {
       asked = given;
-      const put = (control, value) => { if (control.value !== value && document.activeElement !== control) control.value = value; };
+      const put = (control, value) => {
+        if (control.value !== value && document.activeElement !== control) control.value = value;
+      };
       put(since, asked.since);
       put(until, asked.until);
       put(shortest, asked.min);
@@ -49,12 +81,20 @@ export function filterPanel(ask) {
 function choice(name, choose) {
   const listId = newId();
   const chosen = select([["", t("recordings.any")]], { onchange: () => choose(chosen.value) });
-  const typed = h("input", { type: "text", list: listId, autocomplete: "off", placeholder: t("recordings.any"), onchange: () => choose(typed.value.trim()) });
+  const typed = h("input", {
+    type: "text",
+    list: listId,
+    autocomplete: "off",
+    placeholder: t("recordings.any"),
+    onchange: () => choose(typed.value.trim()),
+  });
   const list = h("datalist", { id: listId });
-  const ofChosen = field(t(`recordings.by.${name}`), chosen), ofTyped = field(t(`recordings.by.${name}`), typed);
+  const ofChosen = field(t(`recordings.by.${name}`), chosen);
+  const ofTyped = field(t(`recordings.by.${name}`), typed);
   const shown = (value) => (name === "language" ? languageName(value) : value);
   const element = h("div", { class: `lt-recordings-by-${name}` }, ofChosen);
-  let known = "", wasLong = false;
+  let known = "";
+  let wasLong = false;
   const put = (value, facet) => {
     const items = facet?.items || [];
     const isLong = items.length > MOST_TO_SELECT || facet?.is_complete === false;
@@ -64,10 +104,26 @@ function choice(name, choose) {
     const now = JSON.stringify([value, items]);
     if (now === known) return;
     known = now;
-    if (isLong) { fill(list, items.map((one) => h("option", { value: one.value }))); typed.value = value; return; }
+    if (isLong) {
+      fill(
+        list,
+        items.map((one) => h("option", { value: one.value })),
+      );
+      typed.value = value;
+      return;
+    }
     const others = value && !items.some((one) => one.value === value) ? [{ value, count: null }] : [];
-    fill(chosen, h("option", { value: "" }, t("recordings.any")), [...items, ...others].map((one) =>
-      h("option", { value: one.value }, one.count === null ? shown(one.value) : t("recordings.counted", { value: shown(one.value), n: one.count }))));
+    fill(
+      chosen,
+      h("option", { value: "" }, t("recordings.any")),
+      [...items, ...others].map((one) =>
+        h(
+          "option",
+          { value: one.value },
+          one.count === null ? shown(one.value) : t("recordings.counted", { value: shown(one.value), n: one.count }),
+        ),
+      ),
+    );
     chosen.value = value;
   };
   return { name, element, show: put };
@@ -77,7 +133,22 @@ function choice(name, choose) {
 export function chips(asked, ask) {
   const set = filtersIn(asked);
   if (!set.length) return null;
-  return h("div", { class: "lt-recordings-chips" },
-    set.map((name) => h("button", { type: "button", class: "lt-recordings-chip", "aria-label": t("recordings.takeAway", { what: told(name, asked) }), onclick: () => ask(without(asked, [name])) }, told(name, asked), icon("close"))),
-    button(t("recordings.takeAllAway"), () => ask(without(asked, set)), { kind: "quiet" }));
+  return h(
+    "div",
+    { class: "lt-recordings-chips" },
+    set.map((name) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "lt-recordings-chip",
+          "aria-label": t("recordings.takeAway", { what: told(name, asked) }),
+          onclick: () => ask(without(asked, [name])),
+        },
+        told(name, asked),
+        icon("close"),
+      ),
+    ),
+    button(t("recordings.takeAllAway"), () => ask(without(asked, set)), { kind: "quiet" }),
+  );
 }

@@ -10,7 +10,8 @@ const FIRST = 3;
 
 /** A text with `places` marked; they count code points. */
 function marked(text, places) {
-  const chars = Array.from(text), pieces = [];
+  const chars = Array.from(text);
+  const pieces = [];
   let at = 0;
   for (const { start, end } of places) {
     if (start < at) continue;
@@ -24,23 +25,56 @@ function marked(text, places) {
 export function foundCard({ recording, hits, count, is_count_capped: isCapped }) {
   const list = h("ol", { class: "lt-recordings-hits" });
   const rest = hits.slice(FIRST);
-  const more = rest.length > 0 && button(t("recordings.moreHits", { n: rest.length }), () => {
-    const first = list.children.length;
-    list.append(...rest.map((hit) => hitOf(recording, hit)));
-    more.remove();
-    list.children[first].querySelector("a").focus();
-  }, { kind: "quiet" });
-  fill(list, hits.slice(0, FIRST).map((hit) => hitOf(recording, hit)));
+  const more =
+    rest.length > 0
+    && button(
+      t("recordings.moreHits", { n: rest.length }),
+      () => {
+        const first = list.children.length;
+        list.append(...rest.map((hit) => hitOf(recording, hit)));
+        more.remove();
+        list.children[first].querySelector("a").focus();
+      },
+      { kind: "quiet" },
+    );
+  fill(
+    list,
+    hits.slice(0, FIRST).map((hit) => hitOf(recording, hit)),
+  );
   const told = t(count === 1 ? "recordings.hit" : "recordings.hits", { n: `${count}${isCapped ? "+" : ""}` });
-  return h("article", { class: "lt-card lt-recordings-found" },
-    h("header", {}, h("h2", {}, h("a", { href: linkTo(recording.id), dir: "auto" }, recording.name)),
-      h("p", { class: "lt-soft lt-small" }, [told, clock(recording.duration_s), day(recording.created_at), recording.owner].filter(Boolean).join(" · "))),
-    list, more);
+  return h(
+    "article",
+    { class: "lt-card lt-recordings-found" },
+    h(
+      "header",
+      {},
+      h("h2", {}, h("a", { href: linkTo(recording.id), dir: "auto" }, recording.name)),
+      h(
+        "p",
+        { class: "lt-soft lt-small" },
+        [told, clock(recording.duration_s), day(recording.created_at), recording.owner].filter(Boolean).join(" · "),
+      ),
+    ),
+    list,
+    more,
+  );
 }
 
 function hitOf(recording, hit) {
   const at = hit.at_s ?? hit.start_s;
-  return h("li", {}, h("a", { href: linkTo(recording.id, { t: Math.round(at * 100) / 100, segment: hit.position }) },
-    h("span", { class: "lt-recordings-at lt-number" }, clock(at)),
-    h("span", { class: "lt-recordings-said" }, hit.speaker && h("span", { class: "lt-recordings-who" }, hit.speaker), h("span", { dir: "auto" }, marked(hit.text, hit.places)))));
+  return h(
+    "li",
+    {},
+    h(
+      "a",
+      { href: linkTo(recording.id, { t: Math.round(at * 100) / 100, segment: hit.position }) },
+      h("span", { class: "lt-recordings-at lt-number" }, clock(at)),
+      h(
+        "span",
+        { class: "lt-recordings-said" },
+        hit.speaker && h("span", { class: "lt-recordings-who" }, hit.speaker),
+        h("span", { dir: "auto" }, marked(hit.text, hit.places)),
+      ),
+    ),
+  );
 }

@@ -12,9 +12,12 @@ export class Rows {
     this.items = [];
     this.element = h("div", { class: "lt-recordings-rows", role: "list", "aria-label": label });
     this.places = new Map();
-    this.watching = new IntersectionObserver((seen) => {
-      for (const one of seen) this.turn(one.target, one.isIntersecting);
-    }, { rootMargin: "1200px 0px" });
+    this.watching = new IntersectionObserver(
+      (seen) => {
+        for (const one of seen) this.turn(one.target, one.isIntersecting);
+      },
+      { rootMargin: "1200px 0px" },
+    );
   }
 
   set(items) {
@@ -22,13 +25,18 @@ export class Rows {
     this.places = new Map(items.map((item, at) => [item.id, at]));
     const chunks = [...this.element.children];
     const count = Math.ceil(items.length / IN_CHUNK);
-    for (const chunk of chunks.slice(count)) { this.watching.unobserve(chunk); chunk.remove(); }
+    for (const chunk of chunks.slice(count)) {
+      this.watching.unobserve(chunk);
+      chunk.remove();
+    }
     for (let at = chunks.length; at < count; at += 1) {
       const chunk = this.element.appendChild(h("div", { class: "lt-recordings-chunk" }));
       chunk.items = [];
       this.watching.observe(chunk);
     }
-    [...this.element.children].forEach((chunk, at) => this.give(chunk, items.slice(at * IN_CHUNK, (at + 1) * IN_CHUNK)));
+    [...this.element.children].forEach((chunk, at) =>
+      this.give(chunk, items.slice(at * IN_CHUNK, (at + 1) * IN_CHUNK)),
+    );
   }
 
   give(chunk, items) {
@@ -37,7 +45,10 @@ export class Rows {
     chunk.items = items;
     chunk.style.setProperty("--lt-recordings-count", items.length);
     if (!chunk.isDrawn) return;
-    if (isSame) items.forEach((item, at) => { if (item !== before[at]) chunk.children[at].show(item); });
+    if (isSame)
+      items.forEach((item, at) => {
+        if (item !== before[at]) chunk.children[at].show(item);
+      });
     else this.redraw(chunk);
   }
 
@@ -51,7 +62,9 @@ export class Rows {
       return row;
     });
     for (const row of there.values()) if (!wanted.includes(row)) row.remove();
-    wanted.forEach((row, at) => { if (chunk.children[at] !== row) chunk.insertBefore(row, chunk.children[at] || null); });
+    wanted.forEach((row, at) => {
+      if (chunk.children[at] !== row) chunk.insertBefore(row, chunk.children[at] || null);
+    });
   }
 
   turn(chunk, isNear) {

@@ -7,7 +7,9 @@ import { Pauses } from "../core/pauses.js";
 import { header, Recorder } from "../core/recorder.js";
 import { isPassing, newKey, pause, send } from "../core/upload.js";
 
-const AT_ONCE = 2, LONGEST_PAUSE_MS = 10_000, ASKED_MS = 5000;
+const AT_ONCE = 2;
+const LONGEST_PAUSE_MS = 10_000;
+const ASKED_MS = 5000;
 
 /** States: asking, on, stopped, saving, saved, failed. A piece: {at_s, text, state, error}; heard, waiting, failed. */
 export class Session {
@@ -29,30 +31,52 @@ export class Session {
     this._control = new AbortController();
     this._recorder = new Recorder({
       onlevel: (level) => this.leveled(level),
-      onquiet: (is) => { this.isQuiet = is; this._tell(); },
+      onquiet: (is) => {
+        this.isQuiet = is;
+        this._tell();
+      },
       onended: () => this.ended(),
       onblock: (block, rate) => this._block(block, rate),
     });
   }
 
-  get seconds() { return this._seconds ?? this._recorder.seconds; }
-  get isUnsaved() { return ["on", "stopped", "saving", "failed"].includes(this.state); }
-  get text() { return this.pieces.map((one) => one.text).filter(Boolean).join("\n"); }
+  get seconds() {
+    return this._seconds ?? this._recorder.seconds;
+  }
+  get isUnsaved() {
+    return ["on", "stopped", "saving", "failed"].includes(this.state);
+  }
+  get text() {
+    return this.pieces
+      .map((one) => one.text)
+      .filter(Boolean)
+      .join("\n");
+  }
 
-  _tell(piece = null) { this.changed(piece); }
+  _tell(piece = null) {
+    this.changed(piece);
+  }
 
   /** Raises ApiError for a microphone that cannot be had. */
   async start(deviceId) {
     await this._recorder.start(deviceId);
-    if (this.state !== "asking") { this._recorder.discard(); return; }
+    if (this.state !== "asking") {
+      this._recorder.discard();
+      return;
+    }
     this.state = "on";
     this._tell();
   }
 
   _block(block, rate) {
-    this._pauses ||= new Pauses({ rate,
-      onspeech: (is) => { this.isHearing = is; this._tell(); },
-      onpiece: (frames, at_s) => this._piece(frames, at_s, rate) });
+    this._pauses ||= new Pauses({
+      rate,
+      onspeech: (is) => {
+        this.isHearing = is;
+        this._tell();
+      },
+      onpiece: (frames, at_s) => this._piece(frames, at_s, rate),
+    });
     this._pauses.push(block);
   }
 
@@ -78,7 +102,15 @@ export class Session {
     this._asking += 1;
     let wait_ms = 0;
     try {
-      piece.text = await hear(piece.audio, { name: "caption.wav", options: this.options, signal: this._control.signal, onText: (so) => { piece.text = so; this._tell(piece); } });
+      piece.text = await hear(piece.audio, {
+        name: "caption.wav",
+        options: this.options,
+        signal: this._control.signal,
+        onText: (so) => {
+          piece.text = so;
+          this._tell(piece);
+        },
+      });
       Object.assign(piece, { state: "heard", audio: null });
       this.isLost = false;
     } catch (error) {
@@ -108,7 +140,10 @@ export class Session {
 
   /** The microphone is off; what it heard is in `file`. */
   stop() {
-    if (this.state === "asking") { this.state = "stopped"; return; }
+    if (this.state === "asking") {
+      this.state = "stopped";
+      return;
+    }
     if (this.state !== "on") return;
     this._seconds = this._recorder.seconds;
     this._pauses?.flush();
@@ -130,9 +165,17 @@ export class Session {
     }
     try {
       const job = await send(this._named, {
-        fields: { ...this.options, priority: "high", words: "true" }, key: this._key, signal: this._control.signal,
-        onprogress: (share) => { this.share = share; this._tell(); },
-        onheld: (why) => { this.isLost = why === "lost"; this._tell(); },
+        fields: { ...this.options, priority: "high", words: "true" },
+        key: this._key,
+        signal: this._control.signal,
+        onprogress: (share) => {
+          this.share = share;
+          this._tell();
+        },
+        onheld: (why) => {
+          this.isLost = why === "lost";
+          this._tell();
+        },
       });
       Object.assign(this, { state: "saved", isLost: false, job, file: null });
       this._follow(job);
@@ -146,7 +189,10 @@ export class Session {
   _follow(job) {
     const jobs = new LiveJobs((now) => {
       this.job = now;
-      if (isFinished(now)) { clearInterval(asking); jobs.stop(); }
+      if (isFinished(now)) {
+        clearInterval(asking);
+        jobs.stop();
+      }
       this._tell();
     });
     // A connection that was lost a moment ago may have taken the event along.
@@ -157,5 +203,8 @@ export class Session {
   }
 
   /** Nothing of it is wanted any more. */
-  end() { this._control.abort(); this._recorder.discard(); }
+  end() {
+    this._control.abort();
+    this._recorder.discard();
+  }
 }

@@ -22,8 +22,13 @@ const PAGE = 100;
 const HITS = 20;
 const PUT_TOGETHER_MS = 700;
 const STATE_OF = {
-  "job.queued": "queued", "job.started": "running", "job.progress": "running", "job.paused": "paused",
-  "job.resumed": "queued", "job.failed": "failed", "job.cancelled": "cancelled",
+  "job.queued": "queued",
+  "job.started": "running",
+  "job.progress": "running",
+  "job.paused": "paused",
+  "job.resumed": "queued",
+  "job.failed": "failed",
+  "job.cancelled": "cancelled",
 };
 
 class Recordings extends HTMLElement {
@@ -34,7 +39,13 @@ class Recordings extends HTMLElement {
     this.scopes = [];
     this.stale = new Set();
     this.build();
-    me.then((who) => { this.scopes = who.scopes; this.drawBar(); }, () => {});
+    me.then(
+      (who) => {
+        this.scopes = who.scopes;
+        this.drawBar();
+      },
+      () => {},
+    );
     this.stopListening = listen((event) => this.heard(event));
     this.addressChanged();
   }
@@ -53,8 +64,28 @@ class Recordings extends HTMLElement {
   build() {
     this.rows = new Rows((item) => recordingRow(item, this), t("page.recordings"));
     this.panel = filterPanel((asked) => this.ask(asked));
-    this.tabs = h("div", { class: "lt-tabs", role: "tablist", "aria-label": t("recordings.view") }, VIEWS.map((view) =>
-      h("button", { type: "button", role: "tab", "aria-controls": "lt-recordings-list", dataset: { view }, onclick: () => this.ask({ ...without(this.asked, filtersIn(this.asked)), view, q: view === "deleted" ? "" : this.asked.q }) }, t(`recordings.view.${view}`))));
+    this.tabs = h(
+      "div",
+      { class: "lt-tabs", role: "tablist", "aria-label": t("recordings.view") },
+      VIEWS.map((view) =>
+        h(
+          "button",
+          {
+            type: "button",
+            role: "tab",
+            "aria-controls": "lt-recordings-list",
+            dataset: { view },
+            onclick: () =>
+              this.ask({
+                ...without(this.asked, filtersIn(this.asked)),
+                view,
+                q: view === "deleted" ? "" : this.asked.q,
+              }),
+          },
+          t(`recordings.view.${view}`),
+        ),
+      ),
+    );
     this.tabs.addEventListener("keydown", (event) => {
       const at = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!at) return;
@@ -63,34 +94,106 @@ class Recordings extends HTMLElement {
       to.focus();
       to.click();
     });
-    this.query = h("input", { type: "search", id: "lt-recordings-query", maxlength: 200, placeholder: t("recordings.search.hint"), "aria-label": t("recordings.search"), autocomplete: "off", enterkeyhint: "search" });
-    this.bySound = h("input", { type: "checkbox", id: "lt-recordings-sound", onchange: () => this.asked.q && this.search() });
+    this.query = h("input", {
+      type: "search",
+      id: "lt-recordings-query",
+      maxlength: 200,
+      placeholder: t("recordings.search.hint"),
+      "aria-label": t("recordings.search"),
+      autocomplete: "off",
+      enterkeyhint: "search",
+    });
+    this.bySound = h("input", {
+      type: "checkbox",
+      id: "lt-recordings-sound",
+      onchange: () => this.asked.q && this.search(),
+    });
     // A cleared field is a search for nothing.
-    this.query.addEventListener("input", () => { if (!this.query.value && this.asked.q) this.search(); });
-    this.form = h("form", { class: "lt-recordings-search", role: "search", onsubmit: (event) => { event.preventDefault(); this.search(); } },
+    this.query.addEventListener("input", () => {
+      if (!this.query.value && this.asked.q) this.search();
+    });
+    this.form = h(
+      "form",
+      {
+        class: "lt-recordings-search",
+        role: "search",
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.search();
+        },
+      },
       h("div", { class: "lt-recordings-query" }, icon("search"), this.query),
-      h("label", { class: "lt-recordings-check", title: t("recordings.sound.hint") }, this.bySound, t("recordings.sound")),
-      button(t("recordings.search.go"), null, { type: "submit" }));
-    this.opener = button(t("recordings.filters"), () => this.openFilters(!this.isOpen), { glyph: "filter", "aria-expanded": "false", "aria-controls": "lt-recordings-filters" });
+      h(
+        "label",
+        { class: "lt-recordings-check", title: t("recordings.sound.hint") },
+        this.bySound,
+        t("recordings.sound"),
+      ),
+      button(t("recordings.search.go"), null, { type: "submit" }),
+    );
+    this.opener = button(t("recordings.filters"), () => this.openFilters(!this.isOpen), {
+      glyph: "filter",
+      "aria-expanded": "false",
+      "aria-controls": "lt-recordings-filters",
+    });
     this.panel.element.id = "lt-recordings-filters";
     this.panel.element.hidden = true;
-    this.order = select(ORDERS.map((one) => [one, t(`recordings.order.${one}`)]), { onchange: () => this.ask({ ...this.asked, order: this.order.value }), "aria-label": t("recordings.order") });
+    this.order = select(
+      ORDERS.map((one) => [one, t(`recordings.order.${one}`)]),
+      { onchange: () => this.ask({ ...this.asked, order: this.order.value }), "aria-label": t("recordings.order") },
+    );
     this.facts = h("p", { role: "status" });
     this.chips = h("div");
-    this.bar = h("div", { class: "lt-recordings-bar", role: "toolbar", "aria-label": t("recordings.withSelected"), hidden: true });
-    this.all = h("input", { type: "checkbox", "aria-label": t("recordings.selectAll"), onchange: () => this.selectAll(this.all.checked) });
-    this.head = h("div", { class: "lt-recordings-head" }, h("label", { class: "lt-recordings-tick" }, this.all),
-      ["name", "state", "language", "length", "kept", "owner"].map((name) => h("div", { class: `lt-recordings-of-${name}`, "aria-hidden": "true" }, t(`recordings.${name}`))));
+    this.bar = h("div", {
+      class: "lt-recordings-bar",
+      role: "toolbar",
+      "aria-label": t("recordings.withSelected"),
+      hidden: true,
+    });
+    this.all = h("input", {
+      type: "checkbox",
+      "aria-label": t("recordings.selectAll"),
+      onchange: () => this.selectAll(this.all.checked),
+    });
+    this.head = h(
+      "div",
+      { class: "lt-recordings-head" },
+      h("label", { class: "lt-recordings-tick" }, this.all),
+      ["name", "state", "language", "length", "kept", "owner"].map((name) =>
+        h("div", { class: `lt-recordings-of-${name}`, "aria-hidden": "true" }, t(`recordings.${name}`)),
+      ),
+    );
     this.said = h("div", { class: "lt-recordings-results" });
     this.below = h("div", { class: "lt-recordings-foot" });
-    this.watching = new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) this.more(); }, { rootMargin: "1500px 0px" });
-    this.list = h("div", { class: "lt-recordings" },
-      h("div", { class: "lt-top" }, h("div", {}, h("h1", {}, t("page.recordings")), this.facts),
-        h("a", { class: "lt-button lt-primary", href: "/app/" }, icon("upload"), h("span", {}, t("page.transcribe")))),
+    this.watching = new IntersectionObserver(
+      (seen) => {
+        if (seen.some((one) => one.isIntersecting)) this.more();
+      },
+      { rootMargin: "1500px 0px" },
+    );
+    this.list = h(
+      "div",
+      { class: "lt-recordings" },
+      h(
+        "div",
+        { class: "lt-top" },
+        h("div", {}, h("h1", {}, t("page.recordings")), this.facts),
+        h("a", { class: "lt-button lt-primary", href: "/app/" }, icon("upload"), h("span", {}, t("page.transcribe"))),
+      ),
       this.tabs,
       h("div", { class: "lt-recordings-tools" }, this.form, this.opener, this.order),
-      this.panel.element, this.chips,
-      h("div", { id: "lt-recordings-list", role: "tabpanel", "aria-label": t("page.recordings") }, this.bar, this.head, this.rows.element, this.said, this.below));
+      this.panel.element,
+      this.chips,
+      h(
+        "div",
+        { id: "lt-recordings-list", role: "tabpanel", "aria-label": t("page.recordings") },
+        this.bar,
+        this.head,
+        this.rows.element,
+        this.said,
+        this.below,
+      ),
+    );
     this.view = h("div");
     fill(this, this.list);
     this.pressed = (event) => {
@@ -156,7 +259,10 @@ class Recordings extends HTMLElement {
       fill(this.view, this.opened);
     } catch (error) {
       await unloaded(error);
-      fill(this.view, problemBox({ code: "page", message: t("error.load") }, () => location.reload()));
+      fill(
+        this.view,
+        problemBox({ code: "page", message: t("error.load") }, () => location.reload()),
+      );
     } finally {
       clearTimeout(waiting);
     }
@@ -176,7 +282,9 @@ class Recordings extends HTMLElement {
     const to = this.scrolled || 0;
     scrollTo(0, to);
     // A browser that goes back scrolls by itself, after this.
-    requestAnimationFrame(() => { if (!this.isShowing) scrollTo(0, to); });
+    requestAnimationFrame(() => {
+      if (!this.isShowing) scrollTo(0, to);
+    });
   }
 
   // Loading ---------------------------------------------------------------------------------------
@@ -195,7 +303,10 @@ class Recordings extends HTMLElement {
     this.panel.show(asked, this.facets);
     const set = filtersIn(asked).length;
     fill(this.opener.querySelector("span"), set ? t("recordings.filters.set", { n: set }) : t("recordings.filters"));
-    fill(this.chips, chips(asked, (given) => this.ask(given)));
+    fill(
+      this.chips,
+      chips(asked, (given) => this.ask(given)),
+    );
     this.classList.toggle("lt-recordings-searching", Boolean(asked.q));
   }
 
@@ -207,7 +318,9 @@ class Recordings extends HTMLElement {
       this.facets = facets;
       this.panel.show(this.asked, facets);
       this.classList.toggle("lt-recordings-of-one", this.facets.owners.items.length < 2);
-    } catch (error) { toastProblem(error); }
+    } catch (error) {
+      toastProblem(error);
+    }
   }
 
   /** From the beginning. What is above the list stays till then: whoever clicks there hits what they aim at. */
@@ -226,7 +339,8 @@ class Recordings extends HTMLElement {
 
   async more() {
     if (this.isLoading || (this.hasBegun && this.next === null)) return;
-    const { latest, asked } = this, isFirst = !this.hasBegun;
+    const { latest, asked } = this;
+    const isFirst = !this.hasBegun;
     this.isLoading = true;
     this.stopLoading = new AbortController();
     const { signal } = this.stopLoading;
@@ -235,7 +349,11 @@ class Recordings extends HTMLElement {
     try {
       const page = asked.q
         ? await api.post("/search", { ...searchOf(asked), hits: HITS, after: this.next }, { signal })
-        : await api.get("/recordings", { ...listOf(asked), limit: PAGE, after: this.next, count: isFirst ? true : null }, { signal });
+        : await api.get(
+            "/recordings",
+            { ...listOf(asked), limit: PAGE, after: this.next, count: isFirst ? true : null },
+            { signal },
+          );
       if (latest !== this.latest) return;
       this.hasBegun = true;
       this.next = page.next;
@@ -249,19 +367,27 @@ class Recordings extends HTMLElement {
       if (latest !== this.latest || error.name === "AbortError") return;
       this.isLoading = false;
       if (isFirst) fill(this.facts);
-      fill(this.below, problemBox(error, () => { fill(this.below); this.more(); }));
+      fill(
+        this.below,
+        problemBox(error, () => {
+          fill(this.below);
+          this.more();
+        }),
+      );
     } finally {
       clearTimeout(waiting);
     }
   }
 
   drawFound(page) {
-    if (page.read_as === "words" && !this.said.children.length) this.said.append(h("p", { class: "lt-note" }, t("recordings.asWords")));
+    if (page.read_as === "words" && !this.said.children.length)
+      this.said.append(h("p", { class: "lt-note" }, t("recordings.asWords")));
     this.said.append(...page.items.map(foundCard));
   }
 
   drawFacts(page) {
-    const { asked } = this, n = page.count === null ? "" : `${number(page.count)}${page.is_count_capped ? "+" : ""}`;
+    const { asked } = this;
+    const n = page.count === null ? "" : `${number(page.count)}${page.is_count_capped ? "+" : ""}`;
     this.counted = page.is_count_capped ? null : page.count;
     const key = asked.q ? "recordings.facts.found" : "recordings.facts";
     fill(this.facts, page.count > 0 && t(page.count === 1 ? `${key}.one` : key, { n }));
@@ -270,7 +396,9 @@ class Recordings extends HTMLElement {
   drawFoot(page) {
     fill(this.below);
     if (this.next !== null) {
-      this.below.append(button(t(page.is_complete === false ? "recordings.goOn" : "recordings.more"), () => this.more()));
+      this.below.append(
+        button(t(page.is_complete === false ? "recordings.goOn" : "recordings.more"), () => this.more()),
+      );
       // What stopped at its limit of work goes on when it is asked to.
       if (page.is_complete !== false || page.items.length) this.watching.observe(this.below);
       return;
@@ -280,17 +408,31 @@ class Recordings extends HTMLElement {
   }
 
   nothing(page) {
-    const { asked } = this, set = filtersIn(asked);
+    const { asked } = this;
+    const set = filtersIn(asked);
     const clear = set.length > 0 && button(t("recordings.takeAllAway"), () => this.ask(without(asked, set)));
     if (asked.q) {
-      return empty(t("recordings.none.found"), t(page?.is_complete === false ? "recordings.none.found.unfinished" : "recordings.none.found.text"), clear,
-        asked.match === "text" && button(t("recordings.none.found.sound"), () => this.ask({ ...asked, match: "sound" })),
-        button(t("recordings.none.found.list"), () => this.ask({ ...asked, q: "" })));
+      return empty(
+        t("recordings.none.found"),
+        t(page?.is_complete === false ? "recordings.none.found.unfinished" : "recordings.none.found.text"),
+        clear,
+        asked.match === "text"
+          && button(t("recordings.none.found.sound"), () => this.ask({ ...asked, match: "sound" })),
+        button(t("recordings.none.found.list"), () => this.ask({ ...asked, q: "" })),
+      );
     }
     if (clear) return empty(t("recordings.none.filtered"), t("recordings.none.filtered.text"), clear);
-    if (asked.view !== "all") return empty(t(`recordings.none.${asked.view}`), t(`recordings.none.${asked.view}.text`), button(t("recordings.none.all"), () => this.ask({ ...asked, view: "all" })));
-    return empty(t("recordings.none"), t("recordings.none.text"),
-      h("a", { class: "lt-button lt-primary", href: "/app/" }, icon("upload"), h("span", {}, t("recordings.none.go"))));
+    if (asked.view !== "all")
+      return empty(
+        t(`recordings.none.${asked.view}`),
+        t(`recordings.none.${asked.view}.text`),
+        button(t("recordings.none.all"), () => this.ask({ ...asked, view: "all" })),
+      );
+    return empty(
+      t("recordings.none"),
+      t("recordings.none.text"),
+      h("a", { class: "lt-button lt-primary", href: "/app/" }, icon("upload"), h("span", {}, t("recordings.none.go"))),
+    );
   }
 
   // What happens meanwhile ------------------------------------------------------------------------
@@ -330,7 +472,9 @@ class Recordings extends HTMLElement {
       if (Boolean(item.deleted_at) !== (this.asked.view === "deleted")) this.gone([id]);
       else this.rows.update(item);
     } catch (error) {
-      if (error.status !== 404) { if (!error.isOffline) toastProblem(error); } else if (this.rows.has(id)) this.gone([id]);
+      if (error.status !== 404) {
+        if (!error.isOffline) toastProblem(error);
+      } else if (this.rows.has(id)) this.gone([id]);
     }
   }
 
@@ -346,12 +490,20 @@ class Recordings extends HTMLElement {
       const now = new Map(page.items.map((item) => [item.id, item]));
       const before = this.rows.items;
       // A whole page of new ones may have others behind it.
-      if (fresh.length === PAGE) { await this.load(); return; }
+      if (fresh.length === PAGE) {
+        await this.load();
+        return;
+      }
       this.rows.set([...fresh, ...before.map((item) => now.get(item.id) || item)]);
-      if (!before.length) { this.next = page.next; this.drawFoot(page); }
+      if (!before.length) {
+        this.next = page.next;
+        this.drawFoot(page);
+      }
       this.drawFacts(page);
       this.drawBar();
-    } catch (error) { if (!error.isOffline) toastProblem(error); }
+    } catch (error) {
+      if (!error.isOffline) toastProblem(error);
+    }
   }
 
   gone(ids) {
@@ -371,7 +523,10 @@ class Recordings extends HTMLElement {
 
   select(id, isOn, isRange) {
     const { items, places } = this.rows;
-    const [from, to] = [isRange && this.last ? places.get(this.last) ?? places.get(id) : places.get(id), places.get(id)].sort((a, b) => a - b);
+    const [from, to] = [
+      isRange && this.last ? (places.get(this.last) ?? places.get(id)) : places.get(id),
+      places.get(id),
+    ].sort((a, b) => a - b);
     for (let at = from; at <= to; at += 1) this.selected[isOn ? "add" : "delete"](items[at].id);
     this.last = id;
     if (from !== to) this.rows.refresh();
@@ -390,30 +545,65 @@ class Recordings extends HTMLElement {
   }
 
   drawBar() {
-    const n = this.selected.size, total = this.rows.items.length;
+    const n = this.selected.size;
+    const total = this.rows.items.length;
     this.head.hidden = total === 0;
     this.all.checked = n > 0 && n === total;
     this.all.indeterminate = n > 0 && n < total;
     this.bar.hidden = n === 0;
-    if (!n) { this.barOf = null; return; }
+    if (!n) {
+      this.barOf = null;
+      return;
+    }
     const may = this.scopes.includes("write") && this.asked.view !== "shared";
     const barOf = `${may} ${this.asked.view}`;
     if (this.barOf !== barOf) {
       this.barOf = barOf;
       this.told = h("span", { class: "lt-recordings-chosen", role: "status" });
       const isDeleted = this.asked.view === "deleted";
-      fill(this.bar, this.told,
-        !isDeleted && button(t("recordings.export"), this.acting(() => many.exported([...this.selected])), { glyph: "download" }),
-        may && !isDeleted && [
-          button(t("recordings.tag"), this.acting(() => many.tag(this.chosen(), this.tagNames(), { after: (...given) => this.retagged(...given) })), { glyph: "tag" }),
-          button(t("recordings.untag"), this.acting(() => many.untag(this.chosen(), { after: (...given) => this.retagged(...given) }))),
-          button(t("delete"), this.acting(() => this.remove([...this.selected])), { kind: "danger", glyph: "trash" }),
-        ],
-        may && isDeleted && [
-          button(t("recordings.restore"), this.acting(() => many.restored([...this.selected], { after: (ids) => this.gone(ids) })), { glyph: "undo" }),
-          button(t("recordings.purge"), this.acting(() => many.purge([...this.selected], { after: (ids) => this.gone(ids) })), { kind: "danger", glyph: "trash" }),
-        ],
-        button(t("recordings.selectNone"), () => this.selectAll(false), { kind: "quiet" }));
+      fill(
+        this.bar,
+        this.told,
+        !isDeleted
+          && button(
+            t("recordings.export"),
+            this.acting(() => many.exported([...this.selected])),
+            { glyph: "download" },
+          ),
+        may
+          && !isDeleted && [
+            button(
+              t("recordings.tag"),
+              this.acting(() =>
+                many.tag(this.chosen(), this.tagNames(), { after: (...given) => this.retagged(...given) }),
+              ),
+              { glyph: "tag" },
+            ),
+            button(
+              t("recordings.untag"),
+              this.acting(() => many.untag(this.chosen(), { after: (...given) => this.retagged(...given) })),
+            ),
+            button(
+              t("delete"),
+              this.acting(() => this.remove([...this.selected])),
+              { kind: "danger", glyph: "trash" },
+            ),
+          ],
+        may
+          && isDeleted && [
+            button(
+              t("recordings.restore"),
+              this.acting(() => many.restored([...this.selected], { after: (ids) => this.gone(ids) })),
+              { glyph: "undo" },
+            ),
+            button(
+              t("recordings.purge"),
+              this.acting(() => many.purge([...this.selected], { after: (ids) => this.gone(ids) })),
+              { kind: "danger", glyph: "trash" },
+            ),
+          ],
+        button(t("recordings.selectNone"), () => this.selectAll(false), { kind: "quiet" }),
+      );
     }
     const told = t("recordings.chosen", { n: number(n) });
     if (this.told.textContent !== told) fill(this.told, told);
@@ -424,28 +614,72 @@ class Recordings extends HTMLElement {
     return async () => {
       if (this.isActing) return;
       this.isActing = true;
-      try { await work(); } catch (error) { toastProblem(error); } finally { this.isActing = false; }
+      try {
+        await work();
+      } catch (error) {
+        toastProblem(error);
+      } finally {
+        this.isActing = false;
+      }
     };
   }
 
   actions(item) {
     const may = this.scopes.includes("write") && this.asked.view !== "shared";
     if (item.deleted_at) {
-      return may ? [
-        { text: t("recordings.restore"), glyph: "undo", run: this.acting(() => many.restored([item.id], { after: (ids) => this.gone(ids) })) },
-        { text: t("recordings.purge"), glyph: "trash", danger: true, run: this.acting(() => many.purge([item.id], { after: (ids) => this.gone(ids) })) },
-      ] : [{ text: t("recordings.nothingToDo"), run: () => {} }];
+      return may
+        ? [
+            {
+              text: t("recordings.restore"),
+              glyph: "undo",
+              run: this.acting(() => many.restored([item.id], { after: (ids) => this.gone(ids) })),
+            },
+            {
+              text: t("recordings.purge"),
+              glyph: "trash",
+              danger: true,
+              run: this.acting(() => many.purge([item.id], { after: (ids) => this.gone(ids) })),
+            },
+          ]
+        : [{ text: t("recordings.nothingToDo"), run: () => {} }];
     }
     return [
-      { text: t("recordings.open"), glyph: "play", run: () => { go(`recordings?${new URLSearchParams({ id: item.id })}`); scrollTo(0, 0); } },
+      {
+        text: t("recordings.open"),
+        glyph: "play",
+        run: () => {
+          go(`recordings?${new URLSearchParams({ id: item.id })}`);
+          scrollTo(0, 0);
+        },
+      },
       { text: t("recordings.export"), glyph: "download", run: this.acting(() => many.exported([item.id])) },
-      ...(may ? [
-        { text: t("recordings.rename"), glyph: "edit", run: this.acting(() => many.rename(item, { after: (now) => this.rows.update(now) })) },
-        { text: t("recordings.tag"), glyph: "tag", run: this.acting(() => many.tag([item], this.tagNames(), { after: (...given) => this.retagged(...given) })) },
-        ...(item.tags.length ? [{ text: t("recordings.untag"), glyph: "tag", run: this.acting(() => many.untag([item], { after: (...given) => this.retagged(...given) })) }] : []),
-        null,
-        { text: t("delete"), glyph: "trash", danger: true, run: this.acting(() => this.remove([item.id])) },
-      ] : []),
+      ...(may
+        ? [
+            {
+              text: t("recordings.rename"),
+              glyph: "edit",
+              run: this.acting(() => many.rename(item, { after: (now) => this.rows.update(now) })),
+            },
+            {
+              text: t("recordings.tag"),
+              glyph: "tag",
+              run: this.acting(() =>
+                many.tag([item], this.tagNames(), { after: (...given) => this.retagged(...given) }),
+              ),
+            },
+            ...(item.tags.length
+              ? [
+                  {
+                    text: t("recordings.untag"),
+                    glyph: "tag",
+                    run: this.acting(() => many.untag([item], { after: (...given) => this.retagged(...given) })),
+                  },
+                ]
+              : []),
+            null,
+            { text: t("delete"), glyph: "trash", danger: true, run: this.acting(() => this.remove([item.id])) },
+          ]
+        : []),
     ];
   }
 
@@ -462,15 +696,24 @@ class Recordings extends HTMLElement {
   }
 
   remove(ids) {
-    const before = this.rows.items, { latest } = this;
+    const before = this.rows.items;
+    const { latest } = this;
     return many.remove(ids, {
       after: (done) => this.gone(done),
       back: (done) => {
         // Where they were, unless something else is listed by now.
-        if (latest !== this.latest || this.asked.q) { this.load(); return; }
+        if (latest !== this.latest || this.asked.q) {
+          this.load();
+          return;
+        }
         const { items } = this.rows;
-        const back = new Set(done), known = new Set(before.map((item) => item.id)), now = new Map(items.map((item) => [item.id, item]));
-        const first = Math.max(0, items.findIndex((item) => known.has(item.id)));
+        const back = new Set(done);
+        const known = new Set(before.map((item) => item.id));
+        const now = new Map(items.map((item) => [item.id, item]));
+        const first = Math.max(
+          0,
+          items.findIndex((item) => known.has(item.id)),
+        );
         this.rows.set([
           ...items.slice(0, first),
           ...before.filter((item) => back.has(item.id) || now.has(item.id)).map((item) => now.get(item.id) || item),

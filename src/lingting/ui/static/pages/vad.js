@@ -12,16 +12,20 @@ import { has, language, learn, t } from "../core/words.js";
 
 learn(words);
 
-const SETTLED_MS = 350, ROWS = 200;
+const SETTLED_MS = 350;
+const ROWS = 200;
 /** What was changed from the defaults; it stays while one looks at another page. */
 const chosen = {};
 
 const titleOf = (parameter) => t(`vad.p.${parameter.name}`);
 const exact = (seconds) => `${seconds.toFixed(2)}`;
-const about = (parameter) => parameter.about[language].replace(/\b[a-z]+(_[a-z]+)+\b/g, (name) => (has(`vad.p.${name}`) ? t("vad.named", { name: t(`vad.p.${name}`) }) : name));
+const about = (parameter) =>
+  parameter.about[language].replace(/\b[a-z]+(_[a-z]+)+\b/g, (name) =>
+    has(`vad.p.${name}`) ? t("vad.named", { name: t(`vad.p.${name}`) }) : name,
+  );
 const shown = (parameter, value) => `${value}${parameter.unit ? ` ${parameter.unit}` : ""}`;
 
-customElements.define("lt-vad", class extends HTMLElement {
+class VadPage extends HTMLElement {
   #parameters = null;
   #limits = null;
   #found = null;
@@ -37,20 +41,55 @@ customElements.define("lt-vad", class extends HTMLElement {
   connectedCallback() {
     this.chooser = createClipChooser({ onchange: (clip) => this.#took(clip), large: true });
     this.wave = createWaveform({ label: t("vad.wave"), onSeek: (seconds) => this.#seek(seconds) });
-    this.audio = h("audio", { preload: "metadata", ontimeupdate: () => this.#followed(), onended: () => this.#stopped(), onpause: () => this.#stopped(), onplay: () => this.#started(),
-      onerror: () => { if (this.audio.hasAttribute("src")) { this.play.disabled = true; fill(this.deaf, t("vad.cannotPlay")); this.#drawTable(); } } });
+    this.audio = h("audio", {
+      preload: "metadata",
+      ontimeupdate: () => this.#followed(),
+      onended: () => this.#stopped(),
+      onpause: () => this.#stopped(),
+      onplay: () => this.#started(),
+      onerror: () => {
+        if (this.audio.hasAttribute("src")) {
+          this.play.disabled = true;
+          fill(this.deaf, t("vad.cannotPlay"));
+          this.#drawTable();
+        }
+      },
+    });
     this.play = button(t("vad.play"), () => this.#toggle(), { glyph: "play", class: "lt-button lt-vad-play" });
     this.deaf = h("p", { class: "lt-hint" });
     this.status = h("div", { class: "lt-vad-status", role: "status" });
-    this.legend = h("p", { class: "lt-vad-legend lt-soft lt-small", hidden: true }, h("span", { class: "lt-vad-key" }), t("vad.spans"), h("span", { class: "lt-vad-key lt-vad-clips" }), t("vad.clips"));
+    this.legend = h(
+      "p",
+      { class: "lt-vad-legend lt-soft lt-small", hidden: true },
+      h("span", { class: "lt-vad-key" }),
+      t("vad.spans"),
+      h("span", { class: "lt-vad-key lt-vad-clips" }),
+      t("vad.clips"),
+    );
     this.totals = h("dl", { class: "lt-vad-totals" });
     this.trouble = h("div", {});
     this.table = h("div", { class: "lt-vad-table" });
     this.panel = h("section", { class: "lt-card lt-vad-parameters", "aria-labelledby": "lt-vad-parameters" });
-    this.work = h("div", { class: "lt-vad-work", hidden: true },
-      h("section", { class: "lt-card lt-vad-wave", "aria-label": t("vad.wave") }, this.wave.element, h("div", { class: "lt-row lt-vad-below" }, this.play, this.status, this.legend), this.deaf, this.totals),
-      this.panel, h("section", { class: "lt-vad-result", "aria-label": t("vad.result") }, this.trouble, this.table));
-    fill(this, h("div", { class: "lt-top" }, h("div", {}, h("h1", {}, t("page.vad")), h("p", {}, t("vad.about")))), this.chooser.element, this.work);
+    this.work = h(
+      "div",
+      { class: "lt-vad-work", hidden: true },
+      h(
+        "section",
+        { class: "lt-card lt-vad-wave", "aria-label": t("vad.wave") },
+        this.wave.element,
+        h("div", { class: "lt-row lt-vad-below" }, this.play, this.status, this.legend),
+        this.deaf,
+        this.totals,
+      ),
+      this.panel,
+      h("section", { class: "lt-vad-result", "aria-label": t("vad.result") }, this.trouble, this.table),
+    );
+    fill(
+      this,
+      h("div", { class: "lt-top" }, h("div", {}, h("h1", {}, t("page.vad")), h("p", {}, t("vad.about")))),
+      this.chooser.element,
+      this.work,
+    );
     this.#learn();
     this.addressChanged();
   }
@@ -71,7 +110,8 @@ customElements.define("lt-vad", class extends HTMLElement {
     if (!id || this.chooser.clip?.recording === id) return;
     try {
       const found = await api.get(`/recordings/${encodeURIComponent(id)}`);
-      if (this.isConnected && new URLSearchParams(location.search).get("recording") === id) this.chooser.choose({ recording: found.id, name: found.name, duration_s: found.duration_s });
+      if (this.isConnected && new URLSearchParams(location.search).get("recording") === id)
+        this.chooser.choose({ recording: found.id, name: found.name, duration_s: found.duration_s });
     } catch (error) {
       toastProblem(error);
     }
@@ -86,7 +126,10 @@ customElements.define("lt-vad", class extends HTMLElement {
       this.#drawParameters();
       if (this.chooser.clip) this.#find();
     } catch (error) {
-      fill(this.panel, problemBox(error, () => this.#learn()));
+      fill(
+        this.panel,
+        problemBox(error, () => this.#learn()),
+      );
     }
   }
 
@@ -115,14 +158,22 @@ customElements.define("lt-vad", class extends HTMLElement {
     if (!clip) return;
     clearTimeout(this.#again);
     this.#asking?.abort();
-    const asking = this.#asking = new AbortController();
+    const asking = (this.#asking = new AbortController());
     if (clip.file && clip.file.size > this.#limits.max_bytes) return this.#refuse();
-    fill(this.status, h("span", { class: "lt-spinner", "aria-hidden": "true" }), t(clip.file ? "vad.sending" : "vad.finding"));
+    fill(
+      this.status,
+      h("span", { class: "lt-spinner", "aria-hidden": "true" }),
+      t(clip.file ? "vad.sending" : "vad.finding"),
+    );
     try {
       const found = await this.#asked(clip, asking.signal);
       if (this.#asking !== asking) return;
       this.#found = found;
-      fill(this.trouble, found.damage.missing_s > 0 && h("p", { class: "lt-note" }, t("vad.damaged", { s: number(found.damage.missing_s) })));
+      fill(
+        this.trouble,
+        found.damage.missing_s > 0
+          && h("p", { class: "lt-note" }, t("vad.damaged", { s: number(found.damage.missing_s) })),
+      );
       fill(this.status);
       this.#draw();
     } catch (error) {
@@ -140,9 +191,16 @@ customElements.define("lt-vad", class extends HTMLElement {
   /** Two parameters that do not fit each other, by the names they have on this page. */
   #clash(error) {
     const names = (error.code === "option.invalid" && error.message.match(/\b[a-z]+(_[a-z]+)+\b/g)) || [];
-    const titles = [...new Set(names)].filter((name) => has(`vad.p.${name}`)).map((name) => t("vad.named", { name: t(`vad.p.${name}`) }));
+    const titles = [...new Set(names)]
+      .filter((name) => has(`vad.p.${name}`))
+      .map((name) => t("vad.named", { name: t(`vad.p.${name}`) }));
     if (titles.length < 2) return null;
-    return h("div", { class: "lt-problem", role: "alert" }, icon("warn"), h("p", {}, t("vad.clash", { names: titles.join(t("vad.and")) })));
+    return h(
+      "div",
+      { class: "lt-problem", role: "alert" },
+      icon("warn"),
+      h("p", {}, t("vad.clash", { names: titles.join(t("vad.and")) })),
+    );
   }
 
   #asked(clip, signal) {
@@ -155,18 +213,44 @@ customElements.define("lt-vad", class extends HTMLElement {
 
   #refuse() {
     fill(this.status);
-    fill(this.trouble, h("div", { class: "lt-problem", role: "alert" }, icon("warn"),
-      h("p", {}, t("vad.tooLong", { minutes: Math.round(this.#limits.max_s / 60), size: size(this.#limits.max_bytes) })), h("a", { class: "lt-button", href: "/app/" }, t("vad.upload"))));
+    fill(
+      this.trouble,
+      h(
+        "div",
+        { class: "lt-problem", role: "alert" },
+        icon("warn"),
+        h(
+          "p",
+          {},
+          t("vad.tooLong", { minutes: Math.round(this.#limits.max_s / 60), size: size(this.#limits.max_bytes) }),
+        ),
+        h("a", { class: "lt-button", href: "/app/" }, t("vad.upload")),
+      ),
+    );
   }
 
   #draw() {
     const found = this.#found;
     this.legend.hidden = false;
     this.wave.setPeaks(found.peaks, found.duration_s);
-    this.wave.setSpans([...found.spans.map((one) => ({ ...one, kind: "speech" })), ...found.clips.map((one, at) => ({ ...one, kind: at % 2 ? "c1" : "c2" }))]);
-    const told = [["speech", clock(found.speech_s, { tenths: true })], ["share", percent(found.speech_share)], ["duration", clock(found.duration_s, { tenths: true })],
-      ["spans", number(found.spans.length)], ["clips", number(found.clips.length)], ["took", `${found.took_s.toFixed(2)} s`]];
-    fill(this.totals, told.map(([key, value]) => h("div", {}, h("dt", {}, t(`vad.${key}`)), h("dd", { class: "lt-number", dataset: { total: key } }, value))));
+    this.wave.setSpans([
+      ...found.spans.map((one) => ({ ...one, kind: "speech" })),
+      ...found.clips.map((one, at) => ({ ...one, kind: at % 2 ? "c1" : "c2" })),
+    ]);
+    const told = [
+      ["speech", clock(found.speech_s, { tenths: true })],
+      ["share", percent(found.speech_share)],
+      ["duration", clock(found.duration_s, { tenths: true })],
+      ["spans", number(found.spans.length)],
+      ["clips", number(found.clips.length)],
+      ["took", `${found.took_s.toFixed(2)} s`],
+    ];
+    fill(
+      this.totals,
+      told.map(([key, value]) =>
+        h("div", {}, h("dt", {}, t(`vad.${key}`)), h("dd", { class: "lt-number", dataset: { total: key } }, value)),
+      ),
+    );
     this.#drawTable();
   }
 
@@ -175,36 +259,125 @@ customElements.define("lt-vad", class extends HTMLElement {
     this.#marked = null;
     if (!found) return;
     if (!found.spans.length) {
-      fill(this.table, h("div", { class: "lt-empty" }, icon("wave"), h("h2", {}, t("vad.none")), h("p", {}, t("vad.none.text")), h("div", { class: "lt-row" }, button(t("vad.reset"), () => this.#reset(), { glyph: "undo" }))));
+      fill(
+        this.table,
+        h(
+          "div",
+          { class: "lt-empty" },
+          icon("wave"),
+          h("h2", {}, t("vad.none")),
+          h("p", {}, t("vad.none.text")),
+          h(
+            "div",
+            { class: "lt-row" },
+            button(t("vad.reset"), () => this.#reset(), { glyph: "undo" }),
+          ),
+        ),
+      );
       return;
     }
     const panelId = newId();
-    const tabs = ["spans", "clips"].map((name) => button(`${t(`vad.${name}`)} (${number(found[name].length)})`, () => this.#show(name), {
-      role: "tab", class: "", "aria-selected": String(name === this.#tab), "aria-controls": panelId, tabindex: name === this.#tab ? "0" : "-1", id: `lt-vad-tab-${name}` }));
-    const bar = h("div", { class: "lt-tabs", role: "tablist", "aria-label": t("vad.result"), onkeydown: (event) => {
-      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-      this.#show(this.#tab === "spans" ? "clips" : "spans");
-    } }, tabs);
-    const all = found[this.#tab], last = this.#tab === "spans" ? "score" : "inClip";
-    const head = ["number", "start", "end", "length", last].map((key) => h("th", { scope: "col", title: key === "score" ? t("vad.scoreHint") : null }, t(`vad.${key}`)));
+    const tabs = ["spans", "clips"].map((name) =>
+      button(`${t(`vad.${name}`)} (${number(found[name].length)})`, () => this.#show(name), {
+        role: "tab",
+        class: "",
+        "aria-selected": String(name === this.#tab),
+        "aria-controls": panelId,
+        tabindex: name === this.#tab ? "0" : "-1",
+        id: `lt-vad-tab-${name}`,
+      }),
+    );
+    const bar = h(
+      "div",
+      {
+        class: "lt-tabs",
+        role: "tablist",
+        "aria-label": t("vad.result"),
+        onkeydown: (event) => {
+          if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+          this.#show(this.#tab === "spans" ? "clips" : "spans");
+        },
+      },
+      tabs,
+    );
+    const all = found[this.#tab];
+    const last = this.#tab === "spans" ? "score" : "inClip";
+    const head = ["number", "start", "end", "length", last].map((key) =>
+      h("th", { scope: "col", title: key === "score" ? t("vad.scoreHint") : null }, t(`vad.${key}`)),
+    );
     const rows = all.slice(0, this.#rows).map((one, at) => this.#row(one, at, last));
-    fill(this.table,
-      h("div", { class: "lt-row lt-spread lt-vad-head" }, bar, menu(t("vad.export"), () => [
-        { text: t("vad.exportSpans"), glyph: "download", run: () => this.#export("spans") },
-        { text: t("vad.exportClips"), glyph: "download", run: () => this.#export("clips") },
-        { text: t("vad.exportJson"), glyph: "download", run: () => this.#export("json") },
-      ], { glyph: "download" })),
-      h("div", { id: panelId, role: "tabpanel", "aria-labelledby": `lt-vad-tab-${this.#tab}` },
-        h("div", { class: "lt-scroll", tabindex: "0", role: "group", "aria-label": t(`vad.${this.#tab}`) }, h("table", { class: "lt-table lt-number" }, h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "lt-hidden" }, t("vad.play"))), head)), h("tbody", {}, rows))),
-        all.length > this.#rows && button(t("more"), () => { this.#rows += 5 * ROWS; this.#drawTable(); })));
+    fill(
+      this.table,
+      h(
+        "div",
+        { class: "lt-row lt-spread lt-vad-head" },
+        bar,
+        menu(
+          t("vad.export"),
+          () => [
+            { text: t("vad.exportSpans"), glyph: "download", run: () => this.#export("spans") },
+            { text: t("vad.exportClips"), glyph: "download", run: () => this.#export("clips") },
+            { text: t("vad.exportJson"), glyph: "download", run: () => this.#export("json") },
+          ],
+          { glyph: "download" },
+        ),
+      ),
+      h(
+        "div",
+        { id: panelId, role: "tabpanel", "aria-labelledby": `lt-vad-tab-${this.#tab}` },
+        h(
+          "div",
+          { class: "lt-scroll", tabindex: "0", role: "group", "aria-label": t(`vad.${this.#tab}`) },
+          h(
+            "table",
+            { class: "lt-table lt-number" },
+            h("thead", {}, h("tr", {}, h("th", {}, h("span", { class: "lt-hidden" }, t("vad.play"))), head)),
+            h("tbody", {}, rows),
+          ),
+        ),
+        all.length > this.#rows
+          && button(t("more"), () => {
+            this.#rows += 5 * ROWS;
+            this.#drawTable();
+          }),
+      ),
+    );
   }
 
   #row(one, at, last) {
-    const label = t("vad.playSpan", { from: clock(one.start_s, { tenths: true }), to: clock(one.end_s, { tenths: true }) });
-    return h("tr", { dataset: { start: one.start_s } },
-      h("td", {}, button(null, () => this.#playSpan(one), { kind: "quiet", glyph: "play", label, disabled: this.play.disabled })),
-      h("td", {}, at + 1), h("td", {}, clock(one.start_s, { tenths: true })), h("td", {}, clock(one.end_s, { tenths: true })), h("td", {}, `${exact(one.end_s - one.start_s)} s`),
-      h("td", {}, last === "score" ? h("span", { class: "lt-vad-score" }, h("span", { class: "lt-vad-bar", "aria-hidden": "true", style: { "inline-size": `${Math.round(44 * one.score)}px` } }), one.score.toFixed(2)) : `${exact(one.speech_s)} s`));
+    const label = t("vad.playSpan", {
+      from: clock(one.start_s, { tenths: true }),
+      to: clock(one.end_s, { tenths: true }),
+    });
+    return h(
+      "tr",
+      { dataset: { start: one.start_s } },
+      h(
+        "td",
+        {},
+        button(null, () => this.#playSpan(one), { kind: "quiet", glyph: "play", label, disabled: this.play.disabled }),
+      ),
+      h("td", {}, at + 1),
+      h("td", {}, clock(one.start_s, { tenths: true })),
+      h("td", {}, clock(one.end_s, { tenths: true })),
+      h("td", {}, `${exact(one.end_s - one.start_s)} s`),
+      h(
+        "td",
+        {},
+        last === "score"
+          ? h(
+              "span",
+              { class: "lt-vad-score" },
+              h("span", {
+                class: "lt-vad-bar",
+                "aria-hidden": "true",
+                style: { "inline-size": `${Math.round(44 * one.score)}px` },
+              }),
+              one.score.toFixed(2),
+            )
+          : `${exact(one.speech_s)} s`,
+      ),
+    );
   }
 
   #show(name) {
@@ -215,10 +388,13 @@ customElements.define("lt-vad", class extends HTMLElement {
   }
 
   #export(what) {
-    const found = this.#found, stem = this.chooser.clip.name.replace(/\.[^.]+$/, "");
+    const found = this.#found;
+    const stem = this.chooser.clip.name.replace(/\.[^.]+$/, "");
     if (what === "json") return save(`${stem}.speech.json`, `${JSON.stringify(found, null, 1)}\n`, "application/json");
     const last = what === "spans" ? "score" : "speech_s";
-    const lines = found[what].map((one) => [one.start_s, one.end_s, Number((one.end_s - one.start_s).toFixed(3)), one[last]].join(","));
+    const lines = found[what].map((one) =>
+      [one.start_s, one.end_s, Number((one.end_s - one.start_s).toFixed(3)), one[last]].join(","),
+    );
     save(`${stem}.${what}.csv`, `start_s,end_s,duration_s,${last}\r\n${lines.join("\r\n")}\r\n`, "text/csv");
   }
 
@@ -237,7 +413,9 @@ customElements.define("lt-vad", class extends HTMLElement {
   }
 
   #run() {
-    this.audio.play().catch((cause) => { if (cause.name !== "AbortError" && cause.name !== "NotSupportedError") toastProblem(cause); });
+    this.audio.play().catch((cause) => {
+      if (cause.name !== "AbortError" && cause.name !== "NotSupportedError") toastProblem(cause);
+    });
   }
 
   #seek(seconds) {
@@ -263,8 +441,12 @@ customElements.define("lt-vad", class extends HTMLElement {
   #followed() {
     const now = this.audio.currentTime;
     this.wave.setTime(now);
-    if (this.#playing && now >= this.#playing.end_s && !this.audio.paused) { this.audio.pause(); this.#playing = null; }
-    if (!this.audio.paused) this.#mark(this.#found?.[this.#tab].find((one) => one.start_s <= now && now < one.end_s) ?? null);
+    if (this.#playing && now >= this.#playing.end_s && !this.audio.paused) {
+      this.audio.pause();
+      this.#playing = null;
+    }
+    if (!this.audio.paused)
+      this.#mark(this.#found?.[this.#tab].find((one) => one.start_s <= now && now < one.end_s) ?? null);
   }
 
   #mark(span) {
@@ -280,11 +462,25 @@ customElements.define("lt-vad", class extends HTMLElement {
   #drawParameters() {
     const isWide = matchMedia("(min-width: 900px)").matches;
     this.count = h("span", {});
-    const group = (name) => h("details", { open: name === "detector" && isWide, class: "lt-vad-group" }, h("summary", {}, t(`vad.group.${name}`)),
-      this.#parameters.filter((one) => one.group === name).map((one) => this.#control(one)));
-    fill(this.panel,
-      h("div", { class: "lt-row lt-spread" }, h("h2", { id: "lt-vad-parameters" }, t("vad.parameters")), this.count, button(t("vad.reset"), () => this.#reset(), { kind: "quiet", glyph: "undo" })),
-      group("detector"), group("packing"));
+    const group = (name) =>
+      h(
+        "details",
+        { open: name === "detector" && isWide, class: "lt-vad-group" },
+        h("summary", {}, t(`vad.group.${name}`)),
+        this.#parameters.filter((one) => one.group === name).map((one) => this.#control(one)),
+      );
+    fill(
+      this.panel,
+      h(
+        "div",
+        { class: "lt-row lt-spread" },
+        h("h2", { id: "lt-vad-parameters" }, t("vad.parameters")),
+        this.count,
+        button(t("vad.reset"), () => this.#reset(), { kind: "quiet", glyph: "undo" }),
+      ),
+      group("detector"),
+      group("packing"),
+    );
     this.#countChanged();
   }
 
@@ -314,15 +510,45 @@ customElements.define("lt-vad", class extends HTMLElement {
   }
 
   #slider(parameter) {
-    const { name, lowest: min, highest: max, step } = parameter, title = titleOf(parameter), hint = newId(), id = newId();
+    const { name, lowest: min, highest: max, step } = parameter;
+    const title = titleOf(parameter);
+    const hint = newId();
+    const id = newId();
     const isInteger = parameter.kind === "integer";
     const value = chosen[name] ?? parameter.default;
-    const range = h("input", { type: "range", id, min, max, step, "aria-describedby": hint, oninput: () => take(Number(range.value)) });
-    const typed = h("input", { type: "number", class: "lt-vad-exact", min, max, step: "any", "aria-label": t("vad.exact", { name: title }), onchange: () => {
-      const given = typed.value === "" ? parameter.default : Math.min(max, Math.max(min, Number(typed.value)));
-      take(isInteger ? Math.round(given) : given);
-    } });
-    const back = button(null, () => { take(parameter.default); range.focus(); }, { kind: "quiet", glyph: "undo", label: t("vad.resetOne", { name: title, value: shown(parameter, parameter.default) }) });
+    const range = h("input", {
+      type: "range",
+      id,
+      min,
+      max,
+      step,
+      "aria-describedby": hint,
+      oninput: () => take(Number(range.value)),
+    });
+    const typed = h("input", {
+      type: "number",
+      class: "lt-vad-exact",
+      min,
+      max,
+      step: "any",
+      "aria-label": t("vad.exact", { name: title }),
+      onchange: () => {
+        const given = typed.value === "" ? parameter.default : Math.min(max, Math.max(min, Number(typed.value)));
+        take(isInteger ? Math.round(given) : given);
+      },
+    });
+    const back = button(
+      null,
+      () => {
+        take(parameter.default);
+        range.focus();
+      },
+      {
+        kind: "quiet",
+        glyph: "undo",
+        label: t("vad.resetOne", { name: title, value: shown(parameter, parameter.default) }),
+      },
+    );
     const draw = (now) => {
       range.value = now;
       typed.value = now;
@@ -330,29 +556,79 @@ customElements.define("lt-vad", class extends HTMLElement {
       back.classList.toggle("lt-vad-unchanged", now === parameter.default);
       back.disabled = now === parameter.default;
     };
-    const take = (now) => { draw(now); this.#set(parameter, now); };
+    const take = (now) => {
+      draw(now);
+      this.#set(parameter, now);
+    };
     draw(value);
-    return h("div", { class: "lt-vad-parameter" },
-      h("div", { class: "lt-vad-line" }, h("label", { for: id }, title), back, typed, h("span", { class: "lt-vad-unit lt-soft lt-small" }, parameter.unit || "")),
-      range, h("p", { class: "lt-hint", id: hint }, about(parameter)));
+    return h(
+      "div",
+      { class: "lt-vad-parameter" },
+      h(
+        "div",
+        { class: "lt-vad-line" },
+        h("label", { for: id }, title),
+        back,
+        typed,
+        h("span", { class: "lt-vad-unit lt-soft lt-small" }, parameter.unit || ""),
+      ),
+      range,
+      h("p", { class: "lt-hint", id: hint }, about(parameter)),
+    );
   }
 
   #switch(parameter) {
     const id = newId();
-    const box = h("input", { type: "checkbox", role: "switch", id, checked: chosen[parameter.name] ?? parameter.default, onchange: () => this.#set(parameter, box.checked) });
-    return h("div", { class: "lt-toggle" }, box, h("label", { for: id }, titleOf(parameter)), h("p", { class: "lt-hint" }, about(parameter)));
+    const box = h("input", {
+      type: "checkbox",
+      role: "switch",
+      id,
+      checked: chosen[parameter.name] ?? parameter.default,
+      onchange: () => this.#set(parameter, box.checked),
+    });
+    return h(
+      "div",
+      { class: "lt-toggle" },
+      box,
+      h("label", { for: id }, titleOf(parameter)),
+      h("p", { class: "lt-hint" }, about(parameter)),
+    );
   }
 
   #schedule(parameter) {
-    const now = chosen[parameter.name], hint = newId(), id = newId(), wrong = h("p", { class: "lt-hint lt-danger-text", role: "status" });
-    const area = h("textarea", { rows: "2", id, spellcheck: "false", placeholder: "5000, 1200\n20000, 500", "aria-describedby": hint, onchange: () => {
-      const lines = area.value.split("\n").map((line) => line.trim()).filter(Boolean);
-      const pairs = lines.map((line) => line.split(/[\s,，]+/).map(Number));
-      const isRight = pairs.every((pair) => pair.length === 2 && pair.every((one) => Number.isInteger(one) && one >= 0));
-      fill(wrong, !isRight && t("vad.schedule.wrong"));
-      if (isRight) this.#set(parameter, pairs.length ? pairs : null);
-    } });
+    const now = chosen[parameter.name];
+    const hint = newId();
+    const id = newId();
+    const wrong = h("p", { class: "lt-hint lt-danger-text", role: "status" });
+    const area = h("textarea", {
+      rows: "2",
+      id,
+      spellcheck: "false",
+      placeholder: "5000, 1200\n20000, 500",
+      "aria-describedby": hint,
+      onchange: () => {
+        const lines = area.value
+          .split("\n")
+          .map((line) => line.trim())
+          .filter(Boolean);
+        const pairs = lines.map((line) => line.split(/[\s,，]+/).map(Number));
+        const isRight = pairs.every(
+          (pair) => pair.length === 2 && pair.every((one) => Number.isInteger(one) && one >= 0),
+        );
+        fill(wrong, !isRight && t("vad.schedule.wrong"));
+        if (isRight) this.#set(parameter, pairs.length ? pairs : null);
+      },
+    });
     area.value = (now || []).map((pair) => pair.join(", ")).join("\n");
-    return h("div", { class: "lt-vad-parameter" }, h("label", { for: id }, t("vad.schedule", { name: titleOf(parameter) })), area, wrong, h("p", { class: "lt-hint", id: hint }, about(parameter)));
+    return h(
+      "div",
+      { class: "lt-vad-parameter" },
+      h("label", { for: id }, t("vad.schedule", { name: titleOf(parameter) })),
+      area,
+      wrong,
+      h("p", { class: "lt-hint", id: hint }, about(parameter)),
+    );
   }
-});
+}
+
+customElements.define("lt-vad", VadPage);

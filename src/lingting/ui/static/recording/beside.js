@@ -19,7 +19,7 @@ export function on(model, name, heard) {
 
 /** Change segments, and offer to take it back until something else is changed. `told`: what was done. */
 export async function changed(model, changes, told) {
-  if (!await model.change(changes)) return;
+  if (!(await model.change(changes))) return;
   const close = toast(told, { action: { text: t("undo"), run: () => model.undo() } });
   model.addEventListener("steps", close, { once: true });
 }

@@ -23,29 +23,64 @@ export async function open(model, into) {
   const down = async (format, control) => {
     fill(say, t("panels.exports.making"));
     const isTimed = words.querySelector("input").checked;
-    await guarded(control, async () => download(...await asked(format, { words: isTimed || null })));
+    await guarded(control, async () => download(...(await asked(format, { words: isTimed || null }))));
     fill(say);
   };
 
-  const copying = (format, key) => button(t(key), (event) => guarded(event.currentTarget, async () => copy(await (await ask("GET", ...await asked(format))).text())), { glyph: "copy" });
+  const copying = (format, key) =>
+    button(
+      t(key),
+      (event) =>
+        guarded(event.currentTarget, async () => copy(await (await ask("GET", ...(await asked(format)))).text())),
+      { glyph: "copy" },
+    );
 
   const versions = async (shown) => {
     const { items } = await api.get(`/transcripts/${model.id}/revisions`);
-    fill(which, h("option", { value: "" }, t("panels.exports.current")), items.filter((one) => !one.is_current).sort((a, b) => b.number - a.number)
-      .map((one) => h("option", { value: one.number }, t("panels.revisions.n", { n: one.number }))));
+    fill(
+      which,
+      h("option", { value: "" }, t("panels.exports.current")),
+      items
+        .filter((one) => !one.is_current)
+        .sort((a, b) => b.number - a.number)
+        .map((one) => h("option", { value: one.number }, t("panels.revisions.n", { n: one.number }))),
+    );
     which.value = shown;
     if (which.selectedIndex < 0) which.value = "";
     chosen.hidden = items.length < 2;
   };
 
   const draw = async () => {
-    if (!model.recording.revision) { fill(into, empty(t("panels.revisions.none"), t("panels.revisions.none.text"))); return; }
-    fill(into,
+    if (!model.recording.revision) {
+      fill(into, empty(t("panels.revisions.none"), t("panels.revisions.none.text")));
+      return;
+    }
+    fill(
+      into,
       h("h3", {}, t("panels.exports.copy")),
-      h("div", { class: "lt-row lt-panels-copies" }, copying("txt", "panels.exports.copy.text"), copying("md", "panels.exports.copy.speakers")),
-      h("h3", {}, t("panels.exports.files")), chosen, words,
-      h("ul", { class: "lt-panels-formats" }, FORMATS.map(([format, name]) => h("li", {}, button(name, (event) => down(format, event.currentTarget), { glyph: "download" }), h("p", { class: "lt-hint" }, t(`panels.exports.${format}.hint`))))),
-      say);
+      h(
+        "div",
+        { class: "lt-row lt-panels-copies" },
+        copying("txt", "panels.exports.copy.text"),
+        copying("md", "panels.exports.copy.speakers"),
+      ),
+      h("h3", {}, t("panels.exports.files")),
+      chosen,
+      words,
+      h(
+        "ul",
+        { class: "lt-panels-formats" },
+        FORMATS.map(([format, name]) =>
+          h(
+            "li",
+            {},
+            button(name, (event) => down(format, event.currentTarget), { glyph: "download" }),
+            h("p", { class: "lt-hint" }, t(`panels.exports.${format}.hint`)),
+          ),
+        ),
+      ),
+      say,
+    );
     await versions(model.isCurrent ? "" : String(model.revision));
   };
 

@@ -24,8 +24,8 @@ class Find {
     this.found = [];
     this.at = -1;
     this.asked = 0;
-    const soon = this.soon = debounced(() => this.look(), 200);
-    const again = this.again = debounced(() => this.look({ isQuiet: true }), 500);
+    const soon = (this.soon = debounced(() => this.look(), 200));
+    const again = (this.again = debounced(() => this.look({ isQuiet: true }), 500));
     const box = () => h("input", { type: "checkbox", onchange: () => this.look() });
     this.text = h("input", { type: "text", maxlength: 500, autocomplete: "off", spellcheck: "false", oninput: soon });
     this.instead = h("input", { type: "text", maxlength: 1000, autocomplete: "off", oninput: soon });
@@ -46,16 +46,32 @@ class Find {
       this.replaceOne();
     });
     const check = (name) => h("label", { class: "lt-panels-check" }, this.boxes[name], t(`panels.find.${name}`));
-    fill(into,
+    fill(
+      into,
       field(t("panels.find.text"), this.text),
       h("div", { class: "lt-panels-checks" }, check("isCase"), check("isWord"), check("isPattern")),
       h("div", { class: "lt-row lt-panels-steps" }, this.told, this.before, this.next),
-      this.replacing = h("div", {}, field(t("panels.find.instead"), this.instead), h("div", { class: "lt-row" }, this.one, this.all)),
-      this.locked = h("p", { class: "lt-note" }, t("panels.readOnly")));
+      (this.replacing = h(
+        "div",
+        {},
+        field(t("panels.find.instead"), this.instead),
+        h("div", { class: "lt-row" }, this.one, this.all),
+      )),
+      (this.locked = h("p", { class: "lt-note" }, t("panels.readOnly"))),
+    );
     this.ends = [
-      on(model, "changed", (detail) => { if (!detail.isLoaded) { this.looked = null; again(); } }),
-      on(model, "revision", () => { this.lock(); again(); }),
-      () => soon.cancel(), () => again.cancel(),
+      on(model, "changed", (detail) => {
+        if (!detail.isLoaded) {
+          this.looked = null;
+          again();
+        }
+      }),
+      on(model, "revision", () => {
+        this.lock();
+        again();
+      }),
+      () => soon.cancel(),
+      () => again.cancel(),
     ];
     this.lock();
     this.draw();
@@ -64,7 +80,10 @@ class Find {
 
   wish({ text }) {
     const chosen = text || getSelection().toString();
-    if (chosen && chosen.length < 200 && !chosen.includes("\n")) { this.text.value = chosen; this.look(); }
+    if (chosen && chosen.length < 200 && !chosen.includes("\n")) {
+      this.text.value = chosen;
+      this.look();
+    }
     this.text.focus();
     this.text.select();
   }
@@ -85,15 +104,24 @@ class Find {
   async look({ isQuiet = false } = {}) {
     this.soon.cancel();
     this.again.cancel();
-    const asked = ++this.asked, looked = this.looked = this.wanted();
-    let answer = { found: [], isCapped: false }, why = null;
+    const asked = ++this.asked;
+    const looked = (this.looked = this.wanted());
+    let answer = { found: [], isCapped: false };
+    let why = null;
     if (this.text.value) {
       fill(this.told, t("panels.find.looking"));
       try {
         const segments = await this.model.all();
         if (asked !== this.asked) return;
-        const wish = { text: this.text.value, ...Object.fromEntries(Object.entries(this.boxes).map(([name, box]) => [name, box.checked])) };
-        answer = await this.ask({ texts: Array.from(segments, (one) => one?.text || ""), wish, instead: this.instead.value });
+        const wish = {
+          text: this.text.value,
+          ...Object.fromEntries(Object.entries(this.boxes).map(([name, box]) => [name, box.checked])),
+        };
+        answer = await this.ask({
+          texts: Array.from(segments, (one) => one?.text || ""),
+          wish,
+          instead: this.instead.value,
+        });
       } catch (error) {
         why = error.why || problem(error);
       }
@@ -112,7 +140,11 @@ class Find {
 
   /** What is to be found and put in its place, to know whether it was looked for. */
   wanted() {
-    return JSON.stringify([this.text.value, this.instead.value, ...Object.values(this.boxes).map((box) => box.checked)]);
+    return JSON.stringify([
+      this.text.value,
+      this.instead.value,
+      ...Object.values(this.boxes).map((box) => box.checked),
+    ]);
   }
 
   /** What was typed a moment ago counts, here and in the transcript; whether the places are right now. */
@@ -140,7 +172,10 @@ class Find {
       };
       const timer = setTimeout(() => end("slow"), MOST_MS);
       this.giveUp = () => end("other");
-      worker.onmessage = ({ data }) => { end(data.error); resolve(data); };
+      worker.onmessage = ({ data }) => {
+        end(data.error);
+        resolve(data);
+      };
       worker.onerror = () => end("other");
       worker.postMessage(question);
     });
@@ -158,8 +193,15 @@ class Find {
   draw() {
     const n = this.found.length;
     this.told.classList.toggle("lt-danger-text", Boolean(this.problem));
-    fill(this.told, this.problem || (!this.text.value ? t("panels.find.hint") : !n ? t("panels.find.none")
-      : t("panels.find.of", { at: number(this.at + 1), n: `${number(n)}${this.isCapped ? "+" : ""}` })));
+    fill(
+      this.told,
+      this.problem
+        || (!this.text.value
+          ? t("panels.find.hint")
+          : !n
+            ? t("panels.find.none")
+            : t("panels.find.of", { at: number(this.at + 1), n: `${number(n)}${this.isCapped ? "+" : ""}` })),
+    );
     for (const one of [this.before, this.next, this.one, this.all]) one.disabled = !n;
   }
 
@@ -176,33 +218,41 @@ class Find {
   }
 
   async replaceOne() {
-    if (!await this.fresh()) return;
+    if (!(await this.fresh())) return;
     const match = this.found[this.at];
     if (!match) return;
     const [position, from, to, instead] = match;
     const text = this.model.get(position)?.text;
     if (text === undefined) return;
-    await guarded(this.one, () => this.model.change([{ position, text: text.slice(0, from) + instead + text.slice(to) }]));
+    await guarded(this.one, () =>
+      this.model.change([{ position, text: text.slice(0, from) + instead + text.slice(to) }]),
+    );
     // What was put there is not looked into again.
     this.found[this.at] = [position, from + instead.length, to, instead];
     await this.look();
   }
 
   async replaceAll() {
-    if (!await this.fresh()) return;
+    if (!(await this.fresh())) return;
     const texts = new Map();
-    let count = 0, tooLong = 0;
+    let count = 0;
+    let tooLong = 0;
     // From the end, so that places before it stay right.
     for (const [position, from, to, instead] of [...this.found].reverse()) {
       const text = texts.get(position) ?? this.model.get(position)?.text;
       if (text === undefined) continue;
       const now = text.slice(0, from) + instead + text.slice(to);
-      if (now.length > MOST_CHARS) { tooLong += 1; continue; }
+      if (now.length > MOST_CHARS) {
+        tooLong += 1;
+        continue;
+      }
       texts.set(position, now);
       count += 1;
     }
     const changes = [...texts].map(([position, text]) => ({ position, text })).sort((a, b) => a.position - b.position);
-    const told = t(count === 1 ? "panels.find.done.one" : "panels.find.done", { n: number(count) }) + (tooLong ? ` ${t("panels.find.tooLong", { n: number(tooLong) })}` : "");
+    const told =
+      t(count === 1 ? "panels.find.done.one" : "panels.find.done", { n: number(count) })
+      + (tooLong ? ` ${t("panels.find.tooLong", { n: number(tooLong) })}` : "");
     if (changes.length) await guarded(this.all, () => changed(this.model, changes, told));
     else if (tooLong) toast(t("panels.find.tooLong", { n: number(tooLong) }), { kind: "warn" });
     await this.look({ isQuiet: true });

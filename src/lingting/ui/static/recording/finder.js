@@ -18,14 +18,15 @@ function expanded(template, match) {
   return template.replace(/\$(?:(\$)|(&)|([1-9]\d?)|<([^>]*)>)/g, (all, dollar, whole, number, name) => {
     if (dollar) return "$";
     if (whole) return match[0];
-    if (name !== undefined) return match.groups ? match.groups[name] ?? "" : all;
-    return Number(number) < match.length ? match[Number(number)] ?? "" : all;
+    if (name !== undefined) return match.groups ? (match.groups[name] ?? "") : all;
+    return Number(number) < match.length ? (match[Number(number)] ?? "") : all;
   });
 }
 
 /** `found`: [position, from, to, instead] in order. */
 function find({ texts, wish, instead }) {
-  const looked = expression(wish), found = [];
+  const looked = expression(wish);
+  const found = [];
   for (let at = 0; at < texts.length && found.length < MOST; at += 1) {
     for (const match of texts[at].matchAll(looked)) {
       if (!match[0]) continue;

@@ -6,7 +6,8 @@ import { isFinished } from "../core/jobs.js";
 import { t } from "../core/words.js";
 import { Saver } from "./saving.js";
 
-const PAGE = 100, AT_ONCE = 1000;
+const PAGE = 100;
+const AT_ONCE = 1000;
 
 export class RecordingModel extends EventTarget {
   #basis = null;
@@ -38,7 +39,9 @@ export class RecordingModel extends EventTarget {
     });
   }
 
-  #tell(name, detail = {}) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+  #tell(name, detail = {}) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
 
   // Reading ---------------------------------------------------------------------------------
 
@@ -74,7 +77,8 @@ export class RecordingModel extends EventTarget {
   }
 
   async #begin(revision) {
-    const asked = ++this.#asked, page = await this.#page(0, PAGE, revision);
+    const asked = ++this.#asked;
+    const page = await this.#page(0, PAGE, revision);
     if (asked !== this.#asked) return;
     // What is not saved was made on what was there before, and is still compared with it.
     if (this.saver.isDirty) this.#basis ??= this.current;
@@ -112,7 +116,9 @@ export class RecordingModel extends EventTarget {
     return change && this.isCurrent ? changed(segment, change) : segment;
   }
 
-  get isCurrent() { return this.revision === this.current; }
+  get isCurrent() {
+    return this.revision === this.current;
+  }
 
   get(position) {
     const found = this.segments[position];
@@ -137,14 +143,16 @@ export class RecordingModel extends EventTarget {
     const known = this.loading.get(start);
     if (known) return known;
     const at = this.segments;
-    const work = this.#page(start, PAGE, this.revision).then((page) => {
-      // Meanwhile another state may be shown, or this one may have got a new number by our changes.
-      if (at !== this.segments) return;
-      const kept = this.revision;
-      this.#take(page, start);
-      this.revision = kept;
-      this.#tell("changed", { from: start, to: start + page.items.length, isLoaded: true });
-    }).finally(() => this.loading.delete(start));
+    const work = this.#page(start, PAGE, this.revision)
+      .then((page) => {
+        // Meanwhile another state may be shown, or this one may have got a new number by our changes.
+        if (at !== this.segments) return;
+        const kept = this.revision;
+        this.#take(page, start);
+        this.revision = kept;
+        this.#tell("changed", { from: start, to: start + page.items.length, isLoaded: true });
+      })
+      .finally(() => this.loading.delete(start));
     this.loading.set(start, work);
     return work;
   }
@@ -158,15 +166,22 @@ export class RecordingModel extends EventTarget {
   /** The position that is heard at a time: loads what it needs to find it. */
   async locate(time) {
     if (!this.total) return null;
-    let low = 0, high = this.total - 1;
+    let low = 0;
+    let high = this.total - 1;
     let guess = Math.round((time / (this.duration || 1)) * high);
     for (let tries = 0; low < high && tries < 20; tries += 1) {
       guess = Math.min(high, Math.max(low, guess));
       await this.ensure(guess, guess + 1);
-      if (!this.segments[guess]) return null;  // another state is shown by now
+      if (!this.segments[guess]) return null; // another state is shown by now
       const [from, to] = this.#loadedAround(guess);
       if (this.segments[from].start_s > time) high = Math.max(low, from - 1);
-      else if (to < this.total && to <= high && this.segments[to - 1].end_s < time && !(this.segments[to]?.start_s > time)) low = to;
+      else if (
+        to < this.total
+        && to <= high
+        && this.segments[to - 1].end_s < time
+        && !(this.segments[to]?.start_s > time)
+      )
+        low = to;
       else return this.positionAt(time, from, to);
       const [a, b] = [this.segments[low]?.start_s ?? 0, this.segments[high]?.start_s ?? this.duration];
       guess = b > a ? low + Math.round(((time - a) / (b - a)) * (high - low)) : (low + high) >> 1;
@@ -178,7 +193,8 @@ export class RecordingModel extends EventTarget {
 
   #loadedAround(position) {
     const from = position - (position % PAGE);
-    let first = position, last = position;
+    let first = position;
+    let last = position;
     while (first > from && this.segments[first - 1]) first -= 1;
     while (last < this.total && this.segments[last] && last < from + PAGE) last += 1;
     return [first, last];
@@ -186,7 +202,8 @@ export class RecordingModel extends EventTarget {
 
   /** The same among those that are loaded; null while that is not known. */
   positionAt(time, from = 0, to = this.total) {
-    let low = from, high = to;
+    let low = from;
+    let high = to;
     while (low < high) {
       const middle = (low + high) >> 1;
       const one = this.segments[middle];
@@ -200,7 +217,8 @@ export class RecordingModel extends EventTarget {
   #nearby(time) {
     const start = this.lastFound ?? 0;
     for (let at = Math.max(0, start - 2); at < Math.min(this.total, start + 6); at += 1) {
-      const one = this.segments[at], next = this.segments[at + 1];
+      const one = this.segments[at];
+      const next = this.segments[at + 1];
       if (one && one.start_s <= time && (next ? next.start_s > time : time <= one.end_s)) return at;
     }
     return null;
@@ -208,7 +226,9 @@ export class RecordingModel extends EventTarget {
 
   // Changing --------------------------------------------------------------------------------
 
-  get isReadOnly() { return this.whyReadOnly !== null; }
+  get isReadOnly() {
+    return this.whyReadOnly !== null;
+  }
 
   /** Key of the sentence that says why nothing can be changed here, or null. Courtesy: the service decides. */
   get whyReadOnly() {
@@ -216,7 +236,10 @@ export class RecordingModel extends EventTarget {
     if (!it) return "recording.readOnly.others";
     if (!me.scopes.includes("write") && !me.scopes.includes("admin")) return "recording.readOnly.scope";
     if (it.deleted_at) return "recording.readOnly.deleted";
-    const isMine = me.scopes.includes("admin") || it.owner === me.user || (me.role === "manager" && it.department && it.department === me.department);
+    const isMine =
+      me.scopes.includes("admin")
+      || it.owner === me.user
+      || (me.role === "manager" && it.department && it.department === me.department);
     if (!isMine || this.isRefused) return "recording.readOnly.others";
     if (this.job && !isFinished(this.job) && !it.revision) return "recording.readOnly.running";
     if (!this.isCurrent) return "recording.readOnly.earlier";
@@ -224,12 +247,16 @@ export class RecordingModel extends EventTarget {
   }
 
   /** Whoever may change the recording, whatever state its transcript is in. */
-  get mayChange() { return [null, "recording.readOnly.earlier", "recording.readOnly.running"].includes(this.whyReadOnly); }
+  get mayChange() {
+    return [null, "recording.readOnly.earlier", "recording.readOnly.running"].includes(this.whyReadOnly);
+  }
 
   /** Change texts and speakers: shown at once, saved soon, one step of undo. Whether anything is different now. */
   async change(changes) {
     if (this.isReadOnly) return false;
-    await Promise.all(changes.filter((one) => !this.segments[one.position]).map((one) => this.ensure(one.position, one.position + 1)));
+    await Promise.all(
+      changes.filter((one) => !this.segments[one.position]).map((one) => this.ensure(one.position, one.position + 1)),
+    );
     return this.write(changes);
   }
 
@@ -245,11 +272,15 @@ export class RecordingModel extends EventTarget {
     }
     if (!steps.length) return false;
     const last = this.done.at(-1);
-    if (isTyping && last?.isTyping && last.steps.length === 1 && last.steps[0].position === steps[0].position) last.steps[0].after = steps[0].after;
+    if (isTyping && last?.isTyping && last.steps.length === 1 && last.steps[0].position === steps[0].position)
+      last.steps[0].after = steps[0].after;
     else this.done.push({ steps, isTyping });
     if (this.done.length > 500) this.done.shift();
     this.undone = [];
-    this.#put(steps.map((step) => [step.position, step.before, step.after]), isTyping);
+    this.#put(
+      steps.map((step) => [step.position, step.before, step.after]),
+      isTyping,
+    );
     return true;
   }
 
@@ -259,10 +290,16 @@ export class RecordingModel extends EventTarget {
       const change = {};
       if (after.text !== before.text) change.text = after.text;
       if (after.speaker !== before.speaker) change.speaker = after.speaker;
-      this.saver.put(position, change, { text: before.text, speaker: before.speaker, start_s: before.start_s, end_s: before.end_s });
+      this.saver.put(position, change, {
+        text: before.text,
+        speaker: before.speaker,
+        start_s: before.start_s,
+        end_s: before.end_s,
+      });
     }
     const places = list.map(([position]) => position);
-    const from = places.reduce((a, b) => Math.min(a, b)), to = places.reduce((a, b) => Math.max(a, b)) + 1;
+    const from = places.reduce((a, b) => Math.min(a, b));
+    const to = places.reduce((a, b) => Math.max(a, b)) + 1;
     this.#tell("changed", { from, to, isTyping });
     this.#tell("steps");
   }
@@ -273,11 +310,19 @@ export class RecordingModel extends EventTarget {
     if (last) last.isTyping = false;
   }
 
-  get canUndo() { return this.done.length > 0 && !this.isReadOnly; }
-  get canRedo() { return this.undone.length > 0 && !this.isReadOnly; }
+  get canUndo() {
+    return this.done.length > 0 && !this.isReadOnly;
+  }
+  get canRedo() {
+    return this.undone.length > 0 && !this.isReadOnly;
+  }
 
-  undo() { this.#step(this.done, this.undone, "after", "before"); }
-  redo() { this.#step(this.undone, this.done, "before", "after"); }
+  undo() {
+    this.#step(this.done, this.undone, "after", "before");
+  }
+  redo() {
+    this.#step(this.undone, this.done, "before", "after");
+  }
 
   #step(from, to, is, was) {
     const step = this.isReadOnly ? null : from.pop();
@@ -295,17 +340,24 @@ export class RecordingModel extends EventTarget {
     // What is typed on top of it is now on top of what was sent.
     for (const [position, change] of sent) {
       const waiting = this.saver.pending.get(position);
-      if (waiting) waiting.base = { ...waiting.base, ...("text" in change && { text: change.text }), ...("speaker" in change && { speaker: change.speaker }) };
+      if (waiting)
+        waiting.base = {
+          ...waiting.base,
+          ...("text" in change && { text: change.text }),
+          ...("speaker" in change && { speaker: change.speaker }),
+        };
     }
     this.#tell("revision");
   }
 
   /** Everything is on the service behind it; false when it could not be sent. */
-  flush() { return this.saver.flush(); }
+  flush() {
+    return this.saver.flush();
+  }
 
   /** The same for what would be wrong without it. */
   async saved() {
-    if (!await this.flush()) throw new ApiError(409, { code: "unsaved", message: t("recording.unsaved") });
+    if (!(await this.flush())) throw new ApiError(409, { code: "unsaved", message: t("recording.unsaved") });
   }
 
   /**
@@ -314,7 +366,9 @@ export class RecordingModel extends EventTarget {
    */
   async #conflict(changes) {
     let found;
-    try { found = await this.#theirs(changes); } catch (error) {
+    try {
+      found = await this.#theirs(changes);
+    } catch (error) {
       this.saver.say(error.status === 0 ? "offline" : "failed", error);
       if (error.status === 0) this.saver.soon(4000);
       return false;
@@ -322,16 +376,23 @@ export class RecordingModel extends EventTarget {
     const { page, theirs, matched, clashes } = found;
     let choice = "mine";
     if (clashes.length) {
-      if (this.isClosed) return false;  // nobody is there to ask: it is kept for the next time
+      if (this.isClosed) return false; // nobody is there to ask: it is kept for the next time
       choice = await new Promise((resolve) => this.#tell("conflict", { clashes, resolve }));
-      if (choice === undefined) { this.saver.say("failed"); return false; }
+      if (choice === undefined) {
+        this.saver.say("failed");
+        return false;
+      }
     }
-    const clashing = new Set(clashes.map((one) => one.position)), all = [...changes];
+    const clashing = new Set(clashes.map((one) => one.position));
+    const all = [...changes];
     changes.clear();
     for (const [position, change] of all) {
       const there = matched.get(position);
       if (!there || (choice === "theirs" && clashing.has(position))) continue;
-      changes.set(there.position, { ...change, base: { text: there.text, speaker: there.speaker, start_s: there.start_s, end_s: there.end_s } });
+      changes.set(there.position, {
+        ...change,
+        base: { text: there.text, speaker: there.speaker, start_s: there.start_s, end_s: there.end_s },
+      });
     }
     this.#basis = null;
     this.#draw(page, true, theirs.values());
@@ -341,7 +402,8 @@ export class RecordingModel extends EventTarget {
 
   /** The current state where we changed something and where somebody may be typing, beside ours. */
   async #theirs(changes) {
-    const page = await this.#page(0, PAGE), isSame = page.total === this.total;
+    const page = await this.#page(0, PAGE);
+    const isSame = page.total === this.total;
     const theirs = new Map();
     const take = (start, items) => items.forEach((one, at) => theirs.set(start + at, { ...one, position: start + at }));
     const read = async (start, limit) => take(start, (await this.#page(start, limit, page.revision)).items);
@@ -351,14 +413,18 @@ export class RecordingModel extends EventTarget {
     if (isSame && changes.size <= 20) while (unread().length) await Promise.all(unread().map((at) => read(at, 1)));
     else for (let start = PAGE; start < page.total; start += AT_ONCE) await read(start, AT_ONCE);
     const byTime = isSame ? null : new Map([...theirs.values()].map((one) => [`${one.start_s} ${one.end_s}`, one]));
-    const matched = new Map(), clashes = [];
+    const matched = new Map();
+    const clashes = [];
     for (const [position, change] of changes) {
       const { base } = change;
       const there = byTime ? byTime.get(`${base.start_s} ${base.end_s}`) : theirs.get(position);
       if (there) matched.set(position, there);
-      const isClash = !there || ("text" in change && there.text !== base.text && there.text !== change.text)
+      const isClash =
+        !there
+        || ("text" in change && there.text !== base.text && there.text !== change.text)
         || ("speaker" in change && there.speaker !== base.speaker && there.speaker !== change.speaker);
-      if (isClash) clashes.push({ position, start_s: base.start_s, mine: { ...base, ...change }, theirs: there || null });
+      if (isClash)
+        clashes.push({ position, start_s: base.start_s, mine: { ...base, ...change }, theirs: there || null });
     }
     return { page, theirs, matched, clashes };
   }
@@ -396,9 +462,15 @@ export class RecordingModel extends EventTarget {
 
   // Playing and showing ---------------------------------------------------------------------
 
-  get time() { return this.player?.time ?? 0; }
-  get duration() { return this.recording?.duration_s || this.player?.duration || 0; }
-  get isPlaying() { return Boolean(this.player?.isPlaying); }
+  get time() {
+    return this.player?.time ?? 0;
+  }
+  get duration() {
+    return this.recording?.duration_s || this.player?.duration || 0;
+  }
+  get isPlaying() {
+    return Boolean(this.player?.isPlaying);
+  }
   seek(s) {
     this.player?.seek(s);
     this.#tell("seek", { time: s });
@@ -410,10 +482,20 @@ export class RecordingModel extends EventTarget {
     this.#tell("select", { position, isQuiet });
   }
 
-  marks(list) { this.#tell("marks", { list }); }
-  highlight(map) { this.found = map; this.#tell("highlight", {}); }
-  setLayer(layer) { this.layer = layer; this.#tell("layer", { layer }); }
-  mark(id) { this.#tell("mark", { id }); }
+  marks(list) {
+    this.#tell("marks", { list });
+  }
+  highlight(map) {
+    this.found = map;
+    this.#tell("highlight", {});
+  }
+  setLayer(layer) {
+    this.layer = layer;
+    this.#tell("layer", { layer });
+  }
+  mark(id) {
+    this.#tell("mark", { id });
+  }
 
   /** 'frame' at every frame, 'time' at most ten times a second. */
   ticked(time) {
@@ -433,7 +515,8 @@ export class RecordingModel extends EventTarget {
 /** A segment with another text or speaker, as the service changes it. */
 function changed(segment, wish) {
   const made = { ...segment };
-  if (wish.text !== undefined && wish.text !== null && wish.text !== segment.text) Object.assign(made, { text: wish.text, edits: [], failure: null });
+  if (wish.text !== undefined && wish.text !== null && wish.text !== segment.text)
+    Object.assign(made, { text: wish.text, edits: [], failure: null });
   if ("speaker" in wish) made.speaker = wish.speaker || null;
   return made;
 }

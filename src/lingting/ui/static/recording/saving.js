@@ -2,7 +2,8 @@
 
 import { api } from "../core/api.js";
 
-const SOON_MS = 1200, AT_ONCE = 1000;
+const SOON_MS = 1200;
+const AT_ONCE = 1000;
 const WAITS_MS = [2000, 4000, 8000, 15_000, 30_000];
 const LEFT_OUT = new Set(["store.revision_conflict"]);
 
@@ -27,24 +28,39 @@ export class Saver {
     this.state = "saved";
     this.tries = 0;
     this.timer = 0;
-    this.leaving = (event) => { if (this.isDirty) { this.keep(); event.preventDefault(); } };
-    this.online = () => { if (this.state === "offline") this.soon(0); };
+    this.leaving = (event) => {
+      if (this.isDirty) {
+        this.keep();
+        event.preventDefault();
+      }
+    };
+    this.online = () => {
+      if (this.state === "offline") this.soon(0);
+    };
     addEventListener("beforeunload", this.leaving);
     addEventListener("online", this.online);
     addEventListener("focus", this.online);
   }
 
-  get isDirty() { return this.pending.size > 0 || this.sending !== null; }
+  get isDirty() {
+    return this.pending.size > 0 || this.sending !== null;
+  }
 
   /** `base`: what the service has, to be told apart from what somebody else wrote meanwhile. */
   put(position, change, base) {
-    const before = this.pending.get(position), sending = this.sending?.get(position);
+    const before = this.pending.get(position);
+    const sending = this.sending?.get(position);
     const made = { ...before, ...change, base: before?.base ?? sending?.base ?? base };
     // What was taken back before it was sent is no change.
-    if (!sending && ["text", "speaker"].every((name) => !(name in made) || made[name] === made.base[name])) this.pending.delete(position);
+    if (!sending && ["text", "speaker"].every((name) => !(name in made) || made[name] === made.base[name]))
+      this.pending.delete(position);
     else this.pending.set(position, made);
     this.keep();
-    if (!this.isDirty) { clearTimeout(this.timer); this.say("saved"); return; }
+    if (!this.isDirty) {
+      clearTimeout(this.timer);
+      this.say("saved");
+      return;
+    }
     if (this.state !== "saving" && this.state !== "offline") this.say("waiting");
     if (this.state !== "offline") this.soon(SOON_MS);
   }
@@ -57,9 +73,11 @@ export class Saver {
   /** Send everything now; true when nothing is left. */
   async flush() {
     clearTimeout(this.timer);
-    while (this.running) await this.running;  // another one who waited may have begun meanwhile
+    while (this.running) await this.running; // another one who waited may have begun meanwhile
     if (this.pending.size && !this.isEnded) {
-      this.running = this.send().finally(() => { this.running = null; });
+      this.running = this.send().finally(() => {
+        this.running = null;
+      });
       await this.running;
     }
     return !this.isDirty;
@@ -90,7 +108,8 @@ export class Saver {
   /** What could not be sent is pending again, below what was typed since. */
   back(sent) {
     this.sending = null;
-    for (const [position, change] of sent) this.pending.set(position, { ...change, ...this.pending.get(position), base: change.base });
+    for (const [position, change] of sent)
+      this.pending.set(position, { ...change, ...this.pending.get(position), base: change.base });
     this.keep();
   }
 
@@ -102,7 +121,7 @@ export class Saver {
     if (isPassing) {
       const wait = error.retryAfterS ? 1000 * error.retryAfterS : WAITS_MS[Math.min(this.tries, WAITS_MS.length - 1)];
       this.tries += 1;
-      if (error.status !== 401) this.soon(wait);  // behind a new login the window gets the focus
+      if (error.status !== 401) this.soon(wait); // behind a new login the window gets the focus
     }
     return false;
   }
@@ -119,17 +138,26 @@ export class Saver {
     try {
       if (!all.length) sessionStorage.removeItem(this.draft);
       else sessionStorage.setItem(this.draft, JSON.stringify({ revision: this.hooks.revision(), changes: all }));
-    } catch { /* no room: it is still on the page */ }
+    } catch {
+      /* no room: it is still on the page */
+    }
   }
 
   /** What was left by a page that was closed or loaded again: {revision, changes} or null. */
   left() {
-    try { return JSON.parse(sessionStorage.getItem(this.draft)); } catch { return null; }
+    try {
+      return JSON.parse(sessionStorage.getItem(this.draft));
+    } catch {
+      return null;
+    }
   }
 
   /** The page is left. What waits is sent nevertheless, and who closes the tab before it is is warned. */
   close() {
-    if (!this.isDirty) { this.end(); return; }
+    if (!this.isDirty) {
+      this.end();
+      return;
+    }
     this.isLeft = true;
     left.set(this.draft, this);
     this.flush();

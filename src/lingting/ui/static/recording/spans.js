@@ -17,24 +17,37 @@ function inSpoken(segment) {
 
 /** How two texts belong together when nobody noted it: [[spoken, text, length], …] of what is equal. */
 export function equalParts(spoken, text) {
-  const a = spoken.toLowerCase(), b = text.toLowerCase();
-  let head = 0, tail = 0;
+  const a = spoken.toLowerCase();
+  const b = text.toLowerCase();
+  let head = 0;
+  let tail = 0;
   while (head < a.length && head < b.length && a[head] === b[head]) head += 1;
-  while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
+  while (tail < a.length - head && tail < b.length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail])
+    tail += 1;
   const parts = head ? [[0, 0, head]] : [];
-  parts.push(...between(a.slice(head, a.length - tail), b.slice(head, b.length - tail)).map(([x, y, n]) => [x + head, y + head, n]));
+  parts.push(
+    ...between(a.slice(head, a.length - tail), b.slice(head, b.length - tail)).map(([x, y, n]) => [
+      x + head,
+      y + head,
+      n,
+    ]),
+  );
   if (tail) parts.push([a.length - tail, b.length - tail, tail]);
   return parts;
 }
 
 /** The longest common subsequence of what is left, as runs. */
 function between(a, b) {
-  const rows = a.length + 1, columns = b.length + 1;
+  const rows = a.length + 1;
+  const columns = b.length + 1;
   if (!a.length || !b.length || rows * columns > CELLS) return [];
   const best = new Uint16Array(rows * columns);
   for (let x = a.length - 1; x >= 0; x -= 1) {
     for (let y = b.length - 1; y >= 0; y -= 1) {
-      best[x * columns + y] = a[x] === b[y] ? best[(x + 1) * columns + y + 1] + 1 : Math.max(best[(x + 1) * columns + y], best[x * columns + y + 1]);
+      best[x * columns + y] =
+        a[x] === b[y]
+          ? best[(x + 1) * columns + y + 1] + 1
+          : Math.max(best[(x + 1) * columns + y], best[x * columns + y + 1]);
     }
   }
   const runs = [];
@@ -54,7 +67,8 @@ function between(a, b) {
 /** What is equal in both layers, by the edits that made one of the other. */
 function byEdits(segment) {
   const parts = [];
-  let spoken = 0, text = 0;
+  let spoken = 0;
+  let text = 0;
   for (const edit of segment.edits) {
     if (edit.spoken_start > spoken) parts.push([spoken, text, edit.spoken_start - spoken]);
     // What was changed belongs together as a whole.
@@ -67,7 +81,8 @@ function byEdits(segment) {
 }
 
 function toText([from, to], parts) {
-  let start = null, end = null;
+  let start = null;
+  let end = null;
   for (const [spoken, text, length, spokenEnd, textEnd] of parts) {
     const last = length ? spoken + length : spokenEnd;
     if (last <= from || spoken >= to) continue;
@@ -104,12 +119,14 @@ function made(segment, layer) {
   places.forEach((place, at) => {
     const shown = place && parts ? toText(place, parts) : place;
     if (!shown) return;
-    const word = segment.words[at], last = found.at(-1);
+    const word = segment.words[at];
+    const last = found.at(-1);
     if (last && shown[0] < last.to) {
       // Several spoken words became one written one: it has the time of all of them.
       last.to = Math.max(last.to, shown[1]);
       last.end_s = Math.max(last.end_s, word.end_s);
-      if (word.confidence !== null) last.confidence = last.confidence === null ? word.confidence : Math.min(last.confidence, word.confidence);
+      if (word.confidence !== null)
+        last.confidence = last.confidence === null ? word.confidence : Math.min(last.confidence, word.confidence);
       return;
     }
     found.push({ from: shown[0], to: shown[1], start_s: word.start_s, end_s: word.end_s, confidence: word.confidence });
@@ -119,7 +136,8 @@ function made(segment, layer) {
 
 /** The piece that is heard at a time; the last one that has begun. -1: none yet. */
 export function pieceAt(found, time) {
-  let low = 0, high = found.length;
+  let low = 0;
+  let high = found.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (found[middle].start_s <= time) low = middle + 1;

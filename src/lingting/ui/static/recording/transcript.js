@@ -7,7 +7,9 @@ import { COLOURS } from "../core/waveform.js";
 import { t } from "../core/words.js";
 import { pieceAt, pieces } from "./spans.js";
 
-const OVERSCAN_PX = 700, GUESS_PX = 76, MOST_SELECTED = 400;
+const OVERSCAN_PX = 700;
+const GUESS_PX = 76;
+const MOST_SELECTED = 400;
 const DOUBTFUL = 0.5;
 
 /** What `setSpans` of the waveform calls the colours of speakers. */
@@ -44,9 +46,13 @@ class Heights {
 
   /** The row at a distance from the top. */
   at(y) {
-    let place = 0, left = y;
+    let place = 0;
+    let left = y;
     for (let step = this.top; step; step >>= 1) {
-      if (place + step <= this.count && this.tree[place + step] <= left) { place += step; left -= this.tree[place]; }
+      if (place + step <= this.count && this.tree[place + step] <= left) {
+        place += step;
+        left -= this.tree[place];
+      }
     }
     return Math.min(place, this.count - 1);
   }
@@ -54,12 +60,16 @@ class Heights {
 
 /** The colour of each speaker, the same on every visit: by the number in the name, or the name. */
 class Colours {
-  constructor() { this.known = new Map(); }
+  constructor() {
+    this.known = new Map();
+  }
 
   of(name) {
     if (!this.known.has(name)) {
       const number = /(\d+)\D*$/.exec(name);
-      let at = number ? Number(number[1]) % COLOURS.length : [...name].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) >>> 0, 7) % COLOURS.length;
+      let at = number
+        ? Number(number[1]) % COLOURS.length
+        : [...name].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) >>> 0, 7) % COLOURS.length;
       const taken = new Set(this.known.values());
       for (let tries = 0; tries < COLOURS.length && taken.has(at); tries += 1) at = (at + 1) % COLOURS.length;
       this.known.set(name, at);
@@ -76,22 +86,37 @@ class Colours {
 export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
   const colours = new Colours();
   const rows = new Map();
-  let heights = new Heights(0, GUESS_PX), playing = -1, lit = null, editing = null, isFollowing = true, asked = 0, near = null, guess = GUESS_PX;
-  let byUs = 0, doubts = true, isAnchored = null;
+  let heights = new Heights(0, GUESS_PX);
+  let playing = -1;
+  let lit = null;
+  let editing = null;
+  let isFollowing = true;
+  let asked = 0;
+  let near = null;
+  let guess = GUESS_PX;
+  let byUs = 0;
+  let doubts = true;
+  let isAnchored = null;
   const element = h("div", { class: "lt-recording-list", role: "list", "aria-label": t("recording.transcript") });
 
   // Which rows there are --------------------------------------------------------------------
 
   const origin = () => element.getBoundingClientRect().top - scroller.getBoundingClientRect().top + scroller.scrollTop;
 
-  function schedule() { asked ||= requestAnimationFrame(() => { asked = 0; render(); }); }
+  function schedule() {
+    asked ||= requestAnimationFrame(() => {
+      asked = 0;
+      render();
+    });
+  }
 
   function render() {
     if (!element.isConnected) return;
     const count = model.total;
     if (!count) return;
     const top = scroller.scrollTop - origin();
-    const first = heights.at(Math.max(0, top - OVERSCAN_PX)), last = heights.at(Math.max(0, top + scroller.clientHeight + OVERSCAN_PX));
+    const first = heights.at(Math.max(0, top - OVERSCAN_PX));
+    const last = heights.at(Math.max(0, top + scroller.clientHeight + OVERSCAN_PX));
     const wanted = new Set();
     for (let at = first; at <= last; at += 1) wanted.add(at);
     for (const at of pinned(first, last)) wanted.add(at);
@@ -129,9 +154,13 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     if (focused && element.contains(focused)) found.push(Number(focused.dataset.position));
     const selection = getSelection();
     if (selection && !selection.isCollapsed && element.contains(selection.anchorNode)) {
-      const ends = [selection.anchorNode, selection.focusNode].map((node) => (node.closest ? node : node.parentElement)?.closest(".lt-recording-row")?.dataset.position).filter(Boolean).map(Number);
+      const ends = [selection.anchorNode, selection.focusNode]
+        .map((node) => (node.closest ? node : node.parentElement)?.closest(".lt-recording-row")?.dataset.position)
+        .filter(Boolean)
+        .map(Number);
       if (ends.length) {
-        const from = Math.min(...ends, first), to = Math.max(...ends, last);
+        const from = Math.min(...ends, first);
+        const to = Math.max(...ends, last);
         if (to - from < MOST_SELECTED) for (let at = from; at <= to; at += 1) found.push(at);
       }
     }
@@ -142,7 +171,10 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     element.style.height = `${heights.before(model.total)}px`;
     for (const [at, row] of rows) {
       const y = Math.round(heights.before(at));
-      if (row.y !== y) { row.y = y; row.element.style.top = `${y}px`; }
+      if (row.y !== y) {
+        row.y = y;
+        row.element.style.top = `${y}px`;
+      }
     }
   }
 
@@ -159,7 +191,10 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
       if (isAbove) above += by;
     }
     // What one is reading stays where it is.
-    if (above) { byUs = performance.now(); scroller.scrollTop += above; }
+    if (above) {
+      byUs = performance.now();
+      scroller.scrollTop += above;
+    }
     place();
     schedule();
   });
@@ -170,7 +205,13 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
 
   function makeRow(at) {
     const row = { at, segment: null, y: null, words: [], found: [] };
-    row.element = h("div", { class: "lt-recording-row", role: "listitem", "aria-setsize": model.total, "aria-posinset": at + 1, dataset: { position: at } });
+    row.element = h("div", {
+      class: "lt-recording-row",
+      role: "listitem",
+      "aria-setsize": model.total,
+      "aria-posinset": at + 1,
+      dataset: { position: at },
+    });
     draw(row);
     return row;
   }
@@ -184,7 +225,11 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     row.element.classList.toggle("lt-now", row.at === playing);
     row.element.classList.toggle("lt-lit", row.at === lit);
     if (!segment) {
-      fill(row.element, h("div", { class: "lt-recording-ghost", "aria-hidden": "true" }), h("span", { class: "lt-hidden" }, t("loading")));
+      fill(
+        row.element,
+        h("div", { class: "lt-recording-ghost", "aria-hidden": "true" }),
+        h("span", { class: "lt-hidden" }, t("loading")),
+      );
       row.element.setAttribute("aria-busy", "true");
       return;
     }
@@ -192,16 +237,51 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     const before = model.segments[row.at - 1];
     const isNew = segment.speaker && (!before || before.speaker !== segment.speaker);
     row.element.classList.toggle("lt-recording-first", Boolean(isNew) || row.at === 0);
-    row.element.style.setProperty("--lt-recording-hue", segment.speaker ? `var(${COLOURS[colours.of(segment.speaker)]})` : "var(--lt-line)");
+    row.element.style.setProperty(
+      "--lt-recording-hue",
+      segment.speaker ? `var(${COLOURS[colours.of(segment.speaker)]})` : "var(--lt-line)",
+    );
     const isChangeable = isWritable();
     const body = row.at === editing && isChangeable ? editor(row, segment) : text(row, segment);
-    fill(row.element,
-      isNew && h("button", { type: "button", class: "lt-recording-speaker", disabled: model.isReadOnly, onclick: () => onSpeaker(row.at), "aria-label": t("recording.speakerOf", { name: segment.speaker }) }, segment.speaker),
-      h("button", { type: "button", class: "lt-recording-time lt-number", onclick: () => seek(segment.start_s), "aria-label": t("recording.playFrom", { time: clock(segment.start_s) }) }, clock(segment.start_s)),
+    fill(
+      row.element,
+      isNew
+        && h(
+          "button",
+          {
+            type: "button",
+            class: "lt-recording-speaker",
+            disabled: model.isReadOnly,
+            onclick: () => onSpeaker(row.at),
+            "aria-label": t("recording.speakerOf", { name: segment.speaker }),
+          },
+          segment.speaker,
+        ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "lt-recording-time lt-number",
+          onclick: () => seek(segment.start_s),
+          "aria-label": t("recording.playFrom", { time: clock(segment.start_s) }),
+        },
+        clock(segment.start_s),
+      ),
       body,
-      h("span", { class: "lt-recording-actions" },
-        isChangeable && row.at !== editing && button(null, () => edit(row.at), { kind: "quiet", label: t("recording.edit"), glyph: "edit" }),
-        isChangeable && button(null, () => onSpeaker(row.at), { kind: "quiet", label: t("recording.speakerChange"), glyph: "user" })));
+      h(
+        "span",
+        { class: "lt-recording-actions" },
+        isChangeable
+          && row.at !== editing
+          && button(null, () => edit(row.at), { kind: "quiet", label: t("recording.edit"), glyph: "edit" }),
+        isChangeable
+          && button(null, () => onSpeaker(row.at), {
+            kind: "quiet",
+            label: t("recording.speakerChange"),
+            glyph: "user",
+          }),
+      ),
+    );
     mark(row, model.time);
   }
 
@@ -212,16 +292,30 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
       made.append(h("span", { class: "lt-recording-gap" }, t("recording.gap")));
       return made;
     }
-    if (!shown) { made.append(h("span", { class: "lt-soft" }, t("recording.noText"))); return made; }
+    if (!shown) {
+      made.append(h("span", { class: "lt-soft" }, t("recording.noText")));
+      return made;
+    }
     row.words = pieces(segment, model.layer);
     const finds = model.layer === "written" ? model.found?.get(row.at) || [] : [];
-    if (doubts && !row.words.length && segment.confidence !== null && segment.confidence < DOUBTFUL) made.classList.add("lt-recording-doubt");
+    if (doubts && !row.words.length && segment.confidence !== null && segment.confidence < DOUBTFUL)
+      made.classList.add("lt-recording-doubt");
     let from = 0;
-    const plain = (a, b) => { if (b > a) made.append(...marked(shown, a, b, finds)); };
+    const plain = (a, b) => {
+      if (b > a) made.append(...marked(shown, a, b, finds));
+    };
     row.words.forEach((word, n) => {
       plain(from, word.from);
       const isDoubt = doubts && word.confidence !== null && word.confidence < DOUBTFUL;
-      const span = h("span", { class: `lt-w${isDoubt ? " lt-recording-doubt" : ""}`, dataset: { n }, title: isDoubt ? t("recording.doubtful", { percent: Math.round(100 * word.confidence) }) : null }, ...marked(shown, word.from, word.to, finds));
+      const span = h(
+        "span",
+        {
+          class: `lt-w${isDoubt ? " lt-recording-doubt" : ""}`,
+          dataset: { n },
+          title: isDoubt ? t("recording.doubtful", { percent: Math.round(100 * word.confidence) }) : null,
+        },
+        ...marked(shown, word.from, word.to, finds),
+      );
       row.found.push(span);
       made.append(span);
       from = word.to;
@@ -248,26 +342,46 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
 
   function editor(row, segment) {
     const begun = segment.text;
-    const area = h("textarea", { class: "lt-recording-editor", rows: "1", value: segment.text, lang: segment.language || null, dir: "auto", maxlength: "20000", "aria-label": t("recording.textAt", { time: clock(segment.start_s) }), spellcheck: "false" });
-    const grow = () => { area.style.height = "auto"; area.style.height = `${area.scrollHeight + 2}px`; };
-    area.addEventListener("input", () => { model.write([{ position: row.at, text: area.value }], { isTyping: true }); grow(); });
+    const area = h("textarea", {
+      class: "lt-recording-editor",
+      rows: "1",
+      value: segment.text,
+      lang: segment.language || null,
+      dir: "auto",
+      maxlength: "20000",
+      "aria-label": t("recording.textAt", { time: clock(segment.start_s) }),
+      spellcheck: "false",
+    });
+    const grow = () => {
+      area.style.height = "auto";
+      area.style.height = `${area.scrollHeight + 2}px`;
+    };
+    area.addEventListener("input", () => {
+      model.write([{ position: row.at, text: area.value }], { isTyping: true });
+      grow();
+    });
     area.addEventListener("keydown", (event) => {
       if (event.isComposing || event.keyCode === 229) return;
       const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
       if (event.key === "Escape") stop(row.at);
-      else if (event.key === "Enter" && isPlain) { if (event.shiftKey) editBeside(row.at, -1); else editBeside(row.at, 1); }
-      else if (event.key === "Tab" && isPlain) { if (event.shiftKey) model.player?.step(-5); else model.player?.toggle(); }
-      else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
+      else if (event.key === "Enter" && isPlain) {
+        if (event.shiftKey) editBeside(row.at, -1);
+        else editBeside(row.at, 1);
+      } else if (event.key === "Tab" && isPlain) {
+        if (event.shiftKey) model.player?.step(-5);
+        else model.player?.toggle();
+      } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
         // What was typed here is the browser's to take back and to put there again.
         if (event.shiftKey ? !model.canRedo : area.value !== begun) return;
-        if (event.shiftKey) model.redo(); else model.undo();
-      }
-      else return;
+        if (event.shiftKey) model.redo();
+        else model.undo();
+      } else return;
       event.preventDefault();
       event.stopPropagation();
     });
     area.addEventListener("blur", (event) => {
-      if (editing === row.at && document.hasFocus() && !event.relatedTarget?.closest?.(".lt-player, .lt-wave")) stop(row.at, false);
+      if (editing === row.at && document.hasFocus() && !event.relatedTarget?.closest?.(".lt-player, .lt-wave"))
+        stop(row.at, false);
     });
     row.area = area;
     row.grow = grow;
@@ -282,7 +396,12 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
   /** Begin to correct a segment, the caret at a place in it. */
   async function edit(at, caret = null) {
     if (!isWritable() || at >= model.total) return;
-    try { await model.ensure(at, at + 1); } catch (error) { toastProblem(error); return; }
+    try {
+      await model.ensure(at, at + 1);
+    } catch (error) {
+      toastProblem(error);
+      return;
+    }
     const before = editing;
     editing = at;
     model.endTyping();
@@ -335,14 +454,17 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
 
   /** The place that is heard; scrolls there while it is followed. */
   function heard(time) {
-    if (time === 0 && !model.isPlaying && playing < 0) return;  // nothing was heard yet
+    if (time === 0 && !model.isPlaying && playing < 0) return; // nothing was heard yet
     const at = model.positionAt(time);
     if (at === null || at === undefined || at < 0) return;
     model.lastFound = at;
     if (at !== playing) {
       const before = rows.get(playing);
       playing = at;
-      if (before) { before.element.classList.remove("lt-now"); mark(before, time); }
+      if (before) {
+        before.element.classList.remove("lt-now");
+        mark(before, time);
+      }
       rows.get(at)?.element.classList.add("lt-now");
       if (isFollowing && model.isPlaying && editing === null) show(at);
     }
@@ -352,8 +474,11 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
 
   /** Bring a row to where it is read. */
   function show(at, { isNearest = false, isSmooth = false } = {}) {
-    const y = heights.before(at) + origin(), tall = heights.each[at], room = scroller.clientHeight;
-    const top = scroller.scrollTop, margin = Math.min(140, room / 4);
+    const y = heights.before(at) + origin();
+    const tall = heights.each[at];
+    const room = scroller.clientHeight;
+    const top = scroller.scrollTop;
+    const margin = Math.min(140, room / 4);
     if (y >= top + (isNearest ? 60 : margin) && y + tall <= top + room - margin) return;
     byUs = performance.now();
     isAnchored = at;
@@ -363,9 +488,14 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     // Rows near it get their real heights only now.
     requestAnimationFrame(() => {
       const now = heights.before(at) + origin() - scroller.scrollTop;
-      if (now < 0 || now + Math.min(tall, room / 2) > room) { byUs = performance.now(); scroller.scrollTop += now - room / 3; }
+      if (now < 0 || now + Math.min(tall, room / 2) > room) {
+        byUs = performance.now();
+        scroller.scrollTop += now - room / 3;
+      }
       render();
-      requestAnimationFrame(() => { isAnchored = null; });
+      requestAnimationFrame(() => {
+        isAnchored = null;
+      });
     });
   }
 
@@ -377,7 +507,10 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
   // Listening -------------------------------------------------------------------------------
 
   function reset() {
-    for (const row of rows.values()) { sizes.unobserve(row.element); row.element.remove(); }
+    for (const row of rows.values()) {
+      sizes.unobserve(row.element);
+      row.element.remove();
+    }
     rows.clear();
     near = null;
     editing = null;
@@ -395,42 +528,71 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     for (let at = 0; at < model.total; at += 1) {
       const one = model.segments[at];
       if (!one || rows.has(at)) continue;
-      const units = [...(model.layer === "spoken" ? one.spoken : one.text)].length * (/^(zh|ja|yue|ko)/.test(one.language || "") ? 17 : 8.2);
+      const units =
+        [...(model.layer === "spoken" ? one.spoken : one.text)].length
+        * (/^(zh|ja|yue|ko)/.test(one.language || "") ? 17 : 8.2);
       const isNew = one.speaker && model.segments[at - 1]?.speaker !== one.speaker;
       const tall = 18 + Math.max(1, Math.ceil(units / width)) * 28 + (isNew ? 28 : 0);
       if (Math.abs(tall - heights.each[at]) > 1) heights.set(at, tall);
     }
-    let sum = 0, count = 0;
-    for (let at = 0; at < model.total; at += 1) if (model.segments[at]) { sum += heights.each[at]; count += 1; }
+    let sum = 0;
+    let count = 0;
+    for (let at = 0; at < model.total; at += 1)
+      if (model.segments[at]) {
+        sum += heights.each[at];
+        count += 1;
+      }
     if (count) guess = sum / count;
   }
 
   const listeners = {
     changed: ({ detail }) => {
-      if (heights.count !== model.total) { reset(); return; }
+      if (heights.count !== model.total) {
+        reset();
+        return;
+      }
       // As many as before: one goes on reading, and typing, where one was.
-      if (detail.isNew) { near = null; if (!model.segments[editing] || model.isReadOnly) editing = null; }
+      if (detail.isNew) {
+        near = null;
+        if (!model.segments[editing] || model.isReadOnly) editing = null;
+      }
       for (let at = detail.from; at < Math.min(detail.to + 1, model.total); at += 1) {
         const row = rows.get(at);
         if (!row) continue;
         if (detail.isTyping && at === editing) continue;
-        if (at === editing && row.area && model.segments[at]) { if (row.area.value !== model.segments[at].text) { row.area.value = model.segments[at].text; row.grow(); } continue; }
+        if (at === editing && row.area && model.segments[at]) {
+          if (row.area.value !== model.segments[at].text) {
+            row.area.value = model.segments[at].text;
+            row.grow();
+          }
+          continue;
+        }
         if (row.segment !== model.segments[at] || at === detail.to) draw(row);
       }
       if (detail.isLoaded || detail.isNew) heard(model.time);
       schedule();
     },
-    layer: () => { editing = null; redraw(); },
+    layer: () => {
+      editing = null;
+      redraw();
+    },
     highlight: redraw,
-    revision: () => { if (wasReadOnly !== model.isReadOnly) redraw(); },
-    recording: () => { if (wasReadOnly !== model.isReadOnly) redraw(); },
+    revision: () => {
+      if (wasReadOnly !== model.isReadOnly) redraw();
+    },
+    recording: () => {
+      if (wasReadOnly !== model.isReadOnly) redraw();
+    },
     frame: ({ detail }) => heard(detail.time),
     select: ({ detail }) => {
       const before = rows.get(lit);
       lit = detail.isQuiet ? null : detail.position;
       before?.element.classList.remove("lt-lit");
       rows.get(lit)?.element.classList.add("lt-lit");
-      if (!detail.isQuiet && detail.position !== null) { setFollowing(false); scrollTo(detail.position).catch(() => {}); }
+      if (!detail.isQuiet && detail.position !== null) {
+        setFollowing(false);
+        scrollTo(detail.position).catch(() => {});
+      }
     },
   };
   let wasReadOnly = model.isReadOnly;
@@ -445,12 +607,19 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
   /** A page that could not be loaded is asked for again while it is looked at. */
   function missing() {
     clearTimeout(again);
-    again = setTimeout(() => { near = null; schedule(); }, 3000);
+    again = setTimeout(() => {
+      near = null;
+      schedule();
+    }, 3000);
   }
 
   for (const [name, run] of Object.entries(listeners)) model.addEventListener(name, run);
-  const scrolled = () => { schedule(); };
-  const leaves = () => { if (performance.now() - byUs > 150) setFollowing(false); };
+  const scrolled = () => {
+    schedule();
+  };
+  const leaves = () => {
+    if (performance.now() - byUs > 150) setFollowing(false);
+  };
   scroller.addEventListener("scroll", scrolled, { passive: true });
   scroller.addEventListener("wheel", leaves, { passive: true });
   scroller.addEventListener("touchmove", leaves, { passive: true });
@@ -492,12 +661,27 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
   widths.observe(scroller);
 
   return {
-    element, edit, scrollTo, reset,
-    get editing() { return editing; },
-    get playing() { return playing; },
-    get isFollowing() { return isFollowing; },
-    setFollowing(is) { setFollowing(is); if (is && playing >= 0) show(playing, { isSmooth: true }); },
-    setDoubts(is) { doubts = is; redraw(); },
+    element,
+    edit,
+    scrollTo,
+    reset,
+    get editing() {
+      return editing;
+    },
+    get playing() {
+      return playing;
+    },
+    get isFollowing() {
+      return isFollowing;
+    },
+    setFollowing(is) {
+      setFollowing(is);
+      if (is && playing >= 0) show(playing, { isSmooth: true });
+    },
+    setDoubts(is) {
+      doubts = is;
+      redraw();
+    },
     colours,
     destroy() {
       cancelAnimationFrame(asked);

@@ -7,16 +7,27 @@ import { badge, button, confirmed, empty, guarded, menu, toast } from "../core/p
 import { has, t } from "../core/words.js";
 import { Section, heading, table } from "./section.js";
 
-const QUICK_MS = 2000, SLOW_MS = 10_000;
+const QUICK_MS = 2000;
+const SLOW_MS = 10_000;
 const isMoving = (one) => ["making", "verifying"].includes(one.state);
 
-customElements.define("lt-settings-backups", class extends Section {
+class Backups extends Section {
   #list = h("div", {});
   #seen = "";
 
   async load() {
     const now = await api.get("/backups");
-    fill(this, heading("backups", button(t("settings.backups.make"), (event) => this.#make(event.currentTarget), { kind: "primary", glyph: "plus" })), this.#list);
+    fill(
+      this,
+      heading(
+        "backups",
+        button(t("settings.backups.make"), (event) => this.#make(event.currentTarget), {
+          kind: "primary",
+          glyph: "plus",
+        }),
+      ),
+      this.#list,
+    );
     this.#seen = "";
     this.#draw(now);
   }
@@ -27,42 +38,88 @@ customElements.define("lt-settings-backups", class extends Section {
     const seen = JSON.stringify(now);
     if (seen === this.#seen || this.#list.querySelector("[role=menu]:not([hidden])")) return;
     this.#seen = seen;
-    fill(this.#list, now.items.length ? table(t("settings.backups"), [
-      [t("settings.backups.made"), (one) => when(one.created_at)],
-      [t("settings.state"), stateOf],
-      [t("settings.backups.size"), (one) => h("span", { class: "lt-number" }, size(one.size_bytes))],
-      [t("settings.backups.holds"), (one) => (one.recordings === null ? "–" : t("settings.backups.count", { n: number(one.recordings) }))],
-      ["", (one) => this.#actions(one), "lt-settings-end"],
-    ], now.items) : empty(t("settings.backups.none"), t("settings.backups.none.text")),
-    h("p", { class: "lt-soft lt-small" }, t("settings.backups.free", { size: size(now.folder_free_bytes) }), " ", t("settings.backups.restore"), " ", h("code", {}, "lingting restore lingting-….tar")));
+    fill(
+      this.#list,
+      now.items.length
+        ? table(
+            t("settings.backups"),
+            [
+              [t("settings.backups.made"), (one) => when(one.created_at)],
+              [t("settings.state"), stateOf],
+              [t("settings.backups.size"), (one) => h("span", { class: "lt-number" }, size(one.size_bytes))],
+              [
+                t("settings.backups.holds"),
+                (one) => (one.recordings === null ? "–" : t("settings.backups.count", { n: number(one.recordings) })),
+              ],
+              ["", (one) => this.#actions(one), "lt-settings-end"],
+            ],
+            now.items,
+          )
+        : empty(t("settings.backups.none"), t("settings.backups.none.text")),
+      h(
+        "p",
+        { class: "lt-soft lt-small" },
+        t("settings.backups.free", { size: size(now.folder_free_bytes) }),
+        " ",
+        t("settings.backups.restore"),
+        " ",
+        h("code", {}, "lingting restore lingting-….tar"),
+      ),
+    );
   }
 
   #actions(one) {
     if (isMoving(one)) return h("span", { class: "lt-spinner lt-settings-busy", "aria-hidden": "true" });
-    return menu(null, () => [
-      one.state === "done" && { text: t("settings.backups.download"), glyph: "download", run: () => take(one) },
-      one.state === "done" && { text: t("settings.backups.verify"), glyph: "check", run: () => this.#do(() => api.post(`/backups/${one.name}/verify`)) },
-      { text: t("delete"), glyph: "trash", danger: true, run: () => this.#delete(one) },
-    ].filter(Boolean), { kind: "quiet", label: t("settings.actionsOf", { name: one.name }) });
+    return menu(
+      null,
+      () =>
+        [
+          one.state === "done" && { text: t("settings.backups.download"), glyph: "download", run: () => take(one) },
+          one.state === "done" && {
+            text: t("settings.backups.verify"),
+            glyph: "check",
+            run: () => this.#do(() => api.post(`/backups/${one.name}/verify`)),
+          },
+          { text: t("delete"), glyph: "trash", danger: true, run: () => this.#delete(one) },
+        ].filter(Boolean),
+      { kind: "quiet", label: t("settings.actionsOf", { name: one.name }) },
+    );
   }
 
   async #do(work) {
-    const done = await guarded(null, async () => { await work(); return true; });
+    const done = await guarded(null, async () => {
+      await work();
+      return true;
+    });
     if (done) await this.#again();
     return done;
   }
 
-  #again() { return guarded(null, async () => this.#draw(await api.get("/backups"))); }
+  #again() {
+    return guarded(null, async () => this.#draw(await api.get("/backups")));
+  }
 
   async #make(control) {
-    if (await guarded(control, () => api.post("/backups"))) { toast(t("settings.backups.begun")); await this.#again(); }
+    if (await guarded(control, () => api.post("/backups"))) {
+      toast(t("settings.backups.begun"));
+      await this.#again();
+    }
   }
 
   async #delete(one) {
-    if (!(await confirmed(t("settings.backups.deleteSure"), t("settings.backups.deleteText", { when: when(one.created_at) }), { yes: t("delete"), danger: true }))) return;
+    if (
+      !(await confirmed(
+        t("settings.backups.deleteSure"),
+        t("settings.backups.deleteText", { when: when(one.created_at) }),
+        { yes: t("delete"), danger: true },
+      ))
+    )
+      return;
     if (await this.#do(() => api.delete(`/backups/${one.name}`))) toast(t("settings.backups.deleted"));
   }
-});
+}
+
+customElements.define("lt-settings-backups", Backups);
 
 /** The browser saves it as it comes: it may be larger than its memory. */
 function take(one) {
@@ -74,8 +131,20 @@ function take(one) {
 
 function stateOf(one) {
   if (isMoving(one)) return badge(t(`settings.backups.${one.state}`), "busy");
-  if (one.state === "failed") return [badge(t("settings.delivery.failed"), "bad"), " ", h("span", { class: "lt-small" }, has(`error.${one.error}`) ? t(`error.${one.error}`, { message: one.error }) : one.error || "")];
+  if (one.state === "failed")
+    return [
+      badge(t("settings.delivery.failed"), "bad"),
+      " ",
+      h(
+        "span",
+        { class: "lt-small" },
+        has(`error.${one.error}`) ? t(`error.${one.error}`, { message: one.error }) : one.error || "",
+      ),
+    ];
   const lost = one.lost_blobs ? [" ", badge(t("settings.backups.lost", { n: one.lost_blobs }), "warn")] : null;
   if (one.verified === null) return [badge(t("settings.backups.unread")), lost];
-  return [badge(t(one.verified ? "settings.backups.verified" : "settings.backups.damaged"), one.verified ? "good" : "bad"), lost];
+  return [
+    badge(t(one.verified ? "settings.backups.verified" : "settings.backups.damaged"), one.verified ? "good" : "bad"),
+    lost,
+  ];
 }

@@ -22,22 +22,51 @@ export function limitText(name, value) {
 /** Controls for a user's own limits; `values()` is what the API takes. */
 export function limitsField(own) {
   const rows = NAMES.map((name) => {
-    const isOwn = own[name] !== undefined, amount = h("input", {
-      type: "number", min: "0", step: "any", inputmode: "decimal", "aria-label": t(`settings.limit.${name}.amount`),
-      value: isOwn && own[name] !== null ? String(own[name] / UNITS[name]) : "",
-    });
-    const kind = select([["all", t("settings.limit.asAll")], ["none", t("settings.limit.none")], ["own", t("settings.limit.own")]],
-      { value: !isOwn ? "all" : own[name] === null ? "none" : "own", onchange: () => drawn(), id: newId() });
+    const isOwn = own[name] !== undefined,
+      amount = h("input", {
+        type: "number",
+        min: "0",
+        step: "any",
+        inputmode: "decimal",
+        "aria-label": t(`settings.limit.${name}.amount`),
+        value: isOwn && own[name] !== null ? String(own[name] / UNITS[name]) : "",
+      });
+    const kind = select(
+      [
+        ["all", t("settings.limit.asAll")],
+        ["none", t("settings.limit.none")],
+        ["own", t("settings.limit.own")],
+      ],
+      { value: !isOwn ? "all" : own[name] === null ? "none" : "own", onchange: () => drawn(), id: newId() },
+    );
     const drawn = () => {
       amount.hidden = amount.disabled = kind.value !== "own";
       amount.required = kind.value === "own";
     };
     drawn();
-    return { name, kind, amount, row: h("div", { class: "lt-settings-limit" },
-      h("label", { for: kind.id }, t(`settings.limit.${name}`)), kind, amount) };
+    return {
+      name,
+      kind,
+      amount,
+      row: h(
+        "div",
+        { class: "lt-settings-limit" },
+        h("label", { for: kind.id }, t(`settings.limit.${name}`)),
+        kind,
+        amount,
+      ),
+    };
   });
-  const made = h("div", {}, rows.map(({ row }) => row));
-  made.values = () => Object.fromEntries(rows.filter(({ kind }) => kind.value !== "all")
-    .map(({ name, kind, amount }) => [name, kind.value === "none" ? null : inUnits(amount.value, UNITS[name])]));
+  const made = h(
+    "div",
+    {},
+    rows.map(({ row }) => row),
+  );
+  made.values = () =>
+    Object.fromEntries(
+      rows
+        .filter(({ kind }) => kind.value !== "all")
+        .map(({ name, kind, amount }) => [name, kind.value === "none" ? null : inUnits(amount.value, UNITS[name])]),
+    );
   return made;
 }

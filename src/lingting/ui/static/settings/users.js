@@ -11,29 +11,51 @@ import { Section, group, heading, shownOnce, table } from "./section.js";
 
 const ROLES = ["member", "manager", "admin", "service"];
 
-customElements.define("lt-settings-users", class extends Section {
+class Users extends Section {
   #users = [];
   #departments = [];
   #list = h("div", {});
-  #search = h("input", { type: "search", "aria-label": t("settings.users.search"), placeholder: t("settings.users.search"), oninput: () => this.#draw() });
+  #search = h("input", {
+    type: "search",
+    "aria-label": t("settings.users.search"),
+    placeholder: t("settings.users.search"),
+    oninput: () => this.#draw(),
+  });
 
-  get #isAdmin() { return this.who.scopes.includes("admin"); }
+  get #isAdmin() {
+    return this.who.scopes.includes("admin");
+  }
 
   async load() {
     const [users, departments] = await Promise.all([api.get("/users"), api.get("/departments")]);
     this.#users = users.items;
     this.#departments = departments.items.map((one) => one.name);
-    fill(this, heading("users", this.#isAdmin && button(t("settings.users.add"), () => this.#add(), { kind: "primary", glyph: "plus" })),
-      this.#users.length > 8 && h("div", { class: "lt-settings-filter" }, this.#search), this.#list);
+    fill(
+      this,
+      heading(
+        "users",
+        this.#isAdmin && button(t("settings.users.add"), () => this.#add(), { kind: "primary", glyph: "plus" }),
+      ),
+      this.#users.length > 8 && h("div", { class: "lt-settings-filter" }, this.#search),
+      this.#list,
+    );
     this.#draw();
   }
 
   #draw() {
     const wanted = this.#search.value.trim().toLowerCase();
-    const shown = this.#users.filter((user) => [user.name, user.department || ""].some((text) => text.toLowerCase().includes(wanted)));
+    const shown = this.#users.filter((user) =>
+      [user.name, user.department || ""].some((text) => text.toLowerCase().includes(wanted)),
+    );
     if (!shown.length) return fill(this.#list, empty(t("settings.users.none"), t("settings.users.none.text")));
     const columns = [
-      [t("settings.user"), (user) => [h("strong", {}, user.name), user.name === this.who.user && h("span", { class: "lt-soft" }, ` ${t("settings.you")}`)]],
+      [
+        t("settings.user"),
+        (user) => [
+          h("strong", {}, user.name),
+          user.name === this.who.user && h("span", { class: "lt-soft" }, ` ${t("settings.you")}`),
+        ],
+      ],
       [t("settings.role"), (user) => t(`settings.role.${user.role}`)],
       [t("settings.department"), (user) => user.department || "–"],
       [t("settings.state"), stateOf],
@@ -45,47 +67,91 @@ customElements.define("lt-settings-users", class extends Section {
   }
 
   #menu(user) {
-    const isMe = user.name === this.who.user, isOff = user.disabled_at !== null;
-    return menu(null, () => [
-      { text: t("settings.change"), glyph: "edit", run: () => this.#change(user) },
-      !isOff && { text: t("settings.users.link"), glyph: "key", run: () => this.#link(user.name) },
-      { text: t("settings.users.signOut"), glyph: "back", run: () => this.#signOut(user.name) },
-      ...(isMe ? [] : [null, isOff
-        ? { text: t("settings.enable"), glyph: "check", run: () => this.#able(user.name, true) }
-        : { text: t("settings.disable"), glyph: "close", danger: true, run: () => this.#able(user.name, false) }]),
-    ].filter((item) => item !== false), { kind: "quiet", label: t("settings.actionsOf", { name: user.name }) });
+    const isMe = user.name === this.who.user;
+    const isOff = user.disabled_at !== null;
+    return menu(
+      null,
+      () =>
+        [
+          { text: t("settings.change"), glyph: "edit", run: () => this.#change(user) },
+          !isOff && { text: t("settings.users.link"), glyph: "key", run: () => this.#link(user.name) },
+          { text: t("settings.users.signOut"), glyph: "back", run: () => this.#signOut(user.name) },
+          ...(isMe
+            ? []
+            : [
+                null,
+                isOff
+                  ? { text: t("settings.enable"), glyph: "check", run: () => this.#able(user.name, true) }
+                  : {
+                      text: t("settings.disable"),
+                      glyph: "close",
+                      danger: true,
+                      run: () => this.#able(user.name, false),
+                    },
+              ]),
+        ].filter((item) => item !== false),
+      { kind: "quiet", label: t("settings.actionsOf", { name: user.name }) },
+    );
   }
 
   #controls(user) {
-    const role = select(ROLES.map((one) => [one, t(`settings.role.${one}`)]), { value: user?.role || "member" });
-    const department = select([["", t("settings.department.none")], ...this.#departments.map((one) => [one, one])], { value: user?.department || "" });
+    const role = select(
+      ROLES.map((one) => [one, t(`settings.role.${one}`)]),
+      { value: user?.role || "member" },
+    );
+    const department = select([["", t("settings.department.none")], ...this.#departments.map((one) => [one, one])], {
+      value: user?.department || "",
+    });
     return { role, department };
   }
 
   async #add() {
-    const name = h("input", { required: true, maxlength: "40", autocomplete: "off", spellcheck: "false", autocapitalize: "none", pattern: "[a-z0-9][a-z0-9._\\-]*", autofocus: true });
+    const name = h("input", {
+      required: true,
+      maxlength: "40",
+      autocomplete: "off",
+      spellcheck: "false",
+      autocapitalize: "none",
+      pattern: "[a-z0-9][a-z0-9._\\-]*",
+      autofocus: true,
+    });
     const { role, department } = this.#controls(null);
-    const made = await formDialog(t("settings.users.add"), [
-      field(t("settings.users.name"), name, { hint: t("settings.users.name.hint") }),
-      field(t("settings.role"), role, { hint: t("settings.role.hint") }),
-      field(t("settings.department"), department),
-    ], { yes: t("settings.users.add"), send: () => api.post("/users", { name: name.value.trim(), role: role.value, department: department.value || null }) });
+    const made = await formDialog(
+      t("settings.users.add"),
+      [
+        field(t("settings.users.name"), name, { hint: t("settings.users.name.hint") }),
+        field(t("settings.role"), role, { hint: t("settings.role.hint") }),
+        field(t("settings.department"), department),
+      ],
+      {
+        yes: t("settings.users.add"),
+        send: () =>
+          api.post("/users", { name: name.value.trim(), role: role.value, department: department.value || null }),
+      },
+    );
     if (!made) return;
     await this.show();
     await this.#link(made.name);
   }
 
   async #change(user) {
-    const { role, department } = this.#controls(user), limits = limitsField(user.limits);
-    const changed = await formDialog(t("settings.users.changeOf", { name: user.name }), [
-      field(t("settings.role"), role, { hint: t("settings.role.hint") }),
-      field(t("settings.department"), department),
-      group(t("settings.limits.own"), limits),
-    ], { send: () => {
-      const body = { department: department.value || null, limits: limits.values() };
-      if (role.value !== user.role) body.role = role.value;
-      return api.patch(`/users/${encodeURIComponent(user.name)}`, body);
-    } });
+    const { role, department } = this.#controls(user);
+    const limits = limitsField(user.limits);
+    const changed = await formDialog(
+      t("settings.users.changeOf", { name: user.name }),
+      [
+        field(t("settings.role"), role, { hint: t("settings.role.hint") }),
+        field(t("settings.department"), department),
+        group(t("settings.limits.own"), limits),
+      ],
+      {
+        send: () => {
+          const body = { department: department.value || null, limits: limits.values() };
+          if (role.value !== user.role) body.role = role.value;
+          return api.patch(`/users/${encodeURIComponent(user.name)}`, body);
+        },
+      },
+    );
     if (!changed) return;
     toast(t("settings.saved"));
     await this.show();
@@ -94,7 +160,11 @@ customElements.define("lt-settings-users", class extends Section {
   async #link(name) {
     const link = await guarded(null, () => api.post(`/users/${encodeURIComponent(name)}/link`));
     if (!link) return;
-    await shownOnce(t("settings.users.linkOf", { name }), t("settings.users.linkText"), new URL(link.path, location.origin).href);
+    await shownOnce(
+      t("settings.users.linkOf", { name }),
+      t("settings.users.linkText"),
+      new URL(link.path, location.origin).href,
+    );
   }
 
   async #signOut(name) {
@@ -103,13 +173,25 @@ customElements.define("lt-settings-users", class extends Section {
   }
 
   async #able(name, isOn) {
-    if (!isOn && !(await confirmed(t("settings.users.disableOf", { name }), t("settings.users.disableText"), { yes: t("settings.disable"), danger: true }))) return;
-    const done = await guarded(null, () => api.post(`/users/${encodeURIComponent(name)}/${isOn ? "enable" : "disable"}`));
+    if (
+      !isOn
+      && !(await confirmed(t("settings.users.disableOf", { name }), t("settings.users.disableText"), {
+        yes: t("settings.disable"),
+        danger: true,
+      }))
+    )
+      return;
+    const done = await guarded(null, () =>
+      api.post(`/users/${encodeURIComponent(name)}/${isOn ? "enable" : "disable"}`),
+    );
     if (!done) return;
-    if (!isOn) toast(t("settings.users.disabled", { name }), { action: { text: t("undo"), run: () => this.#able(name, true) } });
+    if (!isOn)
+      toast(t("settings.users.disabled", { name }), { action: { text: t("undo"), run: () => this.#able(name, true) } });
     await this.show();
   }
-});
+}
+
+customElements.define("lt-settings-users", Users);
 
 function stateOf(user) {
   if (user.disabled_at) return badge(t("settings.disabled"), "bad");
@@ -120,5 +202,9 @@ function stateOf(user) {
 
 const own = (limits) => {
   const given = NAMES.filter((name) => limits[name] !== undefined);
-  return given.length ? given.map((name) => h("div", { class: "lt-small" }, `${t(`settings.limit.${name}`)}: ${limitText(name, limits[name])}`)) : h("span", { class: "lt-soft" }, t("settings.limit.asAll"));
+  return given.length
+    ? given.map((name) =>
+        h("div", { class: "lt-small" }, `${t(`settings.limit.${name}`)}: ${limitText(name, limits[name])}`),
+      )
+    : h("span", { class: "lt-soft" }, t("settings.limit.asAll"));
 };
