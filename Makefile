@@ -40,7 +40,7 @@ demo: setup-base models ## set everything up and transcribe two real recordings 
 
 test: setup models ## set up what tests need and run them all (T=path for some)
 	@echo "==> Running the tests of $(T)" >&2
-	@$(PY) -m pytest $(if $(filter tests,$(T)),-n auto --maxprocesses 4 --dist loadgroup) $(T)
+	@$(PY) -m pytest $(if $(filter tests,$(T)),-n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder) $(T)
 
 check: setup ## format, lint, types, layers, documentation, lock: everything but the long tests
 	$(PY) -m ruff format --check .
