@@ -14,9 +14,15 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, count
+from pathlib import Path
 from typing import IO
 
-from lingting.errors import OptionInvalid, RecordingNotFound, RevisionNotFound
+from lingting.errors import (
+    OptionInvalid,
+    RecordingNotFound,
+    RevisionNotFound,
+    StoreUnreachable,
+)
 from lingting.jobs import Job
 from lingting.server.principal import Principal
 from lingting.server.readings import note_given
@@ -83,15 +89,15 @@ def of_recordings(service: Service, who: Principal, ids: Sequence[str]) -> Itera
         yield _noted(service, who, Line(one.id, one.name, state), transcript)
 
 
-def write_csv(found: Iterable[Found]) -> IO[bytes]:
-    with _file() as file:
+def write_csv(found: Iterable[Found], folder: Path) -> IO[bytes]:
+    with _file(folder) as file:
         write_table(file, COLUMNS, (tuple(asdict(line).values()) for line, _ in found))
     return file
 
 
-def write_json(found: Iterable[Found]) -> IO[bytes]:
+def write_json(found: Iterable[Found], folder: Path) -> IO[bytes]:
     """An array with an object for each recording."""
-    with _file() as file:
+    with _file(folder) as file:
         before = "[\n"
         for line, _ in found:
             file.write(f"{before}{json.dumps(asdict(line), ensure_ascii=False)}".encode())
@@ -100,10 +106,12 @@ def write_json(found: Iterable[Found]) -> IO[bytes]:
     return file
 
 
-def write_zip(found: Iterable[Found], formats: Sequence[str], *, words: bool) -> IO[bytes]:
+def write_zip(
+    found: Iterable[Found], folder: Path, formats: Sequence[str], *, words: bool
+) -> IO[bytes]:
     """A file in each format for each transcript, and ``index.csv`` that says what is there."""
     lines, taken = [], {"index"}
-    with _file() as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with _file(folder) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for line, transcript in found:
             lines.append(tuple(asdict(line).values()))
             if transcript is None:
@@ -150,12 +158,23 @@ def _check_count(count: int) -> None:
 
 
 @contextmanager
-def _file() -> Iterator[IO[bytes]]:
-    """Left open at its beginning; closed when something goes wrong."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this
+def _file(folder: Path) -> Iterator[IO[bytes]]:
+    """Without a name in ``folder``, left open at its beginning; closed when something goes wrong.
+
+    Raises StoreUnreachable for a disk that is full.
+    """
+    file = None
     try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it outlives this
         yield file
         file.seek(0)
-    except BaseException:
-        file.close()
+    except BaseException as exc:
+        if file is not None:
+            with suppress(OSError):  # what could not be written before cannot be now
+                file.close()
+        if isinstance(exc, OSError):
+            raise StoreUnreachable(
+                f"The file cannot be written: {exc.strerror or 'unknown reason'}.",
+                "Free some space where LINGTING_DATA_DIR is.",
+            ) from exc
         raise

@@ -74,7 +74,7 @@ def _zip(service: Service, who: Principal, body: Many) -> IO[bytes]:
     else:
         found = bundles.of_recordings(service, who, body.recordings)
     formats = [one.value for one in dict.fromkeys(body.formats)]
-    return bundles.write_zip(found, formats, words=body.words)
+    return bundles.write_zip(found, service.settings.data_folder, formats, words=body.words)
 
 
 @router.get("/batches/{id}/table/{form}", response_class=Response)
@@ -92,7 +92,7 @@ async def export_table(
 def _table(service: Service, who: Principal, id: str, form: str) -> IO[bytes]:
     check_batch(service, who, id)
     write_table = {"csv": bundles.write_csv, "json": bundles.write_json}[form]
-    return write_table(bundles.of_batch(service, who, id))
+    return write_table(bundles.of_batch(service, who, id), service.settings.data_folder)
 
 
 def _export(
