@@ -273,6 +273,29 @@ def test_thousands_of_segments_are_on_the_page_when_they_are_looked_at(
     assert all(a[0] + a[1] <= b[0] + 1.5 for a, b in pairwise(boxes))
 
 
+_AT_THE_EDGE = """(row) => {
+  const scroller = row.closest(".lt-recording-scroll");
+  const [own, whole] = [row, scroller].map((one) => one.getBoundingClientRect());
+  scroller.scrollTop += own.bottom - whole.bottom + 90;
+}"""
+
+
+def test_what_is_pressed_stays_under_the_pointer(desk: Desk, long: str) -> None:
+    page = opened(desk, long, "&segment=18")
+    row = page.locator('.lt-recording-row[data-position="20"]')
+    row.locator(".lt-recording-text .lt-w").first.wait_for()
+    row.evaluate(_AT_THE_EDGE)
+    text = row.locator(".lt-recording-text")
+    before = text.bounding_box()
+    x, y = before["x"] + 20, before["y"] + before["height"] / 2
+    page.mouse.click(x, y)
+    expect(page.locator(".lt-recording-row.lt-now")).to_have_attribute("data-position", "20")
+    page.evaluate("() => new Promise((done) => setTimeout(done, 300))")
+    assert text.bounding_box() == before
+    page.mouse.dblclick(x, y)
+    expect(row.locator("textarea")).to_be_focused()
+
+
 def test_the_spoken_layer_is_what_was_heard(desk: Desk, ours: str, workplace: Workplace) -> None:
     page = opened(desk, ours)
     found = workplace.client.transcript(ours).segments

@@ -97,6 +97,7 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
   let byUs = 0;
   let doubts = true;
   let isAnchored = null;
+  let pressed = -1;
   const element = h("div", { class: "lt-recording-list", role: "list", "aria-label": t("recording.transcript") });
 
   // Which rows there are --------------------------------------------------------------------
@@ -262,7 +263,7 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
         {
           type: "button",
           class: "lt-recording-time lt-number",
-          onclick: () => seek(segment.start_s),
+          onclick: () => seek(segment.start_s, row.at),
           "aria-label": t("recording.playFrom", { time: clock(segment.start_s) }),
         },
         clock(segment.start_s),
@@ -433,7 +434,9 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
 
   // What is heard ---------------------------------------------------------------------------
 
-  function seek(s) {
+  /** The row that was pressed stays under the pointer: a second press is for the same one. */
+  function seek(s, at) {
+    pressed = at;
     setFollowing(true);
     model.seek(s);
   }
@@ -478,6 +481,8 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     const tall = heights.each[at];
     const room = scroller.clientHeight;
     const top = scroller.scrollTop;
+    if (at === pressed && y + tall > top && y < top + room) return;
+    pressed = -1;
     const margin = Math.min(140, room / 4);
     if (y >= top + (isNearest ? 60 : margin) && y + tall <= top + room - margin) return;
     byUs = performance.now();
@@ -628,7 +633,7 @@ export function createTranscript(model, scroller, { onSpeaker, onFollow }) {
     if (!place_ || !getSelection().isCollapsed) return;
     const row = rows.get(Number(place_.closest(".lt-recording-row").dataset.position));
     const word = event.target.closest(".lt-w");
-    if (row?.segment) seek(word ? row.words[Number(word.dataset.n)].start_s : row.segment.start_s);
+    if (row?.segment) seek(word ? row.words[Number(word.dataset.n)].start_s : row.segment.start_s, row.at);
   });
   element.addEventListener("dblclick", (event) => {
     const place_ = event.target.closest(".lt-recording-text");
