@@ -144,8 +144,6 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await app.state.mcp.close()
-        if workspace is not None:
-            await workspace.close()
         await service.observer.close()
         await service.broker.close()
         await service.engines.close()

@@ -13,7 +13,6 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AsyncExitStack
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -58,7 +57,6 @@ class Workspace:
 
     def __init__(self) -> None:
         self._shell: Shell | None = None
-        self._running = AsyncExitStack()
         self._making = asyncio.Lock()
 
     @property
@@ -69,9 +67,7 @@ class Workspace:
         """Gradio, which takes seconds to import, in a thread."""
         async with self._making:
             if self._shell is None:
-                shell = await asyncio.to_thread(Shell, PREFIX)
-                await self._running.enter_async_context(shell.running())
-                self._shell = shell
+                self._shell = await asyncio.to_thread(Shell, PREFIX)
             return self._shell
 
     async def warm_later(self) -> None:
@@ -81,9 +77,6 @@ class Workspace:
             await self.warm()
         except LingtingError as error:
             log.warning("no pages", extra={"code": error.code})
-
-    async def close(self) -> None:
-        await self._running.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

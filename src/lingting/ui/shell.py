@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +46,8 @@ PATHS: Mapping[str, Page] = {page.path: page for page in PAGES}
 class Shell:
     """Gradio's application for the pages. Importing Gradio takes seconds: make one in a thread.
 
+    It is never started: it only answers GET, and its queue would look for events, of which there are
+    none, a thousand times a second.
     ``root_path`` is where the pages are in the service. Raises ExtraMissing without Gradio.
     """
 
@@ -72,11 +73,6 @@ class Shell:
             ssr_mode=False,
             pwa=False,
         )
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        async with self.app.router.lifespan_context(self.app):
-            yield
 
 
 def _blocks(gradio: Any) -> Any:

@@ -22,6 +22,15 @@ def test_a_websocket_is_closed_and_not_left_open() -> None:
     assert [one["type"] for one in told] == ["websocket.close"]
 
 
+def test_gradio_has_nothing_to_do_while_nobody_asks() -> None:
+    async def tasks() -> int:
+        await Workspace().warm()
+        await asyncio.sleep(0)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(tasks()) == 1, "the one that counts"
+
+
 @pytest.mark.parametrize(
     ("path", "is_reachable"),
     [
