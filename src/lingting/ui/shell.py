@@ -46,8 +46,8 @@ PATHS: Mapping[str, Page] = {page.path: page for page in PAGES}
 class Shell:
     """Gradio's application for the pages. Importing Gradio takes seconds: make one in a thread.
 
-    It is never started: it only answers GET, and its queue would look for events, of which there are
-    none, a thousand times a second.
+    It is never started: it only answers GET, and its queue would look for events, of which there
+    are none, a thousand times a second.
     ``root_path`` is where the pages are in the service. Raises ExtraMissing without Gradio.
     """
 
