@@ -48,6 +48,12 @@ _POLICY = (
     " media-src 'self' blob:; worker-src 'self' blob:; manifest-src 'self'; base-uri 'self';"
     " form-action 'self'; frame-ancestors 'none'"
 )
+_THEME = (
+    "let theme;try{theme=localStorage.getItem('lingting.theme')}catch{}"
+    "document.documentElement.dataset.theme="
+    "theme||(matchMedia('(prefers-color-scheme: dark)').matches?'dark':'light')"
+)
+"""What was chosen, else the system's: before anything is drawn."""
 _WARM_AFTER_S = 1.0
 _FOREVER = "private, max-age=31536000, immutable"
 
@@ -198,8 +204,7 @@ def _page(html: bytes, page: Page, language: str) -> bytes:
             *(f'<link rel="modulepreload" href="{base}/{one}">' for one in modules),
             # Gradio speaks the language of the browser; here the person has chosen.
             f'<script>Object.defineProperty(navigator,"language",{{get:()=>"{locale}"}});'
-            "document.documentElement.dataset.theme=localStorage.getItem('lingting.theme')||'auto'"
-            "</script>",
+            f"{_THEME}</script>",
             f'<script type="module" src="{base}/core/main.js"></script>',
         ]
     ).encode()

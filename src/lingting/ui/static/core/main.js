@@ -189,20 +189,34 @@ function changeLanguage() {
 }
 
 function isDark() {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+  return document.documentElement.dataset.theme === "dark";
+}
+
+function showTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  const shown = document.getElementById("lt-theme");
+  if (shown) fill(shown, icon(isDark() ? "sun" : "moon"));
 }
 
 function changeTheme() {
-  const next = isDark() ? "light" : "dark";
-  document.documentElement.dataset.theme = next;
+  showTheme(isDark() ? "light" : "dark");
   try {
-    localStorage.setItem("lingting.theme", next);
+    localStorage.setItem("lingting.theme", document.documentElement.dataset.theme);
   } catch {
     /* for this page only */
   }
-  fill(document.getElementById("lt-theme"), icon(isDark() ? "sun" : "moon"));
 }
+
+/** Who chose no theme has the system's, as in the head of the page. */
+function followSystem(system) {
+  try {
+    if (localStorage.getItem("lingting.theme")) return;
+  } catch {
+    /* nothing can have been chosen */
+  }
+  showTheme(system.matches ? "dark" : "light");
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", followSystem);
 
 /** Links within the pages do not load everything again. */
 function followed(event) {

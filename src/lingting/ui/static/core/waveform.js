@@ -375,8 +375,6 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
   sized.observe(slider);
   const theme = new MutationObserver(themed);
   theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", themed);
   tools();
   told();
 
@@ -430,7 +428,6 @@ export function createWaveform({ label, onSeek = () => {}, onMark = null, height
     destroy() {
       sized.disconnect();
       theme.disconnect();
-      scheme.removeEventListener("change", themed);
       cancelAnimationFrame(drawing);
     },
   };
