@@ -31,6 +31,7 @@ from lingting.transcript import Segment, Transcript
 Read = Callable[[], Awaitable[Transcript]]
 BEAT_S = 15.0
 """A comment comes so often while nothing is heard, so that no one gives up."""
+_LAST = "transcript.text.done"
 
 
 class Told:
@@ -87,7 +88,7 @@ async def events(
     for event in told.more(list(transcript.segments)):
         yield event
     yield {
-        "type": "transcript.text.done",
+        "type": _LAST,
         "text": transcript.text,
         "usage": usage_of(transcript),
         "languages": languages_of(transcript),
@@ -105,9 +106,13 @@ class EventStream(Response):
         leave: Callable[[bool], Awaitable[None]],
         headers: dict[str, str],
     ) -> None:
-        """``leave`` is called at the end, with True when the client has gone before it."""
+        """``leave`` is called at the end, with True when the client went before it had the text.
+
+        Many hang up as soon as they have it, without waiting for the end of the stream.
+        """
         self._found = found
         self._leave = leave
+        self._is_told = False
         self.background = None
         self.status_code = 200
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers})
@@ -117,7 +122,7 @@ class EventStream(Response):
         try:
             await unless_gone(receive, self._send_all(scope["path"], send))
         except (ClientDisconnect, ConnectionError):
-            is_gone = True
+            is_gone = not self._is_told
             raise
         finally:
             await asyncio.shield(self._leave(is_gone))
@@ -142,6 +147,7 @@ class EventStream(Response):
                         continue
                     event, waiting = waiting.result(), None
                     yield _line(event)
+                    self._is_told = event["type"] == _LAST
             except StopAsyncIteration:
                 return
             except LingtingError as error:
