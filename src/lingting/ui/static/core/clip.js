@@ -5,7 +5,7 @@ import { api } from "./api.js";
 import { fill, h, newId } from "./dom.js";
 import { clock, when } from "./format.js";
 import { icon } from "./icons.js";
-import { button, dialog, problemBox, spinner } from "./parts.js";
+import { button, dialog, droppable, problemBox, spinner } from "./parts.js";
 import { ACCEPT } from "./upload.js";
 import { learn, t } from "./words.js";
 
@@ -54,18 +54,9 @@ export function createClipChooser({ onchange, large = false }) {
       button(t("clip.recording"), chooseRecording, { glyph: "list" }),
     );
 
-  const element = h("div", {
-    class: "lt-clip",
-    ondragover: (event) => {
-      event.preventDefault();
-      element.classList.add("lt-over");
-    },
-    ondragleave: (event) => element.classList.toggle("lt-over", element.contains(event.relatedTarget)),
-    ondrop: (event) => {
-      event.preventDefault();
-      element.classList.remove("lt-over");
-      if (event.dataTransfer.files[0]) took(event.dataTransfer.files[0]);
-    },
+  const element = h("div", { class: "lt-clip" });
+  droppable(element, ({ files }) => {
+    if (files[0]) took(files[0]);
   });
 
   function draw() {

@@ -280,6 +280,22 @@ export const stateBadge = (state) => badge(t(`state.${state}`), KINDS[state] || 
 export const spinner = (text = t("loading")) =>
   h("p", { class: "lt-loading", role: "status" }, h("span", { class: "lt-spinner", "aria-hidden": "true" }), text);
 
+/** Light `element` up while something is dragged over it; `take(dataTransfer)` of what is dropped. */
+export function droppable(element, take) {
+  element.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    element.classList.add("lt-over");
+  });
+  element.addEventListener("dragleave", ({ relatedTarget }) =>
+    element.classList.toggle("lt-over", element.contains(relatedTarget)),
+  );
+  element.addEventListener("drop", (event) => {
+    event.preventDefault();
+    element.classList.remove("lt-over");
+    take(event.dataTransfer);
+  });
+}
+
 /** Offer a file that was made here. */
 export function save(name, content, type = "text/plain") {
   const link = h("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });

@@ -13,6 +13,7 @@ import {
   badge,
   button,
   dialog,
+  droppable,
   empty,
   field,
   guarded,
@@ -74,19 +75,7 @@ function picker(taken) {
   const told = h("p", { role: "status" }, t("upload.drop"));
   const element = h(
     "div",
-    {
-      class: "lt-drop",
-      ondragover: (event) => {
-        event.preventDefault();
-        element.classList.add("lt-over");
-      },
-      ondragleave: (event) => element.classList.toggle("lt-over", element.contains(event.relatedTarget)),
-      ondrop: (event) => {
-        event.preventDefault();
-        element.classList.remove("lt-over");
-        dropped(event.dataTransfer).then(take, toastProblem);
-      },
-    },
+    { class: "lt-drop" },
     icon("layers"),
     told,
     h(
@@ -98,6 +87,7 @@ function picker(taken) {
     files,
     folder,
   );
+  droppable(element, (data) => dropped(data).then(take, toastProblem));
   return {
     element,
     say: (text) => {

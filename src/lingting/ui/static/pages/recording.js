@@ -12,10 +12,11 @@ import { createPlayer } from "../core/player.js";
 import { createWaveform } from "../core/waveform.js";
 import { learn, t } from "../core/words.js";
 import { pathOf } from "../history/asked.js";
+import { COLOUR_KINDS } from "../recording/colours.js";
 import { facts, jobCard, title } from "../recording/head.js";
 import { RecordingModel } from "../recording/model.js";
 import { PANELS } from "../recording/panels.js";
-import { COLOUR_KINDS, createTranscript } from "../recording/transcript.js";
+import { createTranscript } from "../recording/transcript.js";
 
 learn(words);
 
@@ -147,7 +148,6 @@ class RecordingPage extends HTMLElement {
       onSpeaker: (position) => this.panel("speakers", { position }),
       onFollow: () => this.following(),
     });
-    model.colours = this.transcript.colours;
     this.ends.push(() => this.transcript.destroy());
     this.followButton = button(t("recording.follow"), () => this.transcript.setFollowing(true), {
       glyph: "wave",
@@ -380,7 +380,7 @@ class RecordingPage extends HTMLElement {
       const found = [];
       for (const one of this.model.segments) {
         if (!one?.speaker) continue;
-        const kind = COLOUR_KINDS[this.transcript.colours.of(one.speaker)];
+        const kind = COLOUR_KINDS[this.model.colours.of(one.speaker)];
         const last = found.at(-1);
         if (last?.kind === kind && one.start_s - last.end_s < 1) last.end_s = one.end_s;
         else found.push({ start_s: one.start_s, end_s: one.end_s, kind });

@@ -4,6 +4,7 @@
 import { ApiError, api } from "../core/api.js";
 import { isFinished } from "../core/jobs.js";
 import { t } from "../core/words.js";
+import { Colours } from "./colours.js";
 import { Saver } from "./saving.js";
 
 const PAGE = 100;
@@ -26,6 +27,7 @@ export class RecordingModel extends EventTarget {
     this.layer = "written";
     this.selection = null;
     this.player = null;
+    this.colours = new Colours();
     this.segments = [];
     this.loading = new Map();
     this.done = [];

@@ -105,7 +105,7 @@ class Speakers {
   }
 
   hue(name) {
-    return name ? `var(--lt-c${this.model.colours.of(name)})` : "var(--lt-line)";
+    return name ? this.model.colours.valueOf(name) : "var(--lt-line)";
   }
 
   person(one, people, isLocked) {
