@@ -9,7 +9,7 @@ PAGES := tests/test_layers.py tests/test_errors.py tests/test_docs.py tests/test
 # One test file or folder: make test T=tests/unit/text
 T ?= tests
 # One bench: make bench B=throughput
-BENCHES := startup vad throughput sensevoice nano long_recording history host service \
+BENCHES := startup vad throughput sensevoice nano nano_memory long_recording history host service \
 	openai_http search pages
 B ?= $(BENCHES)
 ARGUMENTS_startup := --json build/bench-startup.json
@@ -18,6 +18,7 @@ ARGUMENTS_throughput := --manifest $(SPEECH)/manifest.jsonl --sequential \
 	--json build/bench-throughput.json
 ARGUMENTS_sensevoice := --manifest $(SPEECH)/manifest.jsonl --json build/bench-sensevoice.json
 ARGUMENTS_nano := --speech $(SPEECH) --json build/bench-nano.json
+ARGUMENTS_nano_memory := --speech $(SPEECH) --json build/bench-nano_memory.json
 ARGUMENTS_long_recording := --manifest $(SPEECH)/manifest.jsonl \
 	--json build/bench-long_recording.json
 ARGUMENTS_history := --json build/bench-history.json
