@@ -123,7 +123,8 @@ class EventStream(Response):
             await unless_gone(receive, self._send_all(scope["path"], send))
         except (ClientDisconnect, ConnectionError):
             is_gone = not self._is_told
-            raise
+            if is_gone:
+                raise
         finally:
             await asyncio.shield(self._leave(is_gone))
 
