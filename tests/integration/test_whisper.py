@@ -209,7 +209,7 @@ def test_a_prompt_is_given_and_reported(engine: WhisperEngine, audio: dict[str, 
     )
     found = engine.recognize([Clip(audio[name], one) for one in options])
     assert [one.prompt for one in found] == [
-        "好的，谢谢。",
+        "嗯，好的，谢谢。",
         "",
         "",
         "请听音乐。",

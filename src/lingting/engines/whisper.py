@@ -48,6 +48,7 @@ from lingting.errors import (
     WeightsInvalid,
 )
 from lingting.languages import LANGUAGES, macro_language, whisper_code
+from lingting.text.script import simplify
 from lingting.transcript import ModelFacts, Word
 
 COMPUTE_TYPES = ("int8", "int8_float32", "float32", "float16", "int8_float16", "bfloat16", "auto")
@@ -65,14 +66,16 @@ _TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes; Mandarin needs about 
 _TOKENS_MIN = 24
 _TEXT_WINDOW = 448
 _BEAM_SIZE = 5
-# Their characters are spelled in several tokens each, so as many tokens look less far ahead.
+# Its characters are spelled in several tokens each, so as many tokens look less far ahead.
 _WIDE_BEAM_SIZE = 10
-_WIDE_BEAM_LANGUAGES = frozenset({"zh", "hi"})
-# Without them the model writes Mandarin as it pleases, traditional and with no punctuation,
-# translates Cantonese instead of writing it, and spells Hindi in Arabic letters. They say nothing,
-# so there is nothing to leak; docs/decisions.md has what each is worth. Languages that are no
-# better with one have none, and neither have clips whose language was guessed: on noise the decoder
-# says such phrases again.
+_WIDE_BEAM_LANGUAGES = frozenset({"hi"})
+# It hears more of Mandarin in traditional characters; what it wrote so is spelled in the others.
+_MANDARIN_PROMPT = "嗯，好的，謝謝。"
+# Without them the model writes Mandarin in either script and with no punctuation, translates
+# Cantonese instead of writing it, and spells Hindi in Arabic letters. They say nothing, so there is
+# nothing to leak; docs/decisions.md has what each is worth. Languages that are no better with one
+# have none, and neither have clips whose language was guessed: on noise the decoder says such
+# phrases again.
 _OWN_PROMPTS = {
     "en": "Okay, so, uh, yeah.",
     "es": "Sí, gracias.",
@@ -84,7 +87,7 @@ _OWN_PROMPTS = {
     "pt": "Sim, obrigado.",
     "vi": "Vâng, cảm ơn.",
     "yue": "以下係廣東話嘅句子。",
-    "zh": "好的，谢谢。",
+    "zh": _MANDARIN_PROMPT,
 }
 _SURE_OF_LANGUAGE = 0.8  # noise is taken for English with 0.76 at most, a single word with more
 _KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
@@ -227,7 +230,7 @@ class WhisperEngine:
             [token for token in one.sequences_ids[0] if token < self._tokens.end] for one in found
         ]
         words = self._words(batch, encoded, detected, ids)
-        return [
+        hypotheses = [
             Hypothesis(
                 text=self._tokens.text(ids[row]),
                 language=_our_code(task, language),
@@ -243,6 +246,10 @@ class WhisperEngine:
             for row, (task, (language, probability), one) in enumerate(
                 zip(batch, detected, found, strict=True)
             )
+        ]
+        return [
+            _simplified(one) if context == _MANDARIN_PROMPT else one
+            for one, context in zip(hypotheses, contexts, strict=True)
         ]
 
     def _generate(
@@ -524,6 +531,12 @@ def _leakable(task: _Task, context: str) -> str:
     """The part of the context that nobody says; hotwords are there to be said."""
     options = task.clip.options
     return (options.prompt or "") if options.hotwords else context
+
+
+def _simplified(heard: Hypothesis) -> Hypothesis:
+    text, spelled = simplify(heard.text, [word.text for word in heard.words])
+    words = [replace(word, text=one) for word, one in zip(heard.words, spelled, strict=True)]
+    return replace(heard, text=text, words=tuple(words), prompt=simplify(heard.prompt, ())[0])
 
 
 def _our_code(task: _Task, language: str) -> str:

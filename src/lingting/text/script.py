@@ -6,6 +6,7 @@ Taiwan and Hong Kong, may change words and their length (内存 → 記憶體).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
@@ -49,6 +50,23 @@ def convert(text: str, to: Script, variant: Variant = "standard") -> Written:
     if converted == text:
         return Written(text)
     return align(text, converted, "script", _simplified)
+
+
+def simplify(text: str, pieces: Sequence[str]) -> tuple[str, list[str]]:
+    """``text`` in simplified characters, and the pieces of it, in order, spelled as in it."""
+    converted: str = _converter("t2s").convert(text)
+    if converted == text:
+        return text, list(pieces)
+    is_even = len(converted) == len(text)
+    spelled, at = [], 0
+    for piece in pieces:
+        begin = text.find(piece, at)
+        if is_even and begin >= 0:
+            at = begin + len(piece)
+            spelled.append(converted[begin:at])
+        else:
+            spelled.append(_converter("t2s").convert(piece))
+    return converted, spelled
 
 
 @cache

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lingting.errors import OptionInvalid
 from lingting.text.edits import Written, compose, is_linked
 from lingting.text.itn import normalize
-from lingting.text.script import convert
+from lingting.text.script import convert, simplify
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,14 @@ def test_both_scripts_normalise_alike() -> None:
 def test_unknown_scripts_are_refused(to: Any, variant: Any) -> None:
     with pytest.raises(OptionInvalid, match="allowed are simplified or traditional"):
         convert("你好", to, variant)
+
+
+def test_pieces_are_spelled_as_the_text_they_are_of() -> None:
+    # 瞭 stays by itself and becomes 了 in 瞭解.
+    text, pieces = simplify("去瞭解，OK？", ["去", "瞭", "解，", "OK？"])
+    assert (text, pieces) == ("去了解，OK？", ["去", "了", "解，", "OK？"])
+    assert simplify("去了解", ["去", "了解"]) == ("去了解", ["去", "了解"])
+    assert simplify("瞭解", ["別處"]) == ("了解", ["别处"])
 
 
 def test_opencc_loads_on_first_use() -> None:
