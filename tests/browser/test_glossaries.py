@@ -91,13 +91,13 @@ def test_what_is_typed_while_it_is_saved_stays_and_nobody_is_called_back(desk: D
 
     page.get_by_role("button", name="New glossary").first.click()
     page.get_by_label("Name", exact=True).fill("Slower")
-    page.get_by_label(WORDS).fill("three")
+    page.get_by_label(WORDS).fill("three\nfour\nfive")
     page.get_by_role("button", name="Save", exact=True).click()
     wait_for(page, held)
     page.get_by_role("link", name="Recordings", exact=True).click()
     page.get_by_role("heading", name="Recordings", level=1).wait_for()
     held.pop().continue_()
-    page.get_by_text("Saved: 1 word.").wait_for()
+    page.get_by_text("Saved: 3 words.").wait_for()
     assert page.url.endswith("/app/recordings")
 
 

@@ -139,7 +139,7 @@ def test_events_come_when_they_happen(front: Front, server: Running) -> None:
         for line in stream.iter_lines():
             if line.startswith("event:"):
                 break
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < 10
 
 
 def test_a_websocket_is_upgraded_and_goes_both_ways(tmp_path: Path) -> None:

@@ -532,7 +532,7 @@ def test_a_stream_ends_with_its_key(service: Running, monkeypatch: pytest.Monkey
         access.revoke(key.id)
         begun_s = time.monotonic()
         assert all(line in ("", ": here") for line in lines), "and then it ends"
-        assert time.monotonic() - begun_s < 5
+        assert time.monotonic() - begun_s < 15
 
 
 # Headers -----------------------------------------------------------------------------------------

@@ -412,7 +412,7 @@ def test_a_replacement_cut_between_its_renames_is_undone(tiny_hub: Hub, tmp_path
     tiny_hub.status = 503
     start = time.monotonic()
     assert pull(library, "tiny", offline=False) == home
-    assert time.monotonic() - start < 2.0
+    assert time.monotonic() - start < 10.0
     assert library.status("tiny") is Status.INSTALLED
 
 

@@ -101,7 +101,7 @@ def test_a_sparse_member_fills_no_disk(backup: Path, tmp_path: Path) -> None:
     begun_s = time.monotonic()
     with pytest.raises(BackupInvalid):
         restore(tmp_path / "bad.tar")
-    assert time.monotonic() - begun_s < 5.0
+    assert time.monotonic() - begun_s < 30.0
     assert is_untouched(tmp_path / "new")
 
 
@@ -250,7 +250,7 @@ def test_no_writer_takes_long_for_one_long_text(format: str, text: str) -> None:
     made = Transcript((Segment(0.0, 9.0, text, text, language="zh"),), 9.0, "zh")
     begun_s = time.monotonic()
     write(made, format)
-    assert time.monotonic() - begun_s < 10.0
+    assert time.monotonic() - begun_s < 60.0
 
 
 # Patterns -----------------------------------------------------------------------------------------
@@ -285,4 +285,4 @@ def test_no_pattern_runs_away(name: str) -> None:
             parse(text)
         except Exception as exc:
             assert type(exc).__module__ == "lingting.errors", exc  # noqa: PT017
-        assert time.monotonic() - begun_s < 2.0, piece
+        assert time.monotonic() - begun_s < 20.0, piece

@@ -91,7 +91,7 @@ def test_no_body_makes_a_fault(body: str, client: httpx.Client, recording: str) 
         begun_s = time.monotonic()
         answer = client.request(method, path, content=BODIES[body], headers=JSON)
         assert answer.status_code < 500, (method, path)
-        assert time.monotonic() - begun_s < 5.0
+        assert time.monotonic() - begun_s < 30.0
 
 
 def test_a_large_body_is_refused_while_it_comes(service: Running) -> None:
