@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, Route, expect
+from playwright.sync_api import Browser, Page, Playwright, Request, Route, expect
 from workplace import PHONE, Desk, Workplace, browsing, serious, shot, until
 
 CLIP = "zh-funasr-damo.flac"
@@ -116,14 +116,19 @@ def test_a_caption_that_is_refused_says_why_and_a_late_one_disturbs_nobody(
         page.wait_for_timeout(20)
     page.get_by_role("button", name="Discard").click()
     page.get_by_text("The session was discarded.").wait_for()
-    with page.expect_event("requestfinished", lambda one: "transcriptions" in one.url):
-        for route in held:
-            route.fulfill(
-                body='data: {"type": "transcript.text.done", "text": "late"}\n\n',
-                content_type="text/event-stream",
-            )
+    ended: list[Request] = []
+    page.on("requestfinished", lambda one: ended.append(one))
+    # The page hangs up when it has the whole text.
+    page.on("requestfailed", lambda one: ended.append(one))
+    for route in held:
+        route.fulfill(
+            body='data: {"type": "transcript.text.done", "text": "late"}\n\n',
+            content_type="text/event-stream",
+        )
+    while not any("transcriptions" in one.url for one in ended):
+        page.wait_for_timeout(20)
     page.wait_for_timeout(100)
-    assert page.locator(".lt-live-lines p").count() == 0
+    expect(page.locator(".lt-live-lines p")).to_have_count(0)
     desk.context.close()
     desk.check()
 

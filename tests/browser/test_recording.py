@@ -313,7 +313,7 @@ def test_the_spoken_layer_is_what_was_heard(desk: Desk, ours: str, workplace: Wo
     page.get_by_role("button", name="Spoken").click()
     expect(rows(page).nth(at).locator("p")).to_have_text(found[at].spoken)
     doubts = page.locator(".lt-recording-doubt")
-    assert doubts.count() > 0
+    expect(doubts).not_to_have_count(0)
     page.get_by_role("button", name="Mark doubts").click()
     expect(doubts).to_have_count(0)
 

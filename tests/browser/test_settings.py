@@ -79,7 +79,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk, workplace: Workpla
     page.get_by_role("button", name="Revoke meeting room").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     page.get_by_text("meeting room is revoked").wait_for()
-    assert page.get_by_role("cell", name="meeting room").count() == 0
+    expect(page.get_by_role("cell", name="meeting room")).to_have_count(0)
 
 
 def test_a_member_is_shown_what_is_theirs_on_a_phone_in_chinese(
@@ -91,6 +91,7 @@ def test_a_member_is_shown_what_is_theirs_on_a_phone_in_chinese(
     page = desk.page
     page.get_by_role("heading", name="账号").wait_for()
     sections = page.get_by_role("navigation", name="设置的各个部分").get_by_role("link")
+    expect(sections.first).to_be_visible()
     assert "用户" not in sections.all_inner_texts()
     page.get_by_role("link", name="API 密钥").click()
     page.get_by_role("button", name="创建密钥").click()
