@@ -89,6 +89,16 @@ def test_json_and_limit(manifest: Path) -> None:
     assert json.loads(done.stdout)["manifest"]["clips"] == 1
 
 
+def test_draws_show_how_far_chance_moves_a_rate(manifest: Path) -> None:
+    done = evaluate(manifest, "--draws", "2", "--limit", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [one["draw"] for one in told["reports"]] == [0, 1]
+    spread = told["spreads"]["lingting"]["zh"]
+    assert spread["draws"] == 2
+    assert spread["lowest"] <= spread["mean"] <= spread["highest"] < 0.3
+
+
 def test_peers_stand_beside_it(manifest: Path) -> None:
     done = evaluate(manifest, "--peers", "--limit", "2", "--json")
     assert done.returncode == 0, done.stderr

@@ -47,4 +47,4 @@ def test_peer_is_measured(tmp_path: Path, folder: Path, mode: Mode) -> None:
     assert not report.failures
     assert report.rtfx > 0
     assert report.audio_s == pytest.approx(17, abs=0.5)
-    assert compare([report])[0][1] == f"faster-whisper {mode}"
+    assert compare([[report]])[0][1] == f"faster-whisper {mode}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lingting.evaluate.manifest import Manifest
     from lingting.evaluate.report import Report
 
+_Drawn = Sequence[Sequence["Report"]]
+"""The draws of each system, ours first."""
 _COMPARISON_SCHEMA = "lingting.comparison/1"
 _LINE_EVERY_CLIPS = 25
 
@@ -30,6 +32,7 @@ class _Request:
     limit: int | None
     engine: EngineRequest
     has_peers: bool
+    draws: int
     report: Path | None
     hypotheses: Path | None
     json: bool
@@ -50,6 +53,16 @@ def evaluate(
     peers: Annotated[
         bool, typer.Option("--peers", help="Measure faster-whisper beside it, same weights.")
     ] = False,
+    draws: Annotated[
+        int,
+        typer.Option(
+            "--draws",
+            min=1,
+            max=100,
+            help="Hear all clips so often, from the second time on with a noise nobody hears: "
+            "how far chance moves the rates.",
+        ),
+    ] = 1,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")
     ] = None,
@@ -78,10 +91,14 @@ def evaluate(
     and its clock starts when its model is loaded. The report names model digests, versions and the
     machine; it holds no transcript text.
 
+    With --draws a language has the mean of its rates, the lowest and the highest; S, D, I and
+    speed are those of the clips as they are. Two systems differ where their ranges do.
+
     \b
     Examples:
       lingting eval speech/manifest.jsonl --report report.json
       lingting eval speech/manifest.jsonl --peers --threads 2
+      lingting eval speech/manifest.jsonl --draws 5
     """
     out = Output(quiet=quiet, verbose=verbose)
     request = _Request(
@@ -89,6 +106,7 @@ def evaluate(
         limit=limit,
         engine=EngineRequest(model, device, compute, threads),
         has_peers=peers,
+        draws=draws,
         report=report,
         hypotheses=hypotheses,
         json=json,
@@ -110,10 +128,13 @@ def _run(output: Output, request: _Request) -> int:
     request = replace(request, engine=engine)
     systems = (OURS, *PEERS) if request.has_peers else (OURS,)
     hypotheses: list[dict[str, Any]] = []
-    reports = [_measured(output, request, manifest, one, hypotheses) for one in systems]
-    _save(request, reports, hypotheses)
-    _print(output, request, reports)
-    return SOME_FAILED if any(reports[0].failures.values()) else DONE
+    drawn: list[list[Report]] = [[] for _ in systems]
+    for draw in range(request.draws):
+        for system, reports in zip(systems, drawn, strict=True):
+            reports.append(_measured(output, request, manifest, system, draw, hypotheses))
+    _save(request, drawn, hypotheses)
+    _print(output, request, drawn)
+    return SOME_FAILED if any(drawn[0][0].failures.values()) else DONE
 
 
 def _measured(
@@ -121,15 +142,17 @@ def _measured(
     request: _Request,
     manifest: Manifest,
     system: System,
+    draw: int,
     hypotheses: list[dict[str, Any]],
 ) -> Report:
-    """One system; its progress on stderr."""
+    """One draw of one system; its progress on stderr."""
     from lingting.cli.display import open_display
     from lingting.cli.measuring import Measurement, measure
 
     durations = {row.file: row.duration_s or 0.0 for row in manifest.rows}
-    wanted = Measurement(system, request.manifest, request.limit, request.engine)
-    output.note(f"measuring {system}: {len(manifest.rows)} clips")
+    wanted = Measurement(system, request.manifest, request.limit, request.engine, draw=draw)
+    which = f", draw {draw + 1} of {request.draws}" if request.draws > 1 else ""
+    output.note(f"measuring {system}{which}: {len(manifest.rows)} clips")
     with open_display(output, len(manifest.rows)) as display:
 
         def heard(clip: Heard) -> None:
@@ -137,6 +160,7 @@ def _measured(
                 hypotheses.append(
                     {
                         "system": system,
+                        "draw": draw,
                         "file": clip.file,
                         "language": clip.language,
                         "text": clip.text,
@@ -152,38 +176,48 @@ def _measured(
         return measure(wanted, heard)
 
 
-def _save(
-    request: _Request, reports: Sequence[Report], hypotheses: Sequence[dict[str, Any]]
-) -> None:
+def _save(request: _Request, drawn: _Drawn, hypotheses: Sequence[dict[str, Any]]) -> None:
     from lingting.text.writers import save
 
     if request.hypotheses is not None:
         lines = (jsonlib.dumps(line, ensure_ascii=False) + "\n" for line in hypotheses)
         save(request.hypotheses, "".join(lines).encode("utf-8", "replace"))
     if request.report is not None:
-        text = jsonlib.dumps(_document(reports), ensure_ascii=False, indent=2) + "\n"
+        text = jsonlib.dumps(_document(drawn), ensure_ascii=False, indent=2) + "\n"
         save(request.report, text.encode())
 
 
-def _document(reports: Sequence[Report]) -> dict[str, Any]:
-    """A single report as it is; several under one head."""
+def _document(drawn: _Drawn) -> dict[str, Any]:
+    """A single report as it is; several under one head, with the spread of each system's draws."""
+    from lingting.evaluate.report import spread
+
+    reports = [report for draws in drawn for report in draws]
     if len(reports) == 1:
         return reports[0].as_dict()
-    return {"schema": _COMPARISON_SCHEMA, "reports": [report.as_dict() for report in reports]}
+    spreads = {
+        draws[0].system: {name: asdict(found) for name, found in spread(draws).items()}
+        for draws in drawn
+        if len(draws) > 1
+    }
+    return {
+        "schema": _COMPARISON_SCHEMA,
+        "reports": [report.as_dict() for report in reports],
+        "spreads": spreads,
+    }
 
 
-def _print(output: Output, request: _Request, reports: Sequence[Report]) -> None:
+def _print(output: Output, request: _Request, drawn: _Drawn) -> None:
     from lingting.evaluate.report import compare, table
 
     if request.json:
-        output.record(_document(reports))
+        output.record(_document(drawn))
         return
-    header, *rows = table(reports[0])
+    ours = drawn[0][0]
+    header, *rows = table(ours)
     output.table(header, rows)
     output.data("\n")
-    header, *rows = compare(reports)
+    header, *rows = compare(drawn)
     output.table(header, rows)
-    ours = reports[0]
     if ours.silent_with_text:
         output.note(f"text where nobody speaks: {', '.join(ours.silent_with_text)}")
     for code, count in sorted(ours.failures.items()):

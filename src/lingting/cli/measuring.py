@@ -10,9 +10,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,7 @@ from lingting.cli.loading import EngineRequest
 from lingting.errors import EngineFailed, LingtingError
 
 if TYPE_CHECKING:
-    from lingting.evaluate.manifest import Row
+    from lingting.evaluate.manifest import Manifest, Row
     from lingting.evaluate.peers import Mode
     from lingting.evaluate.report import Report
     from lingting.evaluate.run import Recognised, Recogniser, Subject
@@ -42,6 +43,8 @@ class Measurement:
     engine: EngineRequest
     has_warm_up: bool = False
     """Hear the first row once before the clock starts: first calls allocate and build caches."""
+    draw: int = 0
+    """Which noise of :func:`~lingting.evaluate.dither.dithered` is added; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,20 @@ def _measure_here(wanted: Measurement, pipe: Connection) -> None:
 
 
 def _report(wanted: Measurement, pipe: Connection) -> Report:
+    from lingting.evaluate.dither import dithered
     from lingting.evaluate.manifest import read_manifest
+
+    given = read_manifest(wanted.manifest, limit=wanted.limit)
+    with tempfile.TemporaryDirectory(prefix="lingting-eval-") as folder:
+        return _measured(wanted, dithered(given, wanted.draw, Path(folder)), pipe)
+
+
+def _measured(wanted: Measurement, manifest: Manifest, pipe: Connection) -> Report:
     from lingting.evaluate.run import evaluate
 
     def keep(row: Row, result: Recognised) -> None:
         pipe.send(Heard(row.file, row.language, result.text, result.failure))
 
-    manifest = read_manifest(wanted.manifest, limit=wanted.limit)
     began_s = time.perf_counter()
     if wanted.system == "lingting":
         recognise, subject = _ours(wanted)
@@ -141,7 +151,7 @@ def _report(wanted: Measurement, pipe: Connection) -> Report:
         for _ in recognise(manifest.rows[:1]):
             pass
     pipe.send(Ready(loaded_s - began_s, time.perf_counter() - loaded_s))
-    return evaluate(manifest, recognise, subject, keep=keep)
+    return replace(evaluate(manifest, recognise, subject, keep=keep), draw=wanted.draw)
 
 
 def _ours(wanted: Measurement) -> tuple[Recogniser, Subject]:
@@ -168,8 +178,6 @@ class _OurRecogniser:
         self._options = options
 
     def __call__(self, rows: Sequence[Row]) -> Iterator[Recognised]:
-        from dataclasses import replace
-
         from lingting.evaluate.run import Recognised
         from lingting.pipeline import Source
 

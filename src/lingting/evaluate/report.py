@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from lingting.evaluate.normalise import metric
 from lingting.transcript import ModelFacts
 
 SCHEMA = "lingting.evaluation/1"
+_TOTAL = "total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Report:
     machine: Machine
     packages: Mapping[str, str]
     notes: tuple[str, ...] = field(default=())
+    draw: int = 0
+    """Which noise the clips were heard with; 0 is none (see ``dither``)."""
 
     @property
     def rtfx(self) -> float:
@@ -90,7 +93,7 @@ class Report:
     @property
     def total(self) -> LanguageResult:
         """The micro-average of all clips; characters and words are mixed, as the clips are."""
-        return _result("total", "MER", self.scored)
+        return _result(_TOTAL, "MER", self.scored)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form. It holds no transcript text, and file names only where text was found
@@ -100,6 +103,7 @@ class Report:
             "system": self.system,
             "model": asdict(self.model) if self.model else None,
             "options": dict(self.options),
+            "draw": self.draw,
             "manifest": {"sha256": self.manifest_sha256, "clips": self.clips},
             "languages": [result.as_dict() for result in self.languages],
             "total": self.total.as_dict(),
@@ -142,24 +146,50 @@ def table(report: Report) -> list[tuple[str, ...]]:
     return [HEADER, *(_cells(result) for result in results)]
 
 
-def compare(reports: Sequence[Report]) -> list[tuple[str, ...]]:
+def compare(systems: Sequence[Sequence[Report]]) -> list[tuple[str, ...]]:
     """Systems beside each other: one row per language with each system's rate, then speed.
 
-    ``reports`` are of the same manifest.
+    ``systems`` holds the draws of each, all of the same manifest. More than one give the mean of
+    the rates and, in brackets, the lowest and the highest. Speed is that of the first draw.
     """
-    tags = sorted({result.language for report in reports for result in report.languages})
-    rates = [{result.language: result for result in report.languages} for report in reports]
-    rows = [("language", *(report.system for report in reports))]
-    for tag in tags:
-        cells = (by_tag[tag].score.rate if tag in by_tag else None for by_tag in rates)
-        rows.append((tag, *(_percent(rate) for rate in cells)))
-    rows.append(("total", *(_percent(report.total.score.rate) for report in reports)))
-    rows.append(("text on non-speech", *(_silent(report) for report in reports)))
-    rows.append(("failed clips", *(str(sum(report.failures.values())) for report in reports)))
-    rows.append(("RTFx", *(f"{report.rtfx:.2f}" for report in reports)))
-    rows.append(("CPU s", *(f"{report.cost.cpu_s:.1f}" for report in reports)))
-    rows.append(("peak RSS MiB", *(_mebibytes(report.cost.peak_rss_bytes) for report in reports)))
+    spreads = [spread(draws) for draws in systems]
+    firsts = [draws[0] for draws in systems]
+    rows = [("language", *(report.system for report in firsts))]
+    for name in _ordered({_TOTAL}.union(*spreads)):
+        rows.append((name, *(_spread_cell(by_name.get(name)) for by_name in spreads)))
+    rows.append(("text on non-speech", *(_silent(draws) for draws in systems)))
+    rows.append(("failed clips", *(str(sum(report.failures.values())) for report in firsts)))
+    rows.append(("RTFx", *(f"{report.rtfx:.2f}" for report in firsts)))
+    rows.append(("CPU s", *(f"{report.cost.cpu_s:.1f}" for report in firsts)))
+    rows.append(("peak RSS MiB", *(_mebibytes(report.cost.peak_rss_bytes) for report in firsts)))
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A rate over the draws of one system."""
+
+    mean: float
+    lowest: float
+    highest: float
+    draws: int
+
+
+def spread(draws: Sequence[Report]) -> dict[str, Spread]:
+    """By language tag, and ``total``: how far the rate moved over a system's draws."""
+    rates: dict[str, list[float]] = {}
+    for report in draws:
+        for result in (*report.languages, report.total):
+            if result.score.rate is not None:
+                rates.setdefault(result.language, []).append(result.score.rate)
+    return {
+        name: Spread(sum(found) / len(found), min(found), max(found), len(found))
+        for name, found in rates.items()
+    }
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name == _TOTAL, name))
 
 
 def _cells(result: LanguageResult) -> tuple[str, ...]:
@@ -179,8 +209,15 @@ def _cells(result: LanguageResult) -> tuple[str, ...]:
     )
 
 
-def _silent(report: Report) -> str:
-    return f"{len(report.silent_with_text)} of {report.silent_clips}"
+def _silent(draws: Sequence[Report]) -> str:
+    texts = sum(len(report.silent_with_text) for report in draws)
+    return f"{texts} of {sum(report.silent_clips for report in draws)}"
+
+
+def _spread_cell(found: Spread | None) -> str:
+    if found is None or found.draws == 1:
+        return _percent(found.mean if found else None)
+    return f"{_percent(found.mean)} ({100 * found.lowest:.1f} - {100 * found.highest:.1f})"
 
 
 def _percent(rate: float | None) -> str:

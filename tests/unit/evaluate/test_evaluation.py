@@ -2,13 +2,17 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lingting.audio.decode import read_all
 from lingting.errors import EngineFailed, ManifestInvalid
+from lingting.evaluate.dither import dithered
 from lingting.evaluate.manifest import Manifest, Row, read_manifest
-from lingting.evaluate.report import HEADER, SCHEMA, compare, table
+from lingting.evaluate.report import HEADER, SCHEMA, Spread, compare, spread, table
 from lingting.evaluate.run import Recognised, Subject, evaluate
 from lingting.transcript import ModelFacts
+from tests.odd_files import pcm16, wav_bytes
 
 ROWS = [
     {"file": "a.wav", "language": "zh-x-sichuan", "text": "今天天气好", "duration_s": 2},
@@ -151,7 +155,42 @@ def test_tables_have_one_row_per_language_and_the_total(manifest: Manifest) -> N
     assert [row[0] for row in rows[1:]] == ["en", "zh-x-sichuan", "total"]
     assert {len(row) for row in rows} == {len(HEADER)}
     assert rows[1][1:3] == ("WER", "0.00 %")
-    beside = compare([good, bad])
+    beside = compare([[good], [bad]])
     assert beside[0] == ("language", "mine", "other")
     assert ("total", "0.00 %", "100.00 %") in beside
     assert ("text on non-speech", "0 of 1", "1 of 1") in beside
+
+
+def test_draws_give_the_mean_and_how_far_it_moves(manifest: Manifest) -> None:
+    good = evaluate(manifest, saying(["今天天气好", "hello world", "", ""]), SUBJECT)
+    bad = evaluate(manifest, saying(["今天天汽好", "hello", "", "x"]), SUBJECT)
+    rows = compare([[good, bad], [good]])
+    assert ("en", "25.00 % (0.0 - 50.0)", "0.00 %") in rows
+    assert ("text on non-speech", "1 of 2", "0 of 1") in rows
+    assert rows[4][0] == "text on non-speech"  # after the total, which comes last of the rates
+    assert spread([good, bad])["total"] == Spread(pytest.approx(1 / 7), 0.0, 2 / 7, 2)
+
+
+def test_noise_of_a_draw_is_one_least_bit_and_always_the_same(tmp_path: Path) -> None:
+    said = np.sin(np.arange(16_000, dtype=np.float32) / 10) * 0.5
+    (tmp_path / "a.wav").write_bytes(wav_bytes(pcm16(said)))
+    (tmp_path / "b.wav").write_bytes(b"nothing of the kind")
+    rows = [{"file": name, "language": "en", "text": "x"} for name in ("a.wav", "b.wav")]
+    given = read_manifest(write(tmp_path, [json.dumps(row) for row in rows]))
+    assert dithered(given, 0, tmp_path) is given
+    heard = {}
+    for draw in (1, 2):
+        folder = tmp_path / str(draw)
+        folder.mkdir()
+        noisy = dithered(given, draw, folder)
+        assert noisy.sha256 == given.sha256
+        assert [row.file for row in noisy.rows] == ["a.wav", "b.wav"]
+        assert noisy.rows[1].path == given.rows[1].path
+        heard[draw], _ = read_all(noisy.rows[0].path)
+    clean, _ = read_all(given.rows[0].path)
+    off = (heard[1] - clean) * 2**15
+    assert set(np.rint(off)) == {-1.0, 0.0, 1.0}
+    assert np.abs(off - np.rint(off)).max() < 1e-3
+    assert not np.array_equal(heard[1], heard[2])
+    again = dithered(given, 1, tmp_path)
+    assert np.array_equal(read_all(again.rows[0].path)[0], heard[1])
