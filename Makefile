@@ -39,9 +39,18 @@ help: ## this list
 demo: setup-base models ## set everything up and transcribe two real recordings into ./demo
 	@sh scripts/demo.sh $(LINGTING)
 
+# Servers, browsers and engines share two cores here. A test that failed in the crowd is run once more
+# by itself, and named: green then says that it was the crowd, and the first summary which test to mend.
 test: setup models ## set up what tests need and run them all (T=path for some)
 	@echo "==> Running the tests of $(T)" >&2
-	@$(PY) -m pytest $(if $(filter tests,$(T)),-n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder) $(T)
+ifeq ($(T),tests)
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(T) || \
+	{ status=$$?; [ $$status -eq 1 ] || exit $$status; \
+	echo "==> What failed above, once more and alone (more than 3 is no accident)" >&2; \
+	$(PY) -m pytest --last-failed --last-failed-no-failures none --maxfail 3 $(T); }
+else
+	@$(PY) -m pytest $(T)
+endif
 
 check: setup ## format, lint, types, layers, documentation, lock: everything but the long tests
 	$(PY) -m ruff format --check .

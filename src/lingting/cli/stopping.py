@@ -21,6 +21,7 @@ STOPPING = "Stopping … once more to stop at once."
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SAME_PRESS_S = 0.3
 _LOOK_EVERY_S = 0.2
+_LAST_WORD_S = 5.0  # stderr may be a pipe that nobody reads
 _READ_BYTES = 1 << 20
 _SHOW_CURSOR = "\x1b[?25h"
 
@@ -87,7 +88,8 @@ def stoppable() -> Iterator[Stops]:
     os.set_blocking(writer, False)
     before = {number: signal.signal(number, stops.handle) for number in _SIGNALS}
     woken = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(reader,), name="lingting-stop", daemon=True).start()
+    watcher = threading.Thread(target=_watch, args=(reader,), name="lingting-stop", daemon=True)
+    watcher.start()
     try:
         yield stops
     finally:
@@ -95,6 +97,7 @@ def stoppable() -> Iterator[Stops]:
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(writer)  # the watcher reads the end of the pipe and goes
+        watcher.join(_LAST_WORD_S)  # what it says belongs before what is said after it
 
 
 def _watch(reader: int) -> None:
