@@ -55,6 +55,19 @@ def test_filters_are_in_the_address_and_a_hit_opens_at_its_second(
     assert page.evaluate("window.stays")
 
 
+def test_a_recording_is_found_by_its_name(desk: Desk, workplace: Workplace) -> None:
+    keep(workplace, "Quarterly review.wav", ["大家好。"])
+    page = desk.open("recordings")
+    page.get_by_role("searchbox").fill("quarterly")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="With this name").wait_for()
+    expect(page.get_by_text("Nothing was found")).to_have_count(0)
+    assert serious(page) == []
+    shot(page, "recordings-named-en-light-desktop")
+    page.get_by_role("link", name=re.compile("Quarterly review.wav")).click()
+    page.get_by_role("heading", level=1, name="Quarterly review.wav").wait_for()
+
+
 def test_many_are_tagged_exported_deleted_and_brought_back(
     desk: Desk, workplace: Workplace
 ) -> None:

@@ -282,6 +282,29 @@ def test_a_moment_that_is_none_is_refused(store: Store, filters: SearchFilters) 
         find(store, "退款", filters=filters)
 
 
+def test_a_recording_is_found_by_its_name(store: Store) -> None:
+    """Unless it is found by its text, too, or something is asked of segments."""
+    mine = keep(store, "今天开会", name="Weekly_TALK 100%.wav", owner="mei")
+    store.tag(mine, add=["talks"])
+    theirs = keep(store, "明天开会", name="weekly_talk.wav", owner="lin")
+    keep(store, "后天开会", name="weekly talk.wav", owner="lin")
+    gone = keep(store, "去年开会", name="weekly_talk old.wav", owner="mei")
+    store.delete(gone)
+
+    def named(typed: str, **more: object) -> list[str]:
+        return [one.id for one in find(store, typed, **more).named]
+
+    assert named("weekly_talk") == named(' "weekly_talk" ') == [theirs, mine]
+    assert named("100%") == [mine]
+    assert named("weekly_talk", filters=SearchFilters(tag="talks")) == [mine]
+    assert named("weekly_talk", sight=Sight("lin")) == [theirs]
+    assert named("weekly_talk", filters=SearchFilters(speaker="Mei")) == []
+    assert named("weekly_talk", limit=1) == [theirs, mine]
+    told = keep(store, "weekly talk", name="weekly talk again.wav")
+    assert ids(find(store, "weekly talk")) == [told]
+    assert told not in named("weekly talk")
+
+
 def test_filters_may_hold_anything(store: Store) -> None:
     keep(store, "退款")
     for odd in ("\0", "\ud800", "'\"%_\\", "", "x" * 10_000):
@@ -568,6 +591,8 @@ def test_the_client(service: Running) -> None:
         assert page == local
         rest = client.search("退款", after=page.next, filters=SearchFilters(language="zh"))
         assert ids(rest) == [id]
+        by_name = client.search("退款 二", filters=SearchFilters(owner="admin"))
+        assert by_name == find(store, "退款 二", filters=SearchFilters(owner="admin"))
         with pytest.raises(OptionInvalid):
             client.search("")
     with Client(service.url, service.key("write", user="x")) as client, pytest.raises(NotAllowed):
@@ -597,6 +622,14 @@ def test_commands(service: Running, tmp_path: Path) -> None:
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["places"] == [{"start": 4, "end": 6, "start_s": None, "end_s": None}]
     assert command(folder, "search", "没有").stdout == "id\tat\tname\ttext\n"
+    done = command(folder, "search", "客户要求", "--speaker", "nobody")
+    assert done.stdout == "id\tat\tname\ttext\n"
+    with open_store(folder) as store:
+        store.rename(id, "Refunds.wav")
+    done = command(folder, "search", "refunds")
+    assert done.stdout.splitlines()[1:] == [f"{id}\t\tRefunds.wav\t"]
+    done = command(folder, "search", "refunds", "--json")
+    assert json.loads(done.stdout)["name"] == "Refunds.wav"
     refused = command(folder, "search", "退款", "--until", "soon")
     assert (refused.returncode, "退款" in refused.stderr) == (2, False)
     done = command(folder, "db", "reindex")

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from lingting.store import FoundRecording, FoundSegment, SearchPage
 
 _PAGE = 50
+_NO_HIT = dict.fromkeys(
+    ("position", "start_s", "end_s", "at_s", "text", "language", "speaker", "confidence")
+) | {"places": []}
+"""Of a recording that is found by its name."""
 
 
 def search(
@@ -66,6 +70,8 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Find what was said, in the current transcripts, the newest recordings first.
+
+    Before them come others whose name holds it, without a time.
 
     Words with spaces between them are all in one segment; Chinese in one piece and whatever stands
     in quotes is a phrase. Upper case, width and traditional characters make no difference.
@@ -108,9 +114,15 @@ def _asking(server: str | None, key: str | None) -> Iterator[Callable[..., Searc
 def _search(output: Output, ask: Callable[..., SearchPage], limit: int, json: bool) -> int:
     from lingting.cli.display import clock
 
-    first: list[SearchPage] = []
+    size = min(limit, _PAGE)
+    page = ask(limit=size, after=None)
     rows = []
-    for found in islice(_all(ask, first, min(limit, _PAGE)), limit):
+    for named in page.named:
+        if json:
+            output.record({"id": named.id, "name": named.name, **_NO_HIT})
+        else:
+            rows.append((named.id, "", named.name, ""))
+    for found in islice(_all(ask, page, size), limit):
         for hit in found.hits:
             if json:
                 output.record(_record(found, hit))
@@ -119,7 +131,6 @@ def _search(output: Output, ask: Callable[..., SearchPage], limit: int, json: bo
                 rows.append((one.id, clock(hit.at_s), one.name, hit.text))
     if not json:
         output.table(("id", "at", "name", "text"), rows)
-    (page,) = first
     if page.read_as == "words":
         output.note("Nothing holds it in one piece; these hold all of its words.")
     if page.count is not None:
@@ -129,16 +140,12 @@ def _search(output: Output, ask: Callable[..., SearchPage], limit: int, json: bo
     return DONE
 
 
-def _all(
-    ask: Callable[..., SearchPage], first: list[SearchPage], size: int
-) -> Iterator[FoundRecording]:
-    """Recordings page after page; the first page is kept."""
-    after: str | None = None
-    while not first or after is not None:
-        page = ask(limit=size, after=after)
-        first[:] = first or [page]
+def _all(ask: Callable[..., SearchPage], page: SearchPage, size: int) -> Iterator[FoundRecording]:
+    """Recordings of the page and of those behind it."""
+    yield from page.items
+    while page.next is not None:
+        page = ask(limit=size, after=page.next)
         yield from page.items
-        after = page.next
 
 
 def _record(found: FoundRecording, hit: FoundSegment) -> dict[str, Any]:

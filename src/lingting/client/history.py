@@ -76,7 +76,8 @@ class HistoryRequests(Connection):
     ) -> SearchPage:
         """A page of recordings that hold it, the newest first, each with its best segments.
 
-        Go on with ``after=page.next``. ``is_shared``: only in what others share. See
+        Go on with ``after=page.next``. A first page also has others whose name holds it, in
+        ``named``. ``is_shared``: only in what others share. See
         ``docs/search.md`` for what a query may hold.
         """
         asked = given(
@@ -88,7 +89,14 @@ class HistoryRequests(Connection):
         )  # fmt: skip
         body = {name: _plain(one) for name, one in asked.items()}
         page = self._json("POST", "/search", json=body)
-        return value_from(SearchPage, {**page, "items": tuple(map(found_from, page["items"]))})
+        return value_from(
+            SearchPage,
+            {
+                **page,
+                "items": tuple(map(found_from, page["items"])),
+                "named": tuple(map(recording_from, page["named"])),
+            },
+        )
 
     def recording(self, recording_id: str) -> Recording:
         """Raises RecordingNotFound."""

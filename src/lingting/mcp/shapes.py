@@ -185,6 +185,8 @@ class FoundAnswer(BaseModel):
 
 class SearchAnswer(BaseModel):
     items: list[FoundAnswer]
+    named: list[RecordingAnswer]
+    """Others whose name holds the query, on a first page."""
     next: str | None
     count: int | None
     """Segments that match, on a first page."""

@@ -231,7 +231,10 @@ async def search(asker: Asker, given: SearchTranscripts) -> SearchAnswer:
         )
         for one in page.items
     ]  # fmt: skip
-    return SearchAnswer(items=items, next=page.next, count=page.count, is_complete=page.is_complete)
+    return SearchAnswer(
+        items=items, named=[_recording(one) for one in page.named], next=page.next,
+        count=page.count, is_complete=page.is_complete,
+    )  # fmt: skip
 
 
 async def job(asker: Asker, given: JobState) -> JobAnswer:

@@ -85,5 +85,8 @@ class SearchPage:
     is_complete: bool
     """False when the search stopped at its limit of work before the page was full, or the index is
     being made: ``next`` goes on."""
-    read_as: Literal["given", "words"]
+    named: Sequence[Recording] = field(default_factory=tuple)
+    """Recordings whose name holds what was typed and that are not among the items, the newest
+    first; on a first page, and only where nothing is asked of segments."""
+    read_as: Literal["given", "words"] = "given"
     """``words``: nothing holds the Chinese in one piece, so its words were searched one by one."""

@@ -51,6 +51,7 @@ from lingting.search import (
 from lingting.search.times import times_of
 from lingting.store import indexing, queries
 from lingting.store.filters import checked, is_tagged, of_length, of_time
+from lingting.store.history import History
 from lingting.store.hits import (
     FoundPlace,
     FoundRecording,
@@ -58,7 +59,8 @@ from lingting.store.hits import (
     SearchFilters,
     SearchPage,
 )
-from lingting.store.records import SharedWith, Sight
+from lingting.store.listed import HistoryFilters
+from lingting.store.records import Recording, SharedWith, Sight
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, storable
 from lingting.store.schema import (
     RecordingRow,
@@ -75,8 +77,14 @@ if TYPE_CHECKING:
 
 MAX_PAGE = 100
 MAX_HITS = 20
+MAX_NAMED = 10
+"""Recordings that are found by their name."""
 COUNTED = 1_000
 """Segments are counted up to here."""
+_AROUND = ' \t\n"“”'
+_OF_RECORDINGS = (
+    "since", "until", "tag", "owner", "department", "min_duration_s", "max_duration_s"
+)  # fmt: skip
 _OF_ONE = 20
 """So many hits of one recording are looked for; then its remainder is stepped over."""
 _COMPARED = 128
@@ -124,9 +132,10 @@ class Search:
     ) -> SearchPage:
         """A page of recordings that hold what was typed, the newest first.
 
-        ``sight``: only what is seen with it. ``hits``: how many segments of each at most. ``after``
-        is ``next`` of the page before; what others keep meanwhile does not move pages. Raises
-        OptionInvalid, and ExtraMissing for a search by sound without pypinyin.
+        A first page also has others whose name holds it. ``sight``: only what is seen with it.
+        ``hits``: how many segments of each at most. ``after`` is ``next`` of the page before; what
+        others keep meanwhile does not move pages. Raises OptionInvalid, and ExtraMissing for a
+        search by sound without pypinyin.
         """
         if not (1 <= limit <= MAX_PAGE and 1 <= hits <= MAX_HITS):
             raise OptionInvalid(f"limit goes up to {MAX_PAGE}, hits up to {MAX_HITS}.")
@@ -153,7 +162,24 @@ class Search:
                 read_as="words" if is_loose else "given",
                 is_complete=found.is_complete and indexing.is_whole(session),
             )
-            return page if after is not None else _counted(page, asked)
+            if after is not None:
+                return page
+            page = _counted(page, asked)
+        held = {one.recording.id for one in page.items}
+        named = self._named(typed, wish, sight)
+        return replace(page, named=tuple(one for one in named if one.id not in held))
+
+    def _named(
+        self, typed: str, filters: SearchFilters, sight: Sight | SharedWith | None
+    ) -> Sequence[Recording]:
+        """By name, unless something is asked of segments."""
+        if (filters.language, filters.speaker, filters.min_confidence) != (None, None, None):
+            return ()
+        both = {name: getattr(filters, name) for name in _OF_RECORDINGS}
+        history = History(self._database)
+        return history.named(
+            typed.strip(_AROUND), HistoryFilters(**both), sight=sight, limit=MAX_NAMED
+        )
 
     def rebuild(self) -> int:
         """Make the index anew, in small transactions; how many segments it has then.

@@ -56,6 +56,7 @@ class Wanted(BaseModel):
 def search(service: TheService, who: Searcher, body: Wanted) -> SearchPage:
     """Recordings that hold it, the newest first, each with its best segments.
 
+    `named`, on a first page: others whose name holds it, unless something is asked of segments.
     `places` are ranges of code points in `text`, and no markup. `is_complete` is false when the
     search stopped at its limit of work, or the index is being made; `next` goes on. Counts end at
     1,000.
@@ -69,6 +70,7 @@ def search(service: TheService, who: Searcher, body: Wanted) -> SearchPage:
     with database.write() as session:
         audit.note(
             session, who.actor, "search", "history", "", match=body.match,
-            recordings=len(page.items), segments=sum(len(one.hits) for one in page.items),
+            recordings=len(page.items) + len(page.named),
+            segments=sum(len(one.hits) for one in page.items),
         )  # fmt: skip
     return page

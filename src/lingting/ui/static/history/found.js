@@ -21,6 +21,29 @@ function marked(text, places) {
   return [...pieces, chars.slice(at).join("")];
 }
 
+/** Recordings that are found by their name. */
+export const namedCard = (recordings) =>
+  h(
+    "section",
+    { class: "lt-card lt-recordings-found" },
+    h("h2", {}, t("recordings.named")),
+    h("ul", { class: "lt-recordings-hits" }, recordings.map(namedRow)),
+  );
+
+function namedRow(recording) {
+  const facts = ["", clock(recording.duration_s), day(recording.created_at), recording.owner];
+  return h(
+    "li",
+    {},
+    h(
+      "a",
+      { href: linkTo(recording.id), class: "lt-recordings-said" },
+      h("span", { dir: "auto" }, recording.name),
+      h("span", { class: "lt-soft lt-small" }, facts.filter((one) => one !== null).join(" · ")),
+    ),
+  );
+}
+
 /** One recording with its hits. */
 export function foundCard({ recording, hits, count, is_count_capped: isCapped }) {
   const list = h("ol", { class: "lt-recordings-hits" });

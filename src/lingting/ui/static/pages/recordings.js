@@ -11,7 +11,7 @@ import { button, empty, problemBox, select, spinner, toastProblem } from "../cor
 import { learn, t } from "../core/words.js";
 import { ORDERS, VIEWS, filtersIn, listOf, pathOf, readAsked, searchOf, without } from "../history/asked.js";
 import { chips, filterPanel } from "../history/filters.js";
-import { foundCard } from "../history/found.js";
+import { foundCard, namedCard } from "../history/found.js";
 import * as many from "../history/many.js";
 import { recordingRow } from "../history/row.js";
 import { Rows } from "../history/rows.js";
@@ -380,7 +380,8 @@ class Recordings extends HTMLElement {
   }
 
   drawFound(page) {
-    if (page.read_as === "words" && !this.said.children.length)
+    if (page.named.length) this.said.append(namedCard(page.named));
+    if (page.read_as === "words" && !this.said.querySelector("article"))
       this.said.append(h("p", { class: "lt-note" }, t("recordings.asWords")));
     this.said.append(...page.items.map(foundCard));
   }
@@ -403,7 +404,7 @@ class Recordings extends HTMLElement {
       if (page.is_complete !== false || page.items.length) this.watching.observe(this.below);
       return;
     }
-    const isNothing = this.asked.q ? !this.said.querySelector("article") : !this.rows.items.length;
+    const isNothing = this.asked.q ? !this.said.children.length : !this.rows.items.length;
     if (isNothing) this.below.append(this.nothing(page));
   }
 
