@@ -31,7 +31,7 @@ export const namedCard = (recordings) =>
   );
 
 function namedRow(recording) {
-  const facts = ["", clock(recording.duration_s), day(recording.created_at), recording.owner];
+  const facts = [clock(recording.duration_s), day(recording.created_at), recording.owner];
   return h(
     "li",
     {},
