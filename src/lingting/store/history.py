@@ -85,23 +85,6 @@ class History:
             is_count_capped=is_capped,
         )
 
-    def named(
-        self,
-        text: str,
-        filters: HistoryFilters,
-        *,
-        sight: Sight | SharedWith | None = None,
-        limit: int,
-    ) -> Sequence[Recording]:
-        """The newest whose name holds ``text``, upper case or not. An empty text is in none."""
-        if not text:
-            return ()
-        asked = _Question(tests.checked(filters), "newest", sight, named=text)
-        with self._database.read() as session:
-            ids = asked.ids(session, None, limit)
-            found = queries.recordings_by_id(session, ids)
-            return [found[id] for id in ids]
-
     def facets(self, *, sight: Sight | SharedWith | None = None) -> Facets:
         """What recordings that are seen with it have, deleted ones left out."""
         seen = _seen(sight)
@@ -140,15 +123,9 @@ class _Question:
     """One question, as queries."""
 
     def __init__(
-        self,
-        filters: HistoryFilters,
-        order: Order,
-        sight: Sight | SharedWith | None,
-        *,
-        named: str | None = None,
+        self, filters: HistoryFilters, order: Order, sight: Sight | SharedWith | None
     ) -> None:
         self._filters = filters
-        self._named = named
         self._order = order
         self._sight = sight
         self._is_by_time = order in ("newest", "oldest")
@@ -256,8 +233,6 @@ class _Question:
         ]
         if isinstance(self._sight, SharedWith):
             found.append(queries.is_for(self._sight))
-        if self._named is not None:
-            found.append(RecordingRow.name.icontains(self._named, autoescape=True))
         if given.owner is not None:
             found.append(RecordingRow.owner == given.owner)
         if given.department is not None:

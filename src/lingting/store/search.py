@@ -35,7 +35,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy import types as sql
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from lingting.errors import OptionInvalid
 from lingting.search import (
@@ -51,7 +51,6 @@ from lingting.search import (
 from lingting.search.times import times_of
 from lingting.store import indexing, queries
 from lingting.store.filters import checked, is_tagged, of_length, of_time
-from lingting.store.history import History
 from lingting.store.hits import (
     FoundPlace,
     FoundRecording,
@@ -59,7 +58,6 @@ from lingting.store.hits import (
     SearchFilters,
     SearchPage,
 )
-from lingting.store.listed import HistoryFilters
 from lingting.store.records import Recording, SharedWith, Sight
 from lingting.store.rows import SEGMENT_COLUMNS, segments_of, storable
 from lingting.store.schema import (
@@ -82,9 +80,6 @@ MAX_NAMED = 10
 COUNTED = 1_000
 """Segments are counted up to here."""
 _AROUND = ' \t\n"“”'
-_OF_RECORDINGS = (
-    "since", "until", "tag", "owner", "department", "min_duration_s", "max_duration_s"
-)  # fmt: skip
 _OF_ONE = 20
 """So many hits of one recording are looked for; then its remainder is stepped over."""
 _COMPARED = 128
@@ -165,21 +160,7 @@ class Search:
             if after is not None:
                 return page
             page = _counted(page, asked)
-        held = {one.recording.id for one in page.items}
-        named = self._named(typed, wish, sight)
-        return replace(page, named=tuple(one for one in named if one.id not in held))
-
-    def _named(
-        self, typed: str, filters: SearchFilters, sight: Sight | SharedWith | None
-    ) -> Sequence[Recording]:
-        """By name, unless something is asked of segments."""
-        if (filters.language, filters.speaker, filters.min_confidence) != (None, None, None):
-            return ()
-        both = {name: getattr(filters, name) for name in _OF_RECORDINGS}
-        history = History(self._database)
-        return history.named(
-            typed.strip(_AROUND), HistoryFilters(**both), sight=sight, limit=MAX_NAMED
-        )
+            return replace(page, named=_named(session, typed, wish, sight, page))
 
     def rebuild(self) -> int:
         """Make the index anew, in small transactions; how many segments it has then.
@@ -545,6 +526,40 @@ def _passes(filters: SearchFilters, sight: Sight | SharedWith | None) -> ColumnE
     if filters.tag is not None:
         tests.append(is_tagged(filters.tag))
     return and_(*tests)
+
+
+def _named(
+    session: Session,
+    typed: str,
+    filters: SearchFilters,
+    sight: Sight | SharedWith | None,
+    page: SearchPage,
+) -> Sequence[Recording]:
+    """Those whose name holds it and that are not on the page; none if segments are asked for.
+
+    All names are read in the order in which they lie: a few milliseconds for 50,000. In the order
+    of an index SQLite would take ten times as long, so it finds them in a query of their own. Its
+    LIKE knows no upper case.
+    """
+    name = typed.strip(_AROUND)
+    if not name or (filters.language, filters.speaker, filters.min_confidence) != (
+        None,
+        None,
+        None,
+    ):
+        return ()
+    row, every = RecordingRow, aliased(RecordingRow)
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    holds = every.name.contains if is_sqlite else every.name.icontains
+    ids = session.scalars(
+        select(row.id)
+        .where(row.id.in_(select(every.id).where(holds(name, autoescape=True))))
+        .where(row.id.not_in([one.recording.id for one in page.items]), _passes(filters, sight))
+        .order_by(row.created_at.desc(), row.id.desc())
+        .limit(MAX_NAMED)
+    ).all()
+    found = queries.recordings_by_id(session, ids)
+    return tuple(found[id] for id in ids)
 
 
 def _counted(page: SearchPage, asked: _Question) -> SearchPage:
