@@ -257,6 +257,9 @@ def test_search_finds_what_was_said(service: Running) -> None:
         assert (hit["position"], hit["start_s"], hit["text"]) == (1, 1.0, "客户要求退款")
         by_sound = said(await client.call_tool("search", {"query": "tuikuan", "match": "sound"}))
         assert [one["recording_id"] for one in by_sound["items"]] == [id]
+        by_name = said(await client.call_tool("search", {"query": "CALL"}))
+        assert [one["id"] for one in by_name["named"]] == [id]
+        assert found["named"] == by_name["items"] == []
 
     over_http(service, service.key("search"), work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -29,13 +29,9 @@ from lingting.cli.output import Output
 from lingting.errors import OptionInvalid
 
 if TYPE_CHECKING:
-    from lingting.store import FoundRecording, FoundSegment, SearchPage
+    from lingting.store import FoundRecording, FoundSegment, Recording, SearchPage
 
 _PAGE = 50
-_NO_HIT = dict.fromkeys(
-    ("position", "start_s", "end_s", "at_s", "text", "language", "speaker", "confidence")
-) | {"places": []}
-"""Of a recording that is found by its name."""
 
 
 def search(
@@ -119,13 +115,13 @@ def _search(output: Output, ask: Callable[..., SearchPage], limit: int, json: bo
     rows = []
     for named in page.named:
         if json:
-            output.record({"id": named.id, "name": named.name, **_NO_HIT})
+            output.record(_record(named, None))
         else:
             rows.append((named.id, "", named.name, ""))
     for found in islice(_all(ask, page, size), limit):
         for hit in found.hits:
             if json:
-                output.record(_record(found, hit))
+                output.record(_record(found.recording, hit))
             else:
                 one = found.recording
                 rows.append((one.id, clock(hit.at_s), one.name, hit.text))
@@ -148,8 +144,13 @@ def _all(ask: Callable[..., SearchPage], page: SearchPage, size: int) -> Iterato
         yield from page.items
 
 
-def _record(found: FoundRecording, hit: FoundSegment) -> dict[str, Any]:
-    return {"id": found.recording.id, "name": found.recording.name, **asdict(hit)}
+def _record(recording: Recording, hit: FoundSegment | None) -> dict[str, Any]:
+    """Without a hit, the recording was found by its name: its fields are there and empty."""
+    from lingting.store import FoundSegment
+
+    names = (one.name for one in fields(FoundSegment))
+    told = dict.fromkeys(names) | {"places": []} if hit is None else asdict(hit)
+    return {"id": recording.id, "name": recording.name, **told}
 
 
 def date_of(given: str | None) -> datetime | None:

@@ -77,8 +77,8 @@ class HistoryRequests(Connection):
         """A page of recordings that hold it, the newest first, each with its best segments.
 
         Go on with ``after=page.next``. A first page also has others whose name holds it, in
-        ``named``. ``is_shared``: only in what others share. See
-        ``docs/search.md`` for what a query may hold.
+        ``named``. ``is_shared``: only in what others share. See ``docs/search.md`` for what a query
+        may hold.
         """
         asked = given(
             {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -125,6 +125,16 @@ class Report:
         return json.dumps(self.as_dict(), ensure_ascii=False, indent=2) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A rate over the draws of one system."""
+
+    mean: float
+    lowest: float
+    highest: float
+    draws: int
+
+
 def _result(name: str, kind: str, clips: Sequence[ScoredClip]) -> LanguageResult:
     scores = [clip.score for clip in clips]
     return LanguageResult(
@@ -155,7 +165,8 @@ def compare(systems: Sequence[Sequence[Report]]) -> list[tuple[str, ...]]:
     spreads = [spread(draws) for draws in systems]
     firsts = [draws[0] for draws in systems]
     rows = [("language", *(report.system for report in firsts))]
-    for name in _ordered({_TOTAL}.union(*spreads)):
+    tags = sorted(set().union(*spreads) - {_TOTAL})
+    for name in (*tags, _TOTAL):
         rows.append((name, *(_spread_cell(by_name.get(name)) for by_name in spreads)))
     rows.append(("text on non-speech", *(_silent(draws) for draws in systems)))
     rows.append(("failed clips", *(str(sum(report.failures.values())) for report in firsts)))
@@ -163,16 +174,6 @@ def compare(systems: Sequence[Sequence[Report]]) -> list[tuple[str, ...]]:
     rows.append(("CPU s", *(f"{report.cost.cpu_s:.1f}" for report in firsts)))
     rows.append(("peak RSS MiB", *(_mebibytes(report.cost.peak_rss_bytes) for report in firsts)))
     return rows
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A rate over the draws of one system."""
-
-    mean: float
-    lowest: float
-    highest: float
-    draws: int
 
 
 def spread(draws: Sequence[Report]) -> dict[str, Spread]:
@@ -186,10 +187,6 @@ def spread(draws: Sequence[Report]) -> dict[str, Spread]:
         name: Spread(sum(found) / len(found), min(found), max(found), len(found))
         for name, found in rates.items()
     }
-
-
-def _ordered(names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: (name == _TOTAL, name))
 
 
 def _cells(result: LanguageResult) -> tuple[str, ...]:
@@ -215,9 +212,12 @@ def _silent(draws: Sequence[Report]) -> str:
 
 
 def _spread_cell(found: Spread | None) -> str:
-    if found is None or found.draws == 1:
-        return _percent(found.mean if found else None)
-    return f"{_percent(found.mean)} ({100 * found.lowest:.1f} - {100 * found.highest:.1f})"
+    if found is None:
+        return ""
+    mean = _percent(found.mean)
+    if found.draws == 1:
+        return mean
+    return f"{mean} ({100 * found.lowest:.1f} - {100 * found.highest:.1f})"
 
 
 def _percent(rate: float | None) -> str:

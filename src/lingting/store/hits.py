@@ -30,6 +30,11 @@ class SearchFilters:
     min_confidence: float | None = None
     """Of the segment; one whose confidence nobody knows does not count then."""
 
+    @property
+    def is_of_segments(self) -> bool:
+        """Something is asked that only segments have."""
+        return any(one is not None for one in (self.language, self.speaker, self.min_confidence))
+
 
 @dataclass(frozen=True, slots=True)
 class FoundPlace:
@@ -85,8 +90,8 @@ class SearchPage:
     is_complete: bool
     """False when the search stopped at its limit of work before the page was full, or the index is
     being made: ``next`` goes on."""
+    read_as: Literal["given", "words"]
+    """``words``: nothing holds the Chinese in one piece, so its words were searched one by one."""
     named: Sequence[Recording] = field(default_factory=tuple)
     """Recordings whose name holds what was typed and that are not among the items, the newest
     first; on a first page, and only where nothing is asked of segments."""
-    read_as: Literal["given", "words"] = "given"
-    """``words``: nothing holds the Chinese in one piece, so its words were searched one by one."""

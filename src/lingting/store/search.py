@@ -80,6 +80,7 @@ MAX_NAMED = 10
 COUNTED = 1_000
 """Segments are counted up to here."""
 _AROUND = ' \t\n"“”'
+"""Quotes make a phrase; they are no part of a name."""
 _OF_ONE = 20
 """So many hits of one recording are looked for; then its remainder is stepped over."""
 _COMPARED = 128
@@ -537,16 +538,12 @@ def _named(
 ) -> Sequence[Recording]:
     """Those whose name holds it and that are not on the page; none if segments are asked for.
 
-    All names are read in the order in which they lie: a few milliseconds for 50,000. In the order
-    of an index SQLite would take ten times as long, so it finds them in a query of their own. Its
-    LIKE knows no upper case.
+    All names are read in the order in which they lie, in a query of their own: 15 ms for 50,000.
+    In the order of an index SQLite would take four times as long. Its LIKE takes small and large
+    letters of English as one by itself; Postgres must be asked to.
     """
     name = typed.strip(_AROUND)
-    if not name or (filters.language, filters.speaker, filters.min_confidence) != (
-        None,
-        None,
-        None,
-    ):
+    if not name or filters.is_of_segments:
         return ()
     row, every = RecordingRow, aliased(RecordingRow)
     is_sqlite = session.get_bind().dialect.name == "sqlite"

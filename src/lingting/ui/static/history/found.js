@@ -30,8 +30,10 @@ export const namedCard = (recordings) =>
     h("ul", { class: "lt-recordings-hits" }, recordings.map(namedRow)),
   );
 
+const factsOf = ({ duration_s, created_at, owner }) => [clock(duration_s), day(created_at), owner];
+const inOneLine = (facts) => facts.filter(Boolean).join(" · ");
+
 function namedRow(recording) {
-  const facts = [clock(recording.duration_s), day(recording.created_at), recording.owner];
   return h(
     "li",
     {},
@@ -39,7 +41,7 @@ function namedRow(recording) {
       "a",
       { href: linkTo(recording.id), class: "lt-recordings-said" },
       h("span", { dir: "auto" }, recording.name),
-      h("span", { class: "lt-soft lt-small" }, facts.filter((one) => one !== null).join(" · ")),
+      h("span", { class: "lt-soft lt-small" }, inOneLine(factsOf(recording))),
     ),
   );
 }
@@ -72,11 +74,7 @@ export function foundCard({ recording, hits, count, is_count_capped: isCapped })
       "header",
       {},
       h("h2", {}, h("a", { href: linkTo(recording.id), dir: "auto" }, recording.name)),
-      h(
-        "p",
-        { class: "lt-soft lt-small" },
-        [told, clock(recording.duration_s), day(recording.created_at), recording.owner].filter(Boolean).join(" · "),
-      ),
+      h("p", { class: "lt-soft lt-small" }, inOneLine([told, ...factsOf(recording)])),
     ),
     list,
     more,
