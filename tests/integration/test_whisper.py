@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from lingting.audio.decode import read_all
 from lingting.engines.base import Clip, Hypothesis, RecognizeOptions
-from lingting.engines.whisper import WhisperEngine
+from lingting.engines.whisper import WhisperEngine, _Heard, _View
 from lingting.errors import (
     AudioEmpty,
     AudioInvalid,
@@ -75,6 +76,96 @@ def test_a_clip_alone_and_in_any_batch_gives_the_same(
     assert heard(engine.recognize(clips[::-1])) == heard(together)[::-1]
     assert "my fellow Americans" in together[2].text
     assert all(one.error is None and one.text for one in together)
+
+
+@pytest.fixture
+def hearings(
+    engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[float | None, int]]:
+    """What stood behind the clips each time some were encoded, and how many they were."""
+    seen: list[tuple[float | None, int]] = []
+    encode = engine._encode
+
+    def encode_seen(tasks: Sequence[Any], *, fill: float | None) -> Any:
+        seen.append((fill, len(tasks)))
+        return encode(tasks, fill=fill)
+
+    monkeypatch.setattr(engine, "_encode", encode_seen)
+    return seen
+
+
+def hard_to_hear(audio: dict[str, Floats], name: str) -> Floats:
+    clear = audio[name]
+    noise = np.random.default_rng(7).normal(0, 1, len(clear)).astype(np.float32)
+    return clear + noise * 0.3 * np.sqrt(np.mean(np.square(clear)))
+
+
+def test_what_is_hard_to_hear_is_heard_twice(
+    engine: WhisperEngine, audio: dict[str, Floats], hearings: list[tuple[float | None, int]]
+) -> None:
+    clear = Clip(audio["en-jfk.flac"], RecognizeOptions("en"))
+    hard = replace(clear, samples=hard_to_hear(audio, "en-cheetah-cv.flac"))
+    found = engine.recognize([clear])
+    assert found[0].confidence is not None
+    assert found[0].confidence > 0.8
+    assert hearings == [(None, 1)]
+
+    hearings.clear()
+    first = engine.recognize([hard])[0]
+    assert first.confidence is not None
+    assert first.confidence < 0.78
+    assert hearings == [(None, 1), (0.0, 1)]
+    assert heard(engine.recognize([clear, hard, clear, hard])) == heard([found[0], first] * 2)
+
+    hearings.clear()
+    for wish in ({"beam_size": 1}, {"careful": True}, {"translate": True}, {"temperature": 0.2}):
+        engine.recognize([replace(hard, options=replace(hard.options, **wish))])
+    assert hearings == [(None, 1)] * 4
+
+
+def test_the_text_stays_that_both_hearings_find_likelier(
+    engine: WhisperEngine, audio: dict[str, Floats], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+    better = engine._better
+
+    def better_seen(first: Any, second: Any) -> Any:
+        chosen = better(first, second)
+        (view, row, one), (other_view, other_row, other) = first, second
+        if one.ids != other.ids:
+            sums = (
+                one.score + engine._score(other_view, other_row, one.ids),
+                engine._score(view, row, other.ids) + other.score,
+            )
+            assert chosen.ids == (one.ids if sums[0] >= sums[1] else other.ids)
+            assert chosen.score == pytest.approx(engine._score(view, row, chosen.ids), abs=0.1)
+            taken.append(chosen.ids == other.ids)
+        return chosen
+
+    monkeypatch.setattr(engine, "_better", better_seen)
+    codes = dict(SHORT) | {"ja-fleurs-1837.flac": "ja", "fr-fleurs-003.flac": "fr"}
+    clips = [
+        Clip(hard_to_hear(audio, name), RecognizeOptions(code)) for name, code in codes.items()
+    ]
+    found = engine.recognize(clips)
+    assert set(taken) == {True, False}
+    assert all(one.text and one.error is None for one in found)
+
+
+def test_a_loop_never_wins(
+    engine: WhisperEngine, audio: dict[str, Floats], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However probable it is: here everything is, in any view."""
+    monkeypatch.setattr(engine, "_score", lambda *_: 0.0)
+    task = engine._task(0, Clip(audio["en-jfk.flac"], RecognizeOptions("en")))
+    view = _View([task], engine._encode([task], fill=None), ["en"], [[]])
+    said, looped = ([*range(500, 500 + length)] * times for length, times in ((12, 1), (2, 30)))
+    sound = _Heard(said, score=-1.0, no_speech=0.1, is_cut=False)
+    loop = _Heard(looped, score=-0.01, no_speech=0.2, is_cut=True)
+    assert engine._better((view, 0, sound), (view, 0, loop)) == sound
+    assert engine._better((view, 0, loop), (view, 0, sound)).ids == said
+    nothing = replace(sound, ids=[])
+    assert engine._better((view, 0, loop), (view, 0, nothing)) == loop
 
 
 def test_longer_neighbours_change_nothing(engine: WhisperEngine, audio: dict[str, Floats]) -> None:
@@ -313,7 +404,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from lingting.engines.base import Clip
-from lingting.engines.whisper import WhisperEngine
+from lingting.engines.whisper import WhisperEngine, _Heard, _View
 
 def resident_mib():
     pages = int(Path("/proc/self/statm").read_text().split()[1])

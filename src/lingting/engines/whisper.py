@@ -10,6 +10,10 @@ Four things make it faster than the usual way of running the same weights:
 
 The short context has a price: now and then the decoder says a short clip twice. The guard sees
 that, and a ``careful`` request decodes with the full 30 s that the model was trained on.
+
+What is gained so is spent where it counts. A clip whose tokens are improbable is heard a second
+time, with another silence behind it and no phrase before it; of the two texts that one stays which
+both hearings together find more probable.
 """
 
 from __future__ import annotations
@@ -48,6 +52,7 @@ from lingting.errors import (
     WeightsInvalid,
 )
 from lingting.languages import LANGUAGES, macro_language, whisper_code
+from lingting.text.guard import is_looping
 from lingting.text.script import simplify
 from lingting.transcript import ModelFacts, Word
 
@@ -65,6 +70,7 @@ _MOST_WORKERS = 8
 _TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes; Mandarin needs about 5
 _TOKENS_MIN = 24
 _TEXT_WINDOW = 448
+_LEAST_CHANCE = 1e-9  # of a token, for its logarithm
 _BEAM_SIZE = 5
 # Its characters are spelled in several tokens each, so as many tokens look less far ahead.
 _WIDE_BEAM_SIZE = 10
@@ -89,6 +95,12 @@ _OWN_PROMPTS = {
     "yue": "以下係廣東話嘅句子。",
     "zh": _MANDARIN_PROMPT,
 }
+# The second hearing has none but those that decide how speech is written: with hesitations, in the
+# script of its language, as Cantonese. The others are courtesies, and may be wrong just there.
+_WRITING_PROMPTS = frozenset({"en", "hi", "yue", "zh"})
+_SURE_OF_TEXT = (
+    0.8  # mean probability of its tokens; six clips in ten lie below and are heard again
+)
 _SURE_OF_LANGUAGE = 0.8  # noise is taken for English with 0.76 at most, a single word with more
 _KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 _KERNELS = 16
@@ -121,6 +133,38 @@ class _Task:
             return _MAX_FRAMES
         wanted = max(self.mel_frames + int(_TAIL_S * _FRAMES_PER_S), _MIN_FRAMES)
         return min(_MAX_FRAMES, math.ceil(wanted / _STEP_FRAMES) * _STEP_FRAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A batch in one way of hearing it."""
+
+    tasks: Sequence[_Task]
+    encoded: Any
+    """The encoder's output for them."""
+    languages: Sequence[str]
+    prompts: Sequence[list[int]]
+    """What the decoder is given before each text."""
+
+    def rows(self, rows: Sequence[int]) -> Any:
+        """The encoder's output of some."""
+        return self.encoded if len(rows) == len(self.tasks) else _rows(self.encoded, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the decoder made of one clip."""
+
+    ids: list[int]
+    score: float
+    """Log probability per token."""
+    no_speech: float
+    is_cut: bool
+    """It has as many tokens as the decoder may write."""
+
+    @property
+    def confidence(self) -> float:
+        return math.exp(min(0.0, self.score))
 
 
 class WhisperEngine:
@@ -214,37 +258,31 @@ class WhisperEngine:
             return [self._run([task])[0] for task in batch]
 
     def _decode(self, batch: list[_Task]) -> list[Hypothesis]:
-        encoded = self._encode(batch)
+        encoded = self._encode(batch, fill=None)
         detected = self._detect(batch, encoded)
+        languages = [language for language, _ in detected]
         contexts = [
             _context(task, language, probability)
             for task, (language, probability) in zip(batch, detected, strict=True)
         ]
-        translate = batch[0].clip.options.translate
-        prompts = [
-            self._tokens.prompt(language, context, translate=translate)
-            for context, (language, _) in zip(contexts, detected, strict=True)
-        ]
-        found, most_tokens = self._generate(batch, encoded, detected, prompts)
-        ids = [
-            [token for token in one.sequences_ids[0] if token < self._tokens.end] for one in found
-        ]
-        words = self._words(batch, encoded, detected, ids)
+        view = _View(batch, encoded, languages, self._prompts(batch, languages, contexts))
+        heard = self._again(view, contexts, self._generate(view))
+        words = self._words(view, heard)
         hypotheses = [
             Hypothesis(
-                text=self._tokens.text(ids[row]),
+                text=self._tokens.text(one.ids),
                 language=_our_code(task, language),
                 language_confidence=probability,
                 words=words[row],
                 words_source="attention" if words[row] else None,
-                confidence=math.exp(min(0.0, one.scores[0])),
-                no_speech=float(one.no_speech_prob),
-                is_cut=len(ids[row]) >= most_tokens[row],
+                confidence=one.confidence,
+                no_speech=one.no_speech,
+                is_cut=one.is_cut,
                 prompt=_leakable(task, contexts[row]),
                 notes=task.notes,
             )
             for row, (task, (language, probability), one) in enumerate(
-                zip(batch, detected, found, strict=True)
+                zip(batch, detected, heard, strict=True)
             )
         ]
         return [
@@ -252,21 +290,23 @@ class WhisperEngine:
             for one, context in zip(hypotheses, contexts, strict=True)
         ]
 
-    def _generate(
-        self,
-        batch: list[_Task],
-        encoded: Any,
-        detected: list[tuple[str, float | None]],
-        prompts: list[list[int]],
-    ) -> tuple[list[Any], list[int]]:
-        """Each row's result, and the most tokens it could have had."""
-        options = batch[0].clip.options
-        room = _token_room(batch[0].frames / _FRAMES_PER_S)
-        found: list[Any] = [None] * len(batch)
-        most_tokens = [0] * len(batch)
+    def _prompts(
+        self, tasks: Sequence[_Task], languages: Sequence[str], contexts: Sequence[str]
+    ) -> list[list[int]]:
+        translate = tasks[0].clip.options.translate
+        return [
+            self._tokens.prompt(language, context, translate=translate)
+            for language, context in zip(languages, contexts, strict=True)
+        ]
+
+    def _generate(self, view: _View) -> list[_Heard]:
+        """What is heard in each row."""
+        options = view.tasks[0].clip.options
+        room = _token_room(view.tasks[0].frames / _FRAMES_PER_S)
+        heard: dict[int, _Heard] = {}
         shapes = [
             (len(prompt), _beam_size(task.clip.options, language))
-            for task, (language, _), prompt in zip(batch, detected, prompts, strict=True)
+            for task, language, prompt in zip(view.tasks, view.languages, view.prompts, strict=True)
         ]
         for length, beam_size in sorted(set(shapes)):
             # The library wants the start of the transcript at one position in all rows, and gives
@@ -274,8 +314,8 @@ class WhisperEngine:
             rows = [row for row, shape in enumerate(shapes) if shape == (length, beam_size)]
             limit = min(_TEXT_WINDOW, max(length + room, 2 * room))
             results = self._model.generate(
-                encoded if len(rows) == len(batch) else _rows(encoded, rows),
-                [prompts[row] for row in rows],
+                view.rows(rows),
+                [view.prompts[row] for row in rows],
                 beam_size=beam_size,
                 max_length=limit,
                 return_scores=True,
@@ -284,31 +324,96 @@ class WhisperEngine:
                 sampling_temperature=options.temperature or 1.0,
             )
             for row, result in zip(rows, results, strict=True):
-                found[row] = result
-                most_tokens[row] = min(limit // 2, limit - length)
-        return found, most_tokens
+                ids = [token for token in result.sequences_ids[0] if token < self._tokens.end]
+                heard[row] = _Heard(
+                    ids,
+                    score=float(result.scores[0]),
+                    no_speech=float(result.no_speech_prob),
+                    is_cut=len(ids) >= min(limit // 2, limit - length),
+                )
+        return [heard[row] for row in range(len(view.tasks))]
 
-    def _encode(self, batch: list[_Task]) -> Any:
+    def _again(
+        self, first: _View, contexts: Sequence[str], heard: Sequence[_Heard]
+    ) -> list[_Heard]:
+        """The doubtful rows heard a second time; of both texts the one that holds in both ways."""
+        settled = list(heard)
+        rows = [
+            row
+            for row, (task, one) in enumerate(zip(first.tasks, heard, strict=True))
+            if _is_doubtful(task, one)
+        ]
+        if not rows:
+            return settled
+        tasks = [first.tasks[row] for row in rows]
+        languages = [first.languages[row] for row in rows]
+        second = _View(
+            tasks,
+            self._encode(tasks, fill=0.0),
+            languages,
+            self._prompts(
+                tasks,
+                languages,
+                [
+                    _second_context(first.tasks[row], first.languages[row], contexts[row])
+                    for row in rows
+                ],
+            ),
+        )
+        for at, (row, other) in enumerate(zip(rows, self._generate(second), strict=True)):
+            settled[row] = self._better((first, row, heard[row]), (second, at, other))
+        return settled
+
+    def _better(
+        self, first: tuple[_View, int, _Heard], second: tuple[_View, int, _Heard]
+    ) -> _Heard:
+        """Of what was heard in two views, the text with the higher score in both together.
+
+        A loop is probable in any view, so it never wins over a text that has none. The confidence
+        of either is that of the first view: what it is compared with was measured there.
+        """
+        (view, row, one), (other_view, other_row, other) = first, second
+        if not other.ids or other.ids == one.ids:
+            return one
+        loops, other_loops = (is_looping(self._tokens.text(ids)) for ids in (one.ids, other.ids))
+        if other_loops and not loops:
+            return one
+        seen_first = self._score(view, row, other.ids)
+        if loops == other_loops:
+            seen_second = self._score(other_view, other_row, one.ids)
+            if one.score + seen_second >= seen_first + other.score:
+                return one
+        return replace(other, score=seen_first, no_speech=one.no_speech)
+
+    def _score(self, view: _View, row: int, ids: list[int]) -> float:
+        """Mean log probability of the tokens of a text that another view gave."""
+        aligned = self._align(view, [row], [ids])[0]
+        chances = np.asarray(aligned.text_token_probs, np.float64)
+        return float(np.log(np.maximum(chances, _LEAST_CHANCE)).mean())
+
+    def _encode(self, tasks: Sequence[_Task], *, fill: float | None) -> Any:
         """Encoder output ``[clips, frames / 2, width]``; rows are padded with their own silence.
 
-        One clip at a time on a processor: what the layers of two pass on falls out of its cache,
-        and each clip takes a third longer. Only the decoder gains by company there.
+        ``fill`` is what stands behind a clip in its spectrogram, None for digital silence. One clip
+        at a time on a processor: what the layers of two pass on falls out of its cache, and each
+        clip takes a third longer. Only the decoder gains by company there.
         """
-        if self._facts.device != "cpu" or len(batch) == 1:
-            return self._encode_together(batch)
-        return _joined([self._encode_together([task]) for task in batch])
+        if self._facts.device != "cpu" or len(tasks) == 1:
+            return self._encode_together(tasks, fill)
+        return _joined([self._encode_together([task], fill) for task in tasks])
 
-    def _encode_together(self, batch: list[_Task]) -> Any:
+    def _encode_together(self, tasks: Sequence[_Task], fill: float | None) -> Any:
         import ctranslate2
 
-        frames = batch[0].frames
-        features = np.empty((len(batch), WHISPER_MELS, frames), np.float32)
-        for row, task in enumerate(batch):
+        frames = tasks[0].frames
+        features = np.empty((len(tasks), WHISPER_MELS, frames), np.float32)
+        for row, task in enumerate(tasks):
             mel = whisper_log_mel(task.clip.samples)
             used = min(frames, mel.shape[1])
             features[row, :, :used] = mel[:, :used]
             # The lowest value of a log-mel is what digital silence gives in it.
-            features[row, :, used:] = mel.min() if used else 0.0
+            silence = mel.min() if used else 0.0
+            features[row, :, used:] = silence if fill is None else fill
         return self._model.encode(ctranslate2.StorageView.from_array(features), to_cpu=False)
 
     def _detect(self, batch: list[_Task], encoded: Any) -> list[tuple[str, float | None]]:
@@ -321,29 +426,34 @@ class WhisperEngine:
             for task, guess in zip(batch, guesses, strict=True)
         ]
 
-    def _words(
-        self,
-        batch: list[_Task],
-        encoded: Any,
-        detected: list[tuple[str, float | None]],
-        ids: list[list[int]],
-    ) -> list[tuple[Word, ...]]:
+    def _words(self, view: _View, heard: Sequence[_Heard]) -> list[tuple[Word, ...]]:
         """Word times by cross-attention (dynamic time warping over the alignment heads)."""
-        words: list[tuple[Word, ...]] = [()] * len(batch)
-        rows = [r for r, task in enumerate(batch) if _has_words(task) and ids[r]]
-        for language in sorted({detected[row][0] for row in rows}):
-            same = [row for row in rows if detected[row][0] == language]
-            view = encoded if len(same) == len(batch) else _rows(encoded, same)
-            aligned = self._model.align(
-                view,
-                self._tokens.start_sequence(language),
-                [ids[row] for row in same],
-                [min(batch[row].mel_frames, _MAX_FRAMES) for row in same],
-                median_filter_width=7,
-            )
+        words: list[tuple[Word, ...]] = [()] * len(heard)
+        rows = [r for r, task in enumerate(view.tasks) if _has_words(task) and heard[r].ids]
+        for language in sorted({view.languages[row] for row in rows}):
+            same = [row for row in rows if view.languages[row] == language]
+            start = self._tokens.start_sequence(language)
+            aligned = self._align(view, same, [heard[row].ids for row in same], start)
             for row, one in zip(same, aligned, strict=True):
-                words[row] = self._timed(ids[row], one, batch[row].clip.duration_s)
+                words[row] = self._timed(heard[row].ids, one, view.tasks[row].clip.duration_s)
         return words
+
+    def _align(
+        self,
+        view: _View,
+        rows: Sequence[int],
+        ids: list[list[int]],
+        start: list[int] | None = None,
+    ) -> list[Any]:
+        """The library's alignment of a text for each row; after the view's prompt, or ``start``."""
+        found: list[Any] = self._model.align(
+            view.rows(rows),
+            view.prompts[rows[0]][:-1] if start is None else start,
+            ids,
+            [min(view.tasks[row].mel_frames, _MAX_FRAMES) for row in rows],
+            median_filter_width=7,
+        )
+        return found
 
     def _timed(self, ids: list[int], aligned: Any, duration_s: float) -> tuple[Word, ...]:
         """Times of words from (token, encoder position) pairs; monotonic, inside the clip."""
@@ -527,6 +637,21 @@ def _context(task: _Task, language: str, probability: float | None) -> str:
     return " ".join(part for part in (options.prompt or "", hotwords) if part)
 
 
+def _is_doubtful(task: _Task, heard: _Heard) -> bool:
+    """Worth a second hearing; those who ask for one beam or for chance want the first answer."""
+    options = task.clip.options
+    if options.careful or options.translate or options.temperature > 0 or options.beam_size == 1:
+        return False
+    return bool(heard.ids) and heard.confidence < _SURE_OF_TEXT
+
+
+def _second_context(task: _Task, language: str, context: str) -> str:
+    """Without our own phrase, unless it says how to write; what the caller gave stays."""
+    code = task.clip.options.language or language
+    is_courtesy = context == _OWN_PROMPTS.get(code) and code not in _WRITING_PROMPTS
+    return "" if is_courtesy else context
+
+
 def _leakable(task: _Task, context: str) -> str:
     """The part of the context that nobody says; hotwords are there to be said."""
     options = task.clip.options
@@ -557,12 +682,14 @@ def _languages(known: frozenset[str]) -> frozenset[str]:
     )
 
 
-def _rows(encoded: Any, rows: list[int]) -> Any:
+def _rows(encoded: Any, rows: Sequence[int]) -> Any:
     """Some rows of the encoder's output, as CTranslate2 takes them."""
     import ctranslate2
 
     device_free = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(device_free)[rows]))
+    return ctranslate2.StorageView.from_array(
+        np.ascontiguousarray(np.array(device_free)[list(rows)])
+    )
 
 
 def _joined(encoded: list[Any]) -> Any:

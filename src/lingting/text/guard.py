@@ -80,8 +80,17 @@ def doubts(heard: Heard) -> tuple[str, ...]:
     return tuple(found)
 
 
-def is_non_speech(heard: Heard) -> bool:
-    """True for text that a decoder writes on music, noise or silence."""
+def is_looping(text: str) -> bool:
+    """True where a phrase follows itself too often, or the whole text is said again."""
+    units = _units(text)
+    return find_loop(units) is not None or repeats_whole(units) > 1
+
+
+def is_non_speech(heard: Heard, *, is_suspect: bool = False) -> bool:
+    """True for text that a decoder writes on music, noise or silence.
+
+    ``is_suspect``: another hearing of the clip was that already, so this one must be surer.
+    """
     if not heard.text.strip():
         return False
     if _is_sound_note(heard.text):
@@ -92,9 +101,9 @@ def is_non_speech(heard: Heard) -> bool:
         return True
     if heard.no_speech is None or heard.no_speech < _SURE_OF_SILENCE:
         return False
-    # The decoder doubts that anybody speaks; a detector that doubts it too settles the matter.
+    # The decoder doubts that anybody speaks; whoever else doubts it settles the matter.
     is_weak = heard.speech_score is not None and heard.speech_score < _WEAK_SPEECH
-    return heard.confidence < (_UNSURE if is_weak else _FAINT)
+    return heard.confidence < (_UNSURE if is_weak or is_suspect else _FAINT)
 
 
 def _is_sound_note(text: str) -> bool:

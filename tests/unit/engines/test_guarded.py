@@ -258,6 +258,24 @@ def test_text_on_noise_is_dropped_with_a_note(answer: Hypothesis) -> None:
     assert found.error is None
 
 
+@pytest.mark.parametrize(
+    ("second", "text"),
+    [
+        (sure("you", 0.25, no_speech=0.9), ""),  # surer of the words, and no less of the silence
+        (sure("you", 0.7, no_speech=0.9), "you"),
+        (sure("you", 0.25, no_speech=0.1), "you"),
+    ],
+)
+def test_what_was_noise_at_first_must_be_surer_to_be_speech(second: Hypothesis, text: str) -> None:
+    first = sure("So.", 0.03, no_speech=0.9)
+    (found,), _ = guarded(
+        lambda given: second if given.options.careful else first, [clip(speech_score=0.7)]
+    )
+    assert found.text == text
+    (alone,), _ = guarded(lambda _: second, [clip(speech_score=0.7)])
+    assert alone.text == "you"
+
+
 @pytest.mark.parametrize("text", ["好好好", "no no no", "哈哈哈哈", "谢谢", "bye bye"])
 def test_natural_repeats_are_kept_whole(text: str) -> None:
     (found,), _ = guarded(lambda _: sure(text), [clip(3.0)])

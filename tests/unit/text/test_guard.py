@@ -8,7 +8,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lingting.text import guard
-from lingting.text.guard import Heard, cut_loop, doubts, is_non_speech, leaks, say_once
+from lingting.text.guard import (
+    Heard,
+    cut_loop,
+    doubts,
+    is_looping,
+    is_non_speech,
+    leaks,
+    say_once,
+)
 
 LOOPS = {
     "a character": "我们去" + "的" * 20,
@@ -58,6 +66,7 @@ def letters(text: str) -> str:
 @pytest.mark.parametrize("text", LOOPS.values(), ids=LOOPS)
 def test_a_loop_is_a_doubt_and_is_cut(text: str) -> None:
     assert "loop" in doubts(heard(text))
+    assert is_looping(text)
     cut = cut_loop(text)
     assert "loop" not in doubts(heard(cut))
     assert 0 < len(letters(cut)) <= len(letters(text)) / 2
@@ -66,7 +75,9 @@ def test_a_loop_is_a_doubt_and_is_cut(text: str) -> None:
 
 @pytest.mark.parametrize("text", NATURAL.values(), ids=NATURAL)
 def test_natural_repeats_are_no_loop(text: str) -> None:
-    assert "loop" not in doubts(heard(text))
+    found = doubts(heard(text))
+    assert "loop" not in found
+    assert is_looping(text) == ("twice" in found)
     assert cut_loop(text) == text
 
 
@@ -274,7 +285,11 @@ def test_non_speech_takes_more_than_one_witness(
     confidence: float | None, no_speech: float | None, score: float | None, is_noise: bool
 ) -> None:
     facts = {"confidence": confidence, "no_speech": no_speech, "speech_score": score}
-    assert is_non_speech(heard("谢谢观看", **facts)) is is_noise
+    text = heard("谢谢观看", **facts)
+    assert is_non_speech(text) is is_noise
+    assert is_non_speech(text, is_suspect=True) is (
+        is_noise or (no_speech == 0.9 and confidence == 0.5)
+    )
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
