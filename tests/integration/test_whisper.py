@@ -158,7 +158,7 @@ def test_a_loop_never_wins(
     """However probable it is: here everything is, in any view."""
     monkeypatch.setattr(engine, "_score", lambda *_: 0.0)
     task = engine._task(0, Clip(audio["en-jfk.flac"], RecognizeOptions("en")))
-    view = _View([task], engine._encode([task], fill=None), ["en"], [[]])
+    view = _View([task], engine._encode([task], fill=None), ["en"], [""], [[]])
     said, looped = ([*range(500, 500 + length)] * times for length, times in ((12, 1), (2, 30)))
     sound = _Heard(said, score=-1.0, no_speech=0.1, is_cut=False)
     loop = _Heard(looped, score=-0.01, no_speech=0.2, is_cut=True)
@@ -404,7 +404,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from lingting.engines.base import Clip
-from lingting.engines.whisper import WhisperEngine, _Heard, _View
+from lingting.engines.whisper import WhisperEngine
 
 def resident_mib():
     pages = int(Path("/proc/self/statm").read_text().split()[1])

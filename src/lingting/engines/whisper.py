@@ -19,8 +19,6 @@ both hearings together find more probable.
 from __future__ import annotations
 
 import math
-import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -40,6 +38,8 @@ from lingting.engines.base import (
     Hypothesis,
     RecognizeOptions,
 )
+from lingting.engines.whisper_loading import check_folder, compute_type, load, share, start_all
+from lingting.engines.whisper_prompts import MANDARIN, context, leakable, second_context
 from lingting.engines.whisper_tokens import WhisperTokens
 from lingting.errors import (
     AudioEmpty,
@@ -48,15 +48,11 @@ from lingting.errors import (
     EngineFailed,
     LanguageUnsupported,
     LingtingError,
-    OptionInvalid,
-    WeightsInvalid,
 )
 from lingting.languages import LANGUAGES, macro_language, whisper_code
 from lingting.text.guard import is_looping
 from lingting.text.script import simplify
 from lingting.transcript import ModelFacts, Word
-
-COMPUTE_TYPES = ("int8", "int8_float32", "float32", "float16", "int8_float16", "bfloat16", "auto")
 
 _FRAMES_PER_S = SAMPLE_RATE_HZ // WHISPER_HOP_SAMPLES
 _MAX_FRAMES = int(MAX_CLIP_S) * _FRAMES_PER_S
@@ -66,7 +62,6 @@ _MIN_FRAMES = 15 * _FRAMES_PER_S  # no less than this: the decoder says short co
 _STEP_FRAMES = 250  # lengths are rounded up to this
 _BATCH_FRAMES = 3_200  # encoder frames in one batch: more cost memory and gain nothing
 _BATCH_CLIPS = 16
-_MOST_WORKERS = 8
 _TOKENS_PER_S = 16.0  # Hindi and Thai are spelt in bytes; Mandarin needs about 5
 _TOKENS_MIN = 24
 _TEXT_WINDOW = 448
@@ -75,36 +70,8 @@ _BEAM_SIZE = 5
 # Its characters are spelled in several tokens each, so as many tokens look less far ahead.
 _WIDE_BEAM_SIZE = 10
 _WIDE_BEAM_LANGUAGES = frozenset({"hi"})
-# It hears more of Mandarin in traditional characters; what it wrote so is spelled in the others.
-_MANDARIN_PROMPT = "嗯，好的，謝謝。"
-# Without them the model writes Mandarin in either script and with no punctuation, translates
-# Cantonese instead of writing it, and spells Hindi in Arabic letters. They say nothing, so there is
-# nothing to leak; docs/decisions.md has what each is worth. Languages that are no better with one
-# have none, and neither have clips whose language was guessed: on noise the decoder says such
-# phrases again.
-_OWN_PROMPTS = {
-    "en": "Okay, so, uh, yeah.",
-    "es": "Sí, gracias.",
-    "hi": "जी, धन्यवाद।",
-    "hu": "Igen, köszönöm.",
-    "ja": "はい、ありがとうございます。",
-    "nl": "Ja, dank je.",
-    "pl": "Tak, dziękuję.",
-    "pt": "Sim, obrigado.",
-    "vi": "Vâng, cảm ơn.",
-    "yue": "以下係廣東話嘅句子。",
-    "zh": _MANDARIN_PROMPT,
-}
-# The second hearing has none but those that decide how speech is written: with hesitations, in the
-# script of its language, as Cantonese. The others are courtesies, and may be wrong just there.
-_WRITING_PROMPTS = frozenset({"en", "hi", "yue", "zh"})
-_SURE_OF_TEXT = (
-    0.8  # mean probability of its tokens; six clips in ten lie below and are heard again
-)
-_SURE_OF_LANGUAGE = 0.8  # noise is taken for English with 0.76 at most, a single word with more
-_KERNEL_CACHE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-_KERNELS = 16
-_REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
+# Mean probability of its tokens; below it lies half of all speech, and is heard a second time.
+_SURE_OF_TEXT = 0.78
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +110,10 @@ class _View:
     encoded: Any
     """The encoder's output for them."""
     languages: Sequence[str]
+    contexts: Sequence[str]
+    """What is said to have come before, and"""
     prompts: Sequence[list[int]]
-    """What the decoder is given before each text."""
+    """the tokens that the decoder is given before each text."""
 
     def rows(self, rows: Sequence[int]) -> Any:
         """The encoder's output of some."""
@@ -184,14 +153,14 @@ class WhisperEngine:
         Raises WeightsInvalid for a folder that is no such model, OptionInvalid for a compute type
         the device cannot run.
         """
-        _check_folder(folder)
+        check_folder(folder)
         self._tokens = WhisperTokens(folder / "tokenizer.json")
-        compute = _compute_type(compute, device)
-        self._workers, threads_each = _share(threads, device)
-        self._model: Any = _load(folder, device, compute, self._workers, threads_each)
+        compute = compute_type(compute, device)
+        self._workers, threads_each = share(threads, device)
+        self._model: Any = load(folder, device, compute, self._workers, threads_each)
         # Threads that are there: where memory is short, starting one may fail or never return.
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="lingting-whisper")
-        _start_all(self._threads, self._workers)
+        start_all(self._threads, self._workers)
         facts = model or ModelFacts(id=folder.name)
         self._facts = EngineFacts(
             model=replace(facts, compute=f"ctranslate2 {compute}"),
@@ -262,11 +231,11 @@ class WhisperEngine:
         detected = self._detect(batch, encoded)
         languages = [language for language, _ in detected]
         contexts = [
-            _context(task, language, probability)
+            context(task.clip.options, language, probability)
             for task, (language, probability) in zip(batch, detected, strict=True)
         ]
-        view = _View(batch, encoded, languages, self._prompts(batch, languages, contexts))
-        heard = self._again(view, contexts, self._generate(view))
+        view = self._view(batch, encoded, languages, contexts)
+        heard = self._again(view, self._generate(view))
         words = self._words(view, heard)
         hypotheses = [
             Hypothesis(
@@ -278,7 +247,7 @@ class WhisperEngine:
                 confidence=one.confidence,
                 no_speech=one.no_speech,
                 is_cut=one.is_cut,
-                prompt=_leakable(task, contexts[row]),
+                prompt=leakable(task.clip.options, contexts[row]),
                 notes=task.notes,
             )
             for row, (task, (language, probability), one) in enumerate(
@@ -286,18 +255,23 @@ class WhisperEngine:
             )
         ]
         return [
-            _simplified(one) if context == _MANDARIN_PROMPT else one
-            for one, context in zip(hypotheses, contexts, strict=True)
+            _simplified(one) if told == MANDARIN else one
+            for one, told in zip(hypotheses, contexts, strict=True)
         ]
 
-    def _prompts(
-        self, tasks: Sequence[_Task], languages: Sequence[str], contexts: Sequence[str]
-    ) -> list[list[int]]:
+    def _view(
+        self,
+        tasks: Sequence[_Task],
+        encoded: Any,
+        languages: Sequence[str],
+        contexts: Sequence[str],
+    ) -> _View:
         translate = tasks[0].clip.options.translate
-        return [
-            self._tokens.prompt(language, context, translate=translate)
-            for language, context in zip(languages, contexts, strict=True)
+        prompts = [
+            self._tokens.prompt(language, told, translate=translate)
+            for language, told in zip(languages, contexts, strict=True)
         ]
+        return _View(tasks, encoded, languages, contexts, prompts)
 
     def _generate(self, view: _View) -> list[_Heard]:
         """What is heard in each row."""
@@ -333,33 +307,19 @@ class WhisperEngine:
                 )
         return [heard[row] for row in range(len(view.tasks))]
 
-    def _again(
-        self, first: _View, contexts: Sequence[str], heard: Sequence[_Heard]
-    ) -> list[_Heard]:
+    def _again(self, first: _View, heard: Sequence[_Heard]) -> list[_Heard]:
         """The doubtful rows heard a second time; of both texts the one that holds in both ways."""
         settled = list(heard)
-        rows = [
-            row
-            for row, (task, one) in enumerate(zip(first.tasks, heard, strict=True))
-            if _is_doubtful(task, one)
-        ]
+        rows = [row for row, one in enumerate(heard) if _is_doubtful(first.tasks[row], one)]
         if not rows:
             return settled
         tasks = [first.tasks[row] for row in rows]
         languages = [first.languages[row] for row in rows]
-        second = _View(
-            tasks,
-            self._encode(tasks, fill=0.0),
-            languages,
-            self._prompts(
-                tasks,
-                languages,
-                [
-                    _second_context(first.tasks[row], first.languages[row], contexts[row])
-                    for row in rows
-                ],
-            ),
-        )
+        contexts = [
+            second_context(task.clip.options, language, first.contexts[row])
+            for row, task, language in zip(rows, tasks, languages, strict=True)
+        ]
+        second = self._view(tasks, self._encode(tasks, fill=0.0), languages, contexts)
         for at, (row, other) in enumerate(zip(rows, self._generate(second), strict=True)):
             settled[row] = self._better((first, row, heard[row]), (second, at, other))
         return settled
@@ -487,84 +447,6 @@ def _give_back_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _check_folder(folder: Path) -> None:
-    missing = [name for name in _REQUIRED_FILES if not (folder / name).is_file()]
-    if missing:
-        raise WeightsInvalid(f"The model folder has no {', '.join(missing)}.")
-
-
-def _share(threads: int | None, device: str) -> tuple[int, int]:
-    """(batches at a time, threads for each). More workers would only cost memory."""
-    if device != "cpu":
-        return 1, 1
-    cores = threads or len(os.sched_getaffinity(0))
-    workers = min(cores, _MOST_WORKERS)
-    return workers, cores // workers
-
-
-def _load(folder: Path, device: str, compute: str, workers: int, threads: int) -> Any:
-    import ctranslate2
-
-    try:
-        model = ctranslate2.models.Whisper(
-            str(folder),
-            device=device,
-            compute_type=compute,
-            inter_threads=workers,
-            intra_threads=threads,
-        )
-        if device == "cpu":
-            _bound_kernel_cache(model)
-        return model
-    except ValueError as exc:
-        raise OptionInvalid(f"The device {device} cannot compute in {compute}.") from exc
-    except RuntimeError as exc:
-        if device != "cpu" and "CUDA" in str(exc):
-            raise OptionInvalid(
-                f"The device {device} cannot be used.", "Try --device cpu."
-            ) from exc
-        raise WeightsInvalid("The model's weights cannot be loaded.") from exc
-
-
-def _bound_kernel_cache(model: Any) -> None:
-    """Let the matrix library keep few compiled kernels.
-
-    It keeps up to 1,024, one for each length of input it has seen and 1.3 MiB each: a long
-    recording would fill a gigabyte with them. The library reads its setting when it compiles its
-    first kernel, so one short encoding is done here and the process's environment is left as it
-    was found; a user's own setting stands.
-    """
-    import ctranslate2
-
-    if _KERNEL_CACHE in os.environ:
-        return
-    os.environ[_KERNEL_CACHE] = str(_KERNELS)
-    try:
-        silence = np.zeros((1, WHISPER_MELS, _FRAMES_PER_S), np.float32)
-        model.encode(ctranslate2.StorageView.from_array(silence), to_cpu=False)
-    finally:
-        del os.environ[_KERNEL_CACHE]
-
-
-def _compute_type(compute: str, device: str) -> str:
-    if compute not in COMPUTE_TYPES:
-        raise OptionInvalid(f"compute is {compute}; allowed are {', '.join(COMPUTE_TYPES)}.")
-    if compute != "auto":
-        return compute
-    return "float16" if device.startswith("cuda") else "int8"
-
-
-def _start_all(pool: ThreadPoolExecutor, count: int) -> None:
-    """Each thread waits for all, so that none does the work of two."""
-    barrier = threading.Barrier(count)
-    try:
-        for started in [pool.submit(barrier.wait) for _ in range(count)]:
-            started.result()
-    except BaseException:
-        barrier.abort()  # those that are there wait for ever else, and the program for them
-        raise
-
-
 def _check_clip(clip: Clip) -> None:
     if clip.samples.ndim != 1 or clip.samples.dtype.kind != "f":
         raise AudioInvalid(
@@ -623,39 +505,12 @@ def _token_room(duration_s: float) -> int:
     return _TOKENS_MIN + math.ceil(duration_s * _TOKENS_PER_S)
 
 
-def _context(task: _Task, language: str, probability: float | None) -> str:
-    """What the decoder is told came before: hotwords and prompt, or our own.
-
-    ``probability`` is that of a detected language; None when it was given.
-    """
-    options = task.clip.options
-    if options.prompt is None and not options.hotwords:
-        if options.translate or (probability is not None and probability < _SURE_OF_LANGUAGE):
-            return ""
-        return _OWN_PROMPTS.get(options.language or language, "")
-    hotwords = ", ".join(options.hotwords)
-    return " ".join(part for part in (options.prompt or "", hotwords) if part)
-
-
 def _is_doubtful(task: _Task, heard: _Heard) -> bool:
     """Worth a second hearing; those who ask for one beam or for chance want the first answer."""
     options = task.clip.options
     if options.careful or options.translate or options.temperature > 0 or options.beam_size == 1:
         return False
     return bool(heard.ids) and heard.confidence < _SURE_OF_TEXT
-
-
-def _second_context(task: _Task, language: str, context: str) -> str:
-    """Without our own phrase, unless it says how to write; what the caller gave stays."""
-    code = task.clip.options.language or language
-    is_courtesy = context == _OWN_PROMPTS.get(code) and code not in _WRITING_PROMPTS
-    return "" if is_courtesy else context
-
-
-def _leakable(task: _Task, context: str) -> str:
-    """The part of the context that nobody says; hotwords are there to be said."""
-    options = task.clip.options
-    return (options.prompt or "") if options.hotwords else context
 
 
 def _simplified(heard: Hypothesis) -> Hypothesis:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lingting.engines.base import SAMPLE_RATE_HZ, Clip
-from lingting.engines.whisper import _batches, _shared_out, _start_all, _Task
+from lingting.engines.whisper import _batches, _shared_out, _Task
+from lingting.engines.whisper_loading import start_all
 
 
 def tasks(*seconds: float) -> list[_Task]:
@@ -46,7 +47,7 @@ def test_threads_that_cannot_all_be_started_end(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(threading.Thread, "start", start_one)
     pool = ThreadPoolExecutor(2)
     with pytest.raises(RuntimeError):
-        _start_all(pool, 2)
+        start_all(pool, 2)
     pool.shutdown(wait=False)
     begun[0].join(5.0)
     assert not begun[0].is_alive()
