@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Download, Page, Route, expect
-from workplace import PHONE, Desk, Workplace, serious, shot
+from workplace import PHONE, Desk, Workplace, serious, shot, undo
 
 DONE_MS = 180_000
 
@@ -94,7 +94,7 @@ def test_a_batch_is_cancelled_and_taken_up_again(desk: Desk, samples: Path) -> N
     expect(page.locator(".lt-top .lt-badge")).to_have_text("Paused")
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.locator(".lt-batch-facts")).to_contain_text("2 cancelled", timeout=DONE_MS)
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(page.locator(".lt-batch-facts")).to_contain_text("2 of 2 done", timeout=DONE_MS)
 
 

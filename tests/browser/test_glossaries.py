@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
-from workplace import PHONE, Desk, serious, shot, until
+from workplace import PHONE, Desk, serious, shot, undo, until
 
 CLIP = "en-riva-antiberta.flac"
 WORDS = "Words, one a line"
@@ -62,7 +62,7 @@ def test_who_was_slower_keeps_both_and_what_is_deleted_comes_back(desk: Desk) ->
     page.get_by_role("button", name="More").click()
     page.get_by_role("menuitem", name="Delete").click()
     page.get_by_text("Team is deleted.").wait_for()
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     page.get_by_role("heading", name="Team", exact=True).wait_for()
     assert desk.workplace.client.glossary("Team").words == ("Wang", "Sun", "Zhao")
 
@@ -108,7 +108,7 @@ def test_a_new_glossary_is_not_lost_to_another(desk: Desk, tmp_path: Path) -> No
     page.get_by_label(WORDS).fill("typed")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "brought.txt")
     expect(page.get_by_label(WORDS)).to_have_value("other")
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(page.get_by_label(WORDS)).to_have_value("typed")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from keeping import keep
 from playwright.sync_api import Page, expect
-from workplace import PHONE, Desk, Workplace, serious, shot, until
+from workplace import PHONE, Desk, Workplace, serious, shot, undo, until
 
 
 def opened(desk: Desk, id: str, panel: str | None = None) -> Page:
@@ -50,7 +50,7 @@ def test_a_word_is_corrected_searched_exported_and_the_recording_deleted_and_bro
     page.get_by_role("button", name="Actions for 主线.wav").click()
     page.get_by_role("menuitem", name="Delete").click()
     expect(page.get_by_role("link", name="主线.wav")).to_have_count(0)
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     expect(page.get_by_role("link", name="主线.wav")).to_be_visible()
 
 
@@ -77,7 +77,7 @@ def test_all_places_are_replaced_in_one_step_and_patterns_have_their_end(
     page.get_by_text("3 places replaced.").wait_for()
     until(lambda: text_of(workplace, id).count("No. ") == 3)
     assert workplace.client.recording(id).revision == 2
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     until(lambda: "No. " not in text_of(workplace, id))
 
 
@@ -98,7 +98,7 @@ def test_speakers_are_renamed_and_assigned(desk: Desk, workplace: Workplace) -> 
     page.get_by_role("button", name="Actions for Speaker 2").click()
     page.get_by_role("menuitem", name="Merge into 王明").click()
     until(lambda: set(speakers()) == {"王明"})
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     until(lambda: speakers() == ["王明", "Speaker 2", "王明", "Speaker 2"])
     page.get_by_label("Who speaks at 0:04").select_option("王明")
     until(lambda: speakers() == ["王明", "王明", "王明", "Speaker 2"])
@@ -126,7 +126,7 @@ def test_a_note_is_written_at_the_time_found_again_and_deleted(
     shot(page, "recording-notes-en-light-desktop")
     page.get_by_role("button", name="Delete the note").click()
     until(lambda: not workplace.client.notes(id).items)
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     until(lambda: [one.text for one in workplace.client.notes(id).items] == ["客户要求换货"])
 
 
@@ -150,7 +150,7 @@ def test_versions_are_compared_and_restored(desk: Desk, workplace: Workplace) ->
     page.get_by_text("Version 1 is current again.").wait_for()
     assert "退款" in text_of(workplace, id)
     expect(page.locator(".lt-recording-text").first).to_contain_text("退款")
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     until(lambda: "换货" in text_of(workplace, id))
 
 
@@ -224,11 +224,11 @@ def test_undo_in_a_message_is_of_what_it_tells(desk: Desk, workplace: Workplace)
     page.get_by_text("1 of 1").wait_for()
     page.get_by_label("Replace with").fill("换货")
     page.get_by_role("button", name="Replace all").click()
-    undo = page.get_by_role("region", name="Messages").get_by_role("button", name="Undo")
-    undo.wait_for()
+    way_back = page.get_by_role("region", name="Messages").get_by_role("button", name="Undo")
+    way_back.wait_for()
     page.locator(".lt-recording-text").nth(1).dblclick()
     page.locator(".lt-recording-editor").fill("改过的。")
-    expect(undo).to_have_count(0)
+    expect(way_back).to_have_count(0)
     until(lambda: text_of(workplace, id).replace("\n", "") == "换货。改过的。")
 
 

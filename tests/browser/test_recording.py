@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
-from workplace import DESKTOP, LOOKS, PHONE, Desk, Workplace, serious, shot, until
+from playwright.sync_api import Locator, Page, Route, expect
+from workplace import DESKTOP, LOOKS, PHONE, Desk, Workplace, serious, shot, undo, until
 
 from lingting.transcript import Segment, Transcript, Word
 
@@ -266,11 +266,14 @@ def test_thousands_of_segments_are_on_the_page_when_they_are_looked_at(
     page.locator(".lt-recording-scroll").evaluate("one => { one.scrollTop = one.scrollHeight; }")
     expect(page.locator('.lt-recording-row[data-position="2999"]')).to_contain_text("2999")
     assert rows(page).count() < 150
-    # No row lies on another one.
-    boxes = rows(page).evaluate_all(
+    until(lambda: is_free_of_overlaps(rows(page)))  # heights are known once rows are drawn
+
+
+def is_free_of_overlaps(rows: Locator) -> bool:
+    boxes = rows.evaluate_all(
         "all => all.map((one) => [one.offsetTop, one.offsetHeight]).sort((a, b) => a[0] - b[0])"
     )
-    assert all(a[0] + a[1] <= b[0] + 1.5 for a, b in pairwise(boxes))
+    return all(a[0] + a[1] <= b[0] + 1.5 for a, b in pairwise(boxes))
 
 
 def settled(page: Page, one: Any) -> Any:
@@ -357,7 +360,7 @@ def test_name_and_tags_are_changed_with_a_way_back(
     page.get_by_label("Name").fill("秋天的录音")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("秋天的录音")
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     until(lambda: workplace.client.recording(ours).name == CLIP)
     page.get_by_role("button", name="Tag", exact=True).click()
     page.get_by_label("New tag").fill("散文")

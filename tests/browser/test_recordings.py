@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from keeping import keep
 from playwright.sync_api import Locator, Page, Route, expect
-from workplace import DESKTOP, PHONE, Desk, Workplace, serious, shot
+from workplace import DESKTOP, PHONE, Desk, Workplace, serious, shot, undo
 
 from lingting.server.routes.history import MAX_BULK
 
@@ -94,7 +94,7 @@ def test_many_are_tagged_exported_deleted_and_brought_back(
 
     page.get_by_role("toolbar").get_by_role("button", name="Delete", exact=True).click()
     expect(row(page, names[0])).to_have_count(0)
-    page.get_by_role("button", name="Undo").last.click()
+    undo(page)
     for name in names:
         expect(row(page, name)).to_be_visible()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import Locator, Route, expect
-from workplace import PASSWORD, PHONE, Desk, Workplace, serious, shot, until
+from workplace import PASSWORD, PHONE, Desk, Workplace, serious, shot, undo, until
 
 PLACE = ".lt-settings-place h2"
 
@@ -43,7 +43,7 @@ def test_somebody_is_added_signs_in_by_the_link_and_is_disabled_and_enabled(
     page.get_by_role("button", name="Actions for wang").click()
     page.get_by_role("menuitem", name="Disable").click()
     page.get_by_role("dialog").get_by_role("button", name="Disable").click()
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     page.get_by_role("row", name=re.compile("wang.*Active")).wait_for()
     assert workplace.client.admin.user("wang").disabled_at is None
     assert serious(page) == []
@@ -129,7 +129,7 @@ def test_retention_is_saved_and_taken_back(desk: Desk, workplace: Workplace) -> 
     page.get_by_text("The rules are saved").wait_for()
     saved = {"delete_after_days": 90, "purge_after_days": 30}
     assert workplace.client.admin.retention().rules == ({**saved},)
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     page.get_by_role("heading", name="No rules: everything stays").wait_for()
 
 
@@ -162,7 +162,7 @@ def test_a_setting_says_when_it_works_and_is_undone(desk: Desk, workplace: Workp
     page.get_by_text("It works at once").wait_for()
     values = {one.name: one for one in workplace.client.admin.settings()}
     assert values["requests_per_minute"].value == 900
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     page.get_by_role("button", name="Use the default: Requests").wait_for(state="detached")
 
     page.get_by_role("link", name="Engine").click()

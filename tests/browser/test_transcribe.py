@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Playwright, Route, expect
-from workplace import DESKTOP, PHONE, Desk, Workplace, browsing, serious, shot, until
+from workplace import DESKTOP, PHONE, Desk, Workplace, browsing, serious, shot, undo, until
 
 DONE_MS = 120_000
 
@@ -93,7 +93,7 @@ def test_what_is_no_recording_gets_a_sentence(desk: Desk) -> None:
     files = page.get_by_role("list", name="Files").locator(".lt-transcribe-row")
     page.get_by_role("button", name="Clear what is finished").click()
     expect(files).to_have_count(0)
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(files).to_have_count(1)
     expect(files).to_contain_text("Failed")
 
@@ -122,7 +122,7 @@ def test_files_are_taken_back_and_brought_again(desk: Desk, samples: Path) -> No
     expect(page.locator("[data-state=staged]")).to_have_count(2)
     page.keyboard.press("Escape")
     expect(page.locator("[data-state=staged]")).to_have_count(0)
-    page.get_by_role("button", name="Undo").click()
+    undo(page)
     expect(page.locator("[data-state=staged]")).to_have_count(2)
     page.get_by_role("button", name="Remove back-0.flac").click()
     expect(page.locator("[data-state=staged]")).to_have_count(1)

@@ -159,6 +159,12 @@ def serious(page: Page) -> list[str]:
     ]
 
 
+def undo(page: Page) -> None:
+    """Take back what the latest message tells of; a page may have another Undo of its own."""
+    messages = page.get_by_role("region", name="Messages")
+    messages.get_by_role("button", name="Undo").last.click()
+
+
 def shot(page: Page, name: str) -> None:
     """A picture for whoever looks at the pages, when SHOTS names a folder."""
     folder = os.environ.get("SHOTS")
