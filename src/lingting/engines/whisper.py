@@ -12,8 +12,8 @@ The short context has a price: now and then the decoder says a short clip twice.
 that, and a ``careful`` request decodes with the full 30 s that the model was trained on.
 
 What is gained so is spent where it counts. A clip whose tokens are improbable is heard a second
-time, with another silence behind it and no phrase before it; of the two texts that one stays which
-both hearings together find more probable.
+time, with another silence behind it and mostly no phrase before it; of the two texts that one stays
+which both hearings together find more probable.
 """
 
 from __future__ import annotations
@@ -38,8 +38,14 @@ from lingting.engines.base import (
     Hypothesis,
     RecognizeOptions,
 )
-from lingting.engines.whisper_loading import check_folder, compute_type, load, share, start_all
-from lingting.engines.whisper_prompts import MANDARIN, context, leakable, second_context
+from lingting.engines.whisper_loading import (
+    check_folder,
+    compute_type,
+    load_model,
+    share_threads,
+    start_all,
+)
+from lingting.engines.whisper_prompts import MANDARIN, first_context, leakable, second_context
 from lingting.engines.whisper_tokens import WhisperTokens
 from lingting.errors import (
     AudioEmpty,
@@ -111,9 +117,9 @@ class _View:
     """The encoder's output for them."""
     languages: Sequence[str]
     contexts: Sequence[str]
-    """What is said to have come before, and"""
+    """What the decoder is told came before each text."""
     prompts: Sequence[list[int]]
-    """the tokens that the decoder is given before each text."""
+    """The same as tokens, with language and task."""
 
     def rows(self, rows: Sequence[int]) -> Any:
         """The encoder's output of some."""
@@ -156,8 +162,8 @@ class WhisperEngine:
         check_folder(folder)
         self._tokens = WhisperTokens(folder / "tokenizer.json")
         compute = compute_type(compute, device)
-        self._workers, threads_each = share(threads, device)
-        self._model: Any = load(folder, device, compute, self._workers, threads_each)
+        self._workers, threads_each = share_threads(threads, device)
+        self._model: Any = load_model(folder, device, compute, self._workers, threads_each)
         # Threads that are there: where memory is short, starting one may fail or never return.
         self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="lingting-whisper")
         start_all(self._threads, self._workers)
@@ -231,7 +237,7 @@ class WhisperEngine:
         detected = self._detect(batch, encoded)
         languages = [language for language, _ in detected]
         contexts = [
-            context(task.clip.options, language, probability)
+            first_context(task.clip.options, language, probability)
             for task, (language, probability) in zip(batch, detected, strict=True)
         ]
         view = self._view(batch, encoded, languages, contexts)
@@ -255,8 +261,8 @@ class WhisperEngine:
             )
         ]
         return [
-            _simplified(one) if told == MANDARIN else one
-            for one, told in zip(hypotheses, contexts, strict=True)
+            _simplified(one) if context == MANDARIN else one
+            for one, context in zip(hypotheses, contexts, strict=True)
         ]
 
     def _view(
@@ -268,8 +274,8 @@ class WhisperEngine:
     ) -> _View:
         translate = tasks[0].clip.options.translate
         prompts = [
-            self._tokens.prompt(language, told, translate=translate)
-            for language, told in zip(languages, contexts, strict=True)
+            self._tokens.prompt(language, context, translate=translate)
+            for language, context in zip(languages, contexts, strict=True)
         ]
         return _View(tasks, encoded, languages, contexts, prompts)
 
@@ -347,7 +353,8 @@ class WhisperEngine:
 
     def _score(self, view: _View, row: int, ids: list[int]) -> float:
         """Mean log probability of the tokens of a text that another view gave."""
-        aligned = self._align(view, [row], [ids])[0]
+        start = view.prompts[row][:-1]  # without the token that asks for no times
+        aligned = self._align(view, [row], start, [ids])[0]
         chances = np.asarray(aligned.text_token_probs, np.float64)
         return float(np.log(np.maximum(chances, _LEAST_CHANCE)).mean())
 
@@ -393,22 +400,21 @@ class WhisperEngine:
         for language in sorted({view.languages[row] for row in rows}):
             same = [row for row in rows if view.languages[row] == language]
             start = self._tokens.start_sequence(language)
-            aligned = self._align(view, same, [heard[row].ids for row in same], start)
+            aligned = self._align(view, same, start, [heard[row].ids for row in same])
             for row, one in zip(same, aligned, strict=True):
                 words[row] = self._timed(heard[row].ids, one, view.tasks[row].clip.duration_s)
         return words
 
     def _align(
-        self,
-        view: _View,
-        rows: Sequence[int],
-        ids: list[list[int]],
-        start: list[int] | None = None,
+        self, view: _View, rows: Sequence[int], start: list[int], ids: list[list[int]]
     ) -> list[Any]:
-        """The library's alignment of a text for each row; after the view's prompt, or ``start``."""
+        """The library's alignment of a text for each row, all of them after ``start``.
+
+        The library itself adds the token that asks for no times.
+        """
         found: list[Any] = self._model.align(
             view.rows(rows),
-            view.prompts[rows[0]][:-1] if start is None else start,
+            start,
             ids,
             [min(view.tasks[row].mel_frames, _MAX_FRAMES) for row in rows],
             median_filter_width=7,

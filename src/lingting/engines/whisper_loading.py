@@ -29,7 +29,7 @@ def check_folder(folder: Path) -> None:
         raise WeightsInvalid(f"The model folder has no {', '.join(missing)}.")
 
 
-def share(threads: int | None, device: str) -> tuple[int, int]:
+def share_threads(threads: int | None, device: str) -> tuple[int, int]:
     """(batches at a time, threads for each). More workers would only cost memory."""
     if device != "cpu":
         return 1, 1
@@ -38,7 +38,7 @@ def share(threads: int | None, device: str) -> tuple[int, int]:
     return workers, cores // workers
 
 
-def load(folder: Path, device: str, compute: str, workers: int, threads: int) -> Any:
+def load_model(folder: Path, device: str, compute: str, workers: int, threads: int) -> Any:
     """CTranslate2's model. Raises OptionInvalid for what the device cannot do, WeightsInvalid."""
     import ctranslate2
 

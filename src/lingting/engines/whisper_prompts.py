@@ -30,7 +30,7 @@ _OF_WRITING = frozenset({"en", "hi", "yue", "zh"})
 _SURE_OF_LANGUAGE = 0.8  # noise is taken for English with 0.76 at most, a single word with more
 
 
-def context(options: RecognizeOptions, language: str, probability: float | None) -> str:
+def first_context(options: RecognizeOptions, language: str, probability: float | None) -> str:
     """What the decoder is told came before: hotwords and prompt, or our own phrase.
 
     ``language`` is Whisper's code, ``probability`` that of a detected one; None when it was given.
@@ -50,6 +50,6 @@ def second_context(options: RecognizeOptions, language: str, first: str) -> str:
     return "" if is_courtesy else first
 
 
-def leakable(options: RecognizeOptions, told: str) -> str:
+def leakable(options: RecognizeOptions, context: str) -> str:
     """The part of the context that nobody says; hotwords are there to be said."""
-    return (options.prompt or "") if options.hotwords else told
+    return (options.prompt or "") if options.hotwords else context
